@@ -191,7 +191,7 @@ def _luma(image: np.ndarray) -> np.ndarray:
 # --- filters ------------------------------------------------------------------------------------------------
 
 
-def _gaussian(image: np.ndarray, sigma: float) -> np.ndarray:
+def gaussian(image: np.ndarray, sigma: float) -> np.ndarray:
     """Gaussian blur over the first two axes, mirrored at the border, at a cost that does not grow with sigma."""
     if sigma < 1:
         return ndimage.gaussian_filter(image, (sigma, sigma, 0)[: image.ndim], mode="reflect", truncate=4)
@@ -237,28 +237,28 @@ def _line(length: float, angle: float) -> np.ndarray:
     return kernel / kernel.sum()
 
 
-def _to_pillow(image: np.ndarray) -> Image.Image:
+def to_pillow(image: np.ndarray) -> Image.Image:
     return Image.fromarray((np.clip(image, 0, 1) * 255 + 0.5).astype(np.uint8))
 
 
-def _from_pillow(picture: Image.Image) -> np.ndarray:
+def from_pillow(picture: Image.Image) -> np.ndarray:
     return np.asarray(picture.convert("RGB"), dtype=np.float32) / 255
 
 
 def through_codec(image: np.ndarray, codec: str, **options: object) -> np.ndarray:
     """Encode and decode with a Pillow codec ("JPEG", "JPEG2000", "WEBP", "AVIF"): what the file would show."""
     buffer = io.BytesIO()
-    _to_pillow(image).save(buffer, codec, **options)
+    to_pillow(image).save(buffer, codec, **options)
     buffer.seek(0)
     with Image.open(buffer) as picture:
-        return _from_pillow(picture)
+        return from_pillow(picture)
 
 
 # --- the 25 kinds: (image, parameter, rng) -> image, not yet clipped ----------------------------------------
 
 
 def _gaussian_blur(image: np.ndarray, sigma: float, rng: np.random.Generator) -> np.ndarray:
-    return _gaussian(image, sigma)
+    return gaussian(image, sigma)
 
 
 def _lens_blur(image: np.ndarray, radius: float, rng: np.random.Generator) -> np.ndarray:
@@ -271,14 +271,14 @@ def _motion_blur(image: np.ndarray, length: float, rng: np.random.Generator) -> 
 
 def _color_diffusion(image: np.ndarray, amount: float, rng: np.random.Generator) -> np.ndarray:
     lab = _to_lab(image)
-    lab[..., 1:] = amount * _gaussian(lab[..., 1:], 1.5 * amount + 2)
+    lab[..., 1:] = amount * gaussian(lab[..., 1:], 1.5 * amount + 2)
     return _from_lab(lab)
 
 
 def _color_shift(image: np.ndarray, amount: float, rng: np.random.Generator) -> np.ndarray:
     # Green moves where the picture has edges: the mask is the smoothed gradient of luma.
     luma = _luma(image)
-    edges = _gaussian(np.hypot(ndimage.sobel(luma, 0), ndimage.sobel(luma, 1)), 4)
+    edges = gaussian(np.hypot(ndimage.sobel(luma, 0), ndimage.sobel(luma, 1)), 4)
     low, high = np.percentile(edges[::2, ::2], (1, 99))
     mask = np.clip((edges - low) / max(high - low, 1e-6), 0, 1)
     angle = rng.uniform(0, 2 * np.pi)
@@ -292,9 +292,9 @@ def _color_shift(image: np.ndarray, amount: float, rng: np.random.Generator) -> 
 
 
 def _color_quantization(image: np.ndarray, colors: float, rng: np.random.Generator) -> np.ndarray:
-    picture = _to_pillow(image)
+    picture = to_pillow(image)
     palette = picture.quantize(round(colors), method=Image.Quantize.MEDIANCUT)
-    return _from_pillow(picture.quantize(palette=palette, dither=Image.Dither.FLOYDSTEINBERG))
+    return from_pillow(picture.quantize(palette=palette, dither=Image.Dither.FLOYDSTEINBERG))
 
 
 def _color_saturation_1(image: np.ndarray, factor: float, rng: np.random.Generator) -> np.ndarray:
@@ -436,7 +436,7 @@ def _per_area(count: float, image: np.ndarray) -> int:
 
 def _high_sharpen(image: np.ndarray, gain: float, rng: np.random.Generator) -> np.ndarray:
     lab = _to_lab(image)
-    lab[..., 0] += gain * (lab[..., 0] - _gaussian(lab[..., 0], 3))
+    lab[..., 0] += gain * (lab[..., 0] - gaussian(lab[..., 0], 3))
     return _from_lab(lab)
 
 
