@@ -50,9 +50,9 @@ def priors() -> tuple[dict[str, np.ndarray], float]:
         np.interp(size, [0, 0.08, 0.15], shift[[2, 1, 0]]) + np.interp(size, [0, 0.08, 0.15], shift[[2, 3, 4]])
     ) / 2
     contrast = means["contrast_change"]  # at +0.3, +0.15, 0, -0.4, -0.6; nothing happens at -0.2
-    up = np.interp(PARAMETERS["contrast_change"], [0, 0.2, 0.35, 0.5], [shift[2], *contrast[[2, 1, 0]]])
-    last = contrast[4] + (contrast[4] - contrast[3]) / 2  # ours goes one step of 0.1 further, on the same line
-    down = np.interp(PARAMETERS["contrast_change"], [0, 0.2, 0.4, 0.5], [shift[2], *contrast[[3, 4]], last])
+    size = PARAMETERS["contrast_change"]  # shares of the way to +0.3 and to -0.6
+    up = np.interp(size, [0, 0.4, 0.7, 1], [shift[2], *contrast[[2, 1, 0]]])
+    down = np.interp(size, [0, 0.5, 1], [shift[2], *contrast[[3, 4]]])
     out["contrast_change"] = (up + down) / 2
 
     # Blur of 0.1, motion of 1, saturation x1 and shift 0 leave a picture as it is.

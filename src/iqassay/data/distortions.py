@@ -55,7 +55,7 @@ PARAMETERS: dict[str, tuple[float, float, float, float, float]] = {
     "quantization": (20, 16, 13, 10, 7),  # steps per channel
     "color_block": (2, 4, 6, 8, 10),  # flat 32x32 blocks per 512x384 pixels
     "high_sharpen": (1, 2, 3, 6, 12),  # gain of an unsharp mask with sigma 3 on Lab lightness
-    "contrast_change": (0.1, 0.2, 0.3, 0.4, 0.5),  # change of contrast, random sign; see _contrast_change
+    "contrast_change": (0.2, 0.4, 0.6, 0.8, 1),  # share of KADID's strongest change, random sign; see _contrast_change
 }
 KINDS: tuple[str, ...] = tuple(PARAMETERS)
 
@@ -292,9 +292,10 @@ def _color_shift(image: np.ndarray, amount: float, rng: np.random.Generator) -> 
 
 
 def _color_quantization(image: np.ndarray, colors: float, rng: np.random.Generator) -> np.ndarray:
-    picture = to_pillow(image)
-    palette = picture.quantize(round(colors), method=Image.Quantize.MEDIANCUT)
-    return from_pillow(picture.quantize(palette=palette, dither=Image.Dither.FLOYDSTEINBERG))
+    # A good palette is slow to find, and hardly another when it sees about 96x96 of the pixels.
+    step = 1 + min(image.shape[:2]) // 96
+    palette = to_pillow(image[::step, ::step]).quantize(round(colors), method=Image.Quantize.MEDIANCUT, kmeans=1)
+    return from_pillow(to_pillow(image).quantize(palette=palette, dither=Image.Dither.FLOYDSTEINBERG))
 
 
 def _color_saturation_1(image: np.ndarray, factor: float, rng: np.random.Generator) -> np.ndarray:
@@ -441,9 +442,9 @@ def _high_sharpen(image: np.ndarray, gain: float, rng: np.random.Generator) -> n
 
 
 def _contrast_change(image: np.ndarray, change: float, rng: np.random.Generator) -> np.ndarray:
-    # KADID bends a spline through (0.3, 0.25 - c/4), (0.5, 0.5), (0.7, 0.75 + c/4) with c = 0.3, 0.15, 0, -0.4, -0.6;
-    # it is the straight line at c = -0.2. We go the same distance from that line both ways, to c = 0.3 and c = -0.7.
-    c = -0.2 + (change if rng.random() < 0.5 else -change)
+    # KADID bends a spline through (0.3, 0.25 - c/4), (0.5, 0.5), (0.7, 0.75 + c/4) with c = 0.3, 0.15, 0, -0.4, -0.6.
+    # It is the straight line at c = -0.2, so we go from there towards 0.3 (more contrast) or -0.6 (less).
+    c = -0.2 + (0.5 * change if rng.random() < 0.5 else -0.4 * change)
     curve = CubicSpline([0, 0.3, 0.5, 0.7, 1], [0, 0.25 - c / 4, 0.5, 0.75 + c / 4, 1])
     table = np.clip(curve(np.linspace(0, 1, _STEPS + 1)), 0, 1).astype(np.float32)
     return _look_up(table, image)
@@ -461,7 +462,9 @@ def wavelet_denoise(image: np.ndarray, sigma: float, strength: float = 2.5, scal
     for scale in range(scales):
         coarse = _spread(_spread(smooth, 2**scale, 0), 2**scale, 1)
         detail = smooth - coarse
-        detail[np.abs(detail) < (strength * _noise_share(scale) * channel_sigma).astype(np.float32)] = 0
+        # A single clipped sample at the finest scale would survive as a dot, hence the higher bar there.
+        limit = strength * (1.6 if scale == 0 else 1) * _noise_share(scale) * channel_sigma
+        detail[np.abs(detail) < limit.astype(np.float32)] = 0
         kept += detail
         smooth = coarse
     return (kept + smooth) @ _RGB_FROM_YCC.T

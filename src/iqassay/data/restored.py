@@ -14,7 +14,7 @@ import numpy as np
 from PIL import Image, ImageFilter, features
 from scipy import fft, ndimage
 
-from .distortions import from_pillow, gaussian, to_pillow, through_codec, wavelet_denoise
+from .distortions import from_pillow, gaussian, through_codec, to_pillow, wavelet_denoise
 
 Step = Callable[[np.ndarray, float, np.random.Generator], np.ndarray]  # (image, strength 0..1, rng) -> image, unclipped
 
@@ -105,7 +105,7 @@ def _denoised(image: np.ndarray, strength: float, rng: np.random.Generator) -> n
         return wavelet_denoise(noisy, sigma, strength=rng.uniform(1.5, 3.5))
     if method == 1:
         return from_pillow(to_pillow(noisy).filter(ImageFilter.MedianFilter(3 if strength < 0.5 else 5)))
-    return edge_preserving(noisy, radius=int(rng.integers(2, 5)), softness=sigma * rng.uniform(1, 2.5))
+    return edge_preserving(noisy, radius=int(rng.integers(2, 5)), softness=sigma * rng.uniform(1.5, 4))
 
 
 def _deblocked(image: np.ndarray, strength: float, rng: np.random.Generator) -> np.ndarray:
