@@ -1,0 +1,90 @@
+"""Which files are pictures, told by their first bytes, and how each is opened without being decoded."""
+
+from __future__ import annotations
+
+import importlib
+import threading
+from typing import BinaryIO
+
+import PIL
+from PIL import Image, ImageFile
+
+SUFFIXES = frozenset(
+    f".{ending}"
+    for ending in (
+        *("jpg", "jpeg", "jpe", "jfif", "mpo", "png", "apng", "webp", "tif", "tiff", "bmp", "dib", "gif"),
+        *("avif", "avifs", "heic", "heics", "heif", "heifs", "hif"),
+    )
+)
+# The plug-ins of Pillow that we let near a file, each with the class or function that reads the header. The rest of
+# Pillow's long list is left out on purpose: some start other programs (EPS), the others are not photographs.
+PLUGINS = {
+    "JPEG": ("JpegImagePlugin", "jpeg_factory"),
+    "PNG": ("PngImagePlugin", "PngImageFile"),
+    "WebP": ("WebPImagePlugin", "WebPImageFile"),
+    "TIFF": ("TiffImagePlugin", "TiffImageFile"),
+    "BMP": ("BmpImagePlugin", "BmpImageFile"),
+    "GIF": ("GifImagePlugin", "GifImageFile"),
+    "AVIF": ("AvifImagePlugin", "AvifImageFile"),
+}
+# (offset, bytes there, what the file is). The second part names what we do not read, for the message alone.
+_SIGNATURES = (
+    (0, b"\xff\xd8\xff", "JPEG"),
+    (0, b"\x89PNG\r\n\x1a\n", "PNG"),
+    (8, b"WEBP", "WebP"),
+    (0, b"II*\0", "TIFF"),
+    (0, b"MM\0*", "TIFF"),
+    (0, b"II+\0", "TIFF"),
+    (0, b"GIF8", "GIF"),
+    (0, b"BM", "BMP"),
+    (0, b"\xff\x0a", "a JPEG XL picture"),
+    (4, b"JXL ", "a JPEG XL picture"),
+    (4, b"jP  ", "a JPEG 2000 picture"),
+    (0, b"\xff\x4f\xff\x51", "a JPEG 2000 picture"),
+    (0, b"MM\0+", "a big-endian BigTIFF"),
+    (0, b"8BPS", "a Photoshop document"),
+    (0, b"%PDF", "a PDF document"),
+    (0, b"%!PS", "a PostScript document"),
+    (0, b"\0\0\1\0", "an icon"),
+    (0, b"v/1\1", "an OpenEXR picture"),
+    (0, b"#?RAD", "a Radiance HDR picture"),
+    (0, b"PK\3\4", "a ZIP archive"),
+)
+_bomb_guard = threading.Lock()
+
+
+def kind_of(head: bytes) -> str:
+    """What the first bytes say the file is: a key of PLUGINS, "HEIF", or words for the message."""
+    if head[4:8] == b"ftyp":
+        brands = [head[8:12]] + [head[i : i + 4] for i in range(16, min(len(head), int.from_bytes(head[:4], "big")), 4)]
+        if b"avif" in brands or b"avis" in brands:
+            return "AVIF"
+        if any(brand[:3] in (b"hei", b"hev") or brand in (b"mif1", b"msf1") for brand in brands):
+            return "HEIF"
+        return "a film or other media file"
+    for offset, signature, kind in _SIGNATURES:
+        if head.startswith(signature, offset):
+            return kind
+    if not head:
+        return "an empty file"
+    return f"a file of no known picture type (it starts with {bytes(head[:8])!r})"
+
+
+def open_header(kind: str, file: BinaryIO) -> ImageFile.ImageFile:
+    """Open without decoding. The plug-in is called straight: Image.open would also apply Pillow's own pixel limit."""
+    module, opener = PLUGINS[kind]
+    try:
+        plugin = importlib.import_module(f"PIL.{module}")
+    except ImportError as error:
+        raise ValueError(f"it needs a newer Pillow than {PIL.__version__}") from error
+    file.seek(0)
+    try:
+        return getattr(plugin, opener)(file, "")
+    except Image.DecompressionBombError:  # WebP alone looks at that limit while it reads the header
+        file.seek(0)
+        with _bomb_guard:
+            limit, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
+            try:
+                return getattr(plugin, opener)(file, "")
+            finally:
+                Image.MAX_IMAGE_PIXELS = limit
