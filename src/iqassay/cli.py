@@ -1,0 +1,257 @@
+"""The command line: parses, calls, prints. Everything heavy is imported inside the commands, so that --help is quick.
+
+Exit status: 0 all well, 1 some pictures could not be scored, 2 wrong usage, 130 interrupted by Ctrl-C.
+Standard output holds results alone; messages and the progress bar go to standard error.
+"""
+
+from __future__ import annotations
+
+import functools
+import io
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import nullcontext
+from enum import Enum
+from typing import TYPE_CHECKING, Annotated, Any, TextIO
+
+import typer
+
+from iqassay import __version__
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from iqassay.folder import Result
+    from iqassay.model_file import Card
+
+app = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
+
+
+class Format(str, Enum):
+    table = "table"
+    json = "json"
+    jsonl = "jsonl"
+    csv = "csv"
+
+
+class ListFormat(str, Enum):
+    table = "table"
+    json = "json"
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        print(f"iqassay {__version__}")
+        raise typer.Exit
+
+
+@app.callback(invoke_without_command=True)
+def iqassay(
+    context: typer.Context,
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and exit.")
+    ] = False,
+) -> None:
+    """How good a picture looks, why, and where. Works offline."""
+    if context.invoked_subcommand is None:
+        print(context.get_help())
+        raise typer.Exit(2)
+
+
+@app.command()
+def score(
+    paths: Annotated[list[str], typer.Argument(metavar="PATH", help="Pictures, or folders of pictures.")],
+    model: Annotated[str, typer.Option(help="A shipped model (see `iqassay models`), or an .onnx file.")] = "mfen",
+    format: Annotated[
+        Format | None, typer.Option(help="How results are written. [default: by the ending of -o, else table]")
+    ] = None,
+    output: Annotated[str | None, typer.Option("-o", "--output", metavar="FILE", help="Write results to FILE.")] = None,
+    map: Annotated[
+        str | None, typer.Option(metavar="DIR", help="For each picture write a PNG to DIR that shows where it is bad.")
+    ] = None,
+    recursive: Annotated[bool, typer.Option("-r", "--recursive", help="Look into subfolders too.")] = False,
+    threads: Annotated[int | None, typer.Option(help="Threads to compute with. [default: all there are]")] = None,
+    max_pixels: Annotated[
+        int | None, typer.Option(help="Refuse larger pictures. [default: 200 million pixels]")
+    ] = None,
+) -> int:
+    """Score pictures from 0 to 100: 90 flawless, 70 good, 50 flaws plainly visible, 30 bad, 10 ruined.
+
+    Exit status: 0 all scored, 1 some could not be, 2 wrong usage.
+    """
+    from iqassay import folder
+    from iqassay.image import MAX_PIXELS
+    from iqassay.scorer import Scorer
+
+    for option, value in (("--threads", threads), ("--max-pixels", max_pixels)):
+        if value is not None and value < 1:
+            raise folder.UsageError(f"{option}: got {value}, want 1 or more")
+    if format is None:
+        ending = os.path.splitext(output or "")[1].lower().lstrip(".")
+        format = Format(ending) if ending in Format.__members__ else Format.table
+    pictures = folder.find_pictures(paths, recursive)
+    if output is not None and os.path.realpath(output) in {os.path.realpath(picture) for picture in pictures}:
+        raise folder.UsageError(f"-o {output}: is one of the pictures, want another file for the results")
+    if map is not None:
+        try:
+            os.makedirs(map, exist_ok=True)
+        except OSError as error:
+            raise folder.UsageError(f"--map {map}: cannot make this folder: {error.strerror}") from error
+    scorer = Scorer(model, threads, max_pixels or MAX_PIXELS)
+    write = folder.WRITERS[format.value]
+    if format is Format.table:
+        write = functools.partial(write, paths=pictures)
+
+    map_files = folder.map_names(pictures) if map is not None else {}
+    failed = {"pictures": 0, "maps": 0}
+
+    def records() -> Iterator[dict[str, Any]]:
+        for result in folder.score_files(scorer, pictures):
+            failed["pictures"] += result.verdict is None
+            if map is not None:
+                failed["maps"] += not _write_map(result, os.path.join(map, map_files[result.path]))
+            yield result.record()
+
+    with folder.open_results(output) if output is not None else nullcontext(_stdout(format)) as out:
+        try:
+            write(_with_progress(records(), len(pictures), out), out)
+        finally:
+            if failed["pictures"]:
+                _say(f"{failed['pictures']} of {len(pictures)} pictures could not be scored")
+    return int(any(failed.values()))
+
+
+@app.command()
+def models(format: Annotated[ListFormat, typer.Option(help="How the list is written.")] = ListFormat.table) -> int:
+    """List the models in this package: size, licence, training data, measured accuracy."""
+    from iqassay.model_file import shipped_models
+
+    shipped = shipped_models()
+    if format is ListFormat.json:
+        import json
+
+        print(json.dumps([_model_record(path, card) for path, card in shipped], indent=2))
+    elif shipped:
+        print("\n\n".join(_model_text(path, card) for path, card in shipped))
+    else:
+        _say("no models are shipped with this package")
+    return 0
+
+
+@app.command(
+    context_settings={"allow_extra_args": True, "ignore_unknown_options": True, "allow_interspersed_args": False},
+    add_help_option=False,  # --help belongs to the training command, which knows the recipes
+)
+def train(context: typer.Context) -> int:
+    """Train a model on your own ratings; needs `pip install 'iqassay[train]'`. See `iqassay train --help`."""
+    try:
+        import iqassay.training.command as command
+    except ModuleNotFoundError as error:
+        if (error.name or "").split(".")[0] == "iqassay":
+            raise
+        _say(f"training needs {error.name}, which is not installed; want pip install 'iqassay[train]'")
+        return 2
+    return command.main(list(context.args))
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run the command line and return its exit status. User errors end in one line on standard error."""
+    command = typer.main.get_command(app)
+    try:
+        # The two steps of click's own main(), which would turn interrupts and closed pipes into its own answers.
+        with command.make_context("iqassay", list(sys.argv[1:] if arguments is None else arguments)) as context:
+            status = command.invoke(context)
+        sys.stdout.flush()
+        return status or 0
+    except typer.Exit as ending:
+        return ending.exit_code
+    except KeyboardInterrupt:
+        _say("interrupted")
+        return 130
+    except BrokenPipeError:  # the reader, `head` for one, has had enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # else Python complains when it flushes at exit
+        return 141
+    except OSError as error:
+        _say(f"cannot go on: {error}")
+        return 1
+    except Exception as error:
+        if hasattr(error, "format_message"):  # the family of click's usage errors, wherever this typer keeps them
+            path = error.ctx.command_path if getattr(error, "ctx", None) else "iqassay"
+            _say(f"{error.format_message().rstrip('.')} (see {path} --help)")
+            return 2
+        if type(error).__module__.startswith("iqassay."):  # UsageError, ModelFileError
+            _say(str(error))
+            return 2
+        raise
+
+
+def _say(message: str) -> None:
+    from iqassay.text import printable
+
+    print(f"iqassay: {printable(message)}", file=sys.stderr, flush=True)
+
+
+def _stdout(format: Format) -> TextIO:
+    """Standard output, made fit for any file name; JSON and CSV are UTF-8 whatever the locale is."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(encoding=None if format is Format.table else "utf-8", errors="backslashreplace")
+    return sys.stdout
+
+
+def _with_progress(records: Iterator[dict[str, Any]], total: int, out: TextIO) -> Iterator[dict[str, Any]]:
+    """Show a bar on standard error while records go by, when a person is looking and there is something to wait for."""
+    if total < 2 or not sys.stderr.isatty():
+        yield from records
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemainingColumn
+
+    columns = (BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=Console(stderr=True), transient=True, redirect_stdout=False) as bar:
+        task = bar.add_task("", total=total)
+        for record in records:
+            bar.advance(task)
+            if out.isatty():  # results go to the same screen: take the bar away while a row is written
+                bar.stop()
+            yield record
+            if out.isatty():
+                bar.start()
+
+
+def _write_map(result: Result, path: str) -> bool:
+    """Write the heatmap of a picture; says so and returns False when that fails. Without a verdict there is no map."""
+    if result.verdict is None or result.picture is None:
+        return True
+    from iqassay.heatmap import heatmap
+
+    try:
+        heatmap(result.picture, result.verdict.map).save(path, "PNG")
+    except OSError as error:
+        _say(f"--map: cannot write {path}: {error.strerror or error}")
+        return False
+    return True
+
+
+def _model_record(path: Path, card: Card) -> dict[str, Any]:
+    keys = ("name", "version", "summary", "system", "licence", "training_data", "accuracy", "limits")
+    return {**{key: getattr(card, key) for key in keys}, "bytes": path.stat().st_size, "sha256": card.sha256}
+
+
+def _model_text(path: Path, card: Card) -> str:
+    measured = []
+    for row in card.accuracy:
+        values = [f"{name.upper()} {row[name]:.3f}" for name in ("srcc", "plcc") if isinstance(row.get(name), float)]
+        measured.append(f"{row['set']} ({row.get('images', '?')} pictures): {', '.join(values)}")
+    rows = [
+        ("system", [card.system]),
+        ("size", [f"{path.stat().st_size / 1e6:.1f} MB"]),
+        ("licence", [f"{part}: {licence}" for part, licence in card.licence.items()]),
+        ("training data", card.training_data),
+        ("accuracy", measured),
+        ("limits", card.limits),
+    ]
+    lines = [f"{card.name} {card.version}: {card.summary}"]
+    for title, values in rows:
+        lines += [f"  {title if index == 0 else '':<14} {value}" for index, value in enumerate(values)]
+    return "\n".join(lines)

@@ -1,0 +1,291 @@
+"""The model file: an ONNX graph and its JSON card, side by side. Found, verified and opened here.
+
+The card tells everything that the runtime must know of a network but cannot read from its graph: which windows of a
+picture it looks at, how its raw value becomes a score from 0 to 100, how wide the interval is, what the distortion
+types are called. Reading a card needs neither numpy nor onnxruntime, so `iqassay models` is quick.
+"""
+
+from __future__ import annotations
+
+import difflib
+import hashlib
+import itertools
+import json
+import math
+import os
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import onnxruntime
+
+WEIGHTS = Path(__file__).parent / "weights"
+OUTPUTS = ("score", "map", "presence", "severity", "unlike")
+
+
+class ModelFileError(ValueError):
+    """A model file that cannot be used: unknown, damaged, or with a card that does not fit. The message is one line."""
+
+
+@dataclass(frozen=True)
+class Views:
+    """Which parts of a picture the network looks at; see `tiles.py`."""
+
+    area: int  # pixels: up to this area a picture is looked at whole, at its native size
+    window: int  # pixels: side of a detail window
+    max_windows: int
+    global_weight: float  # 0..1: share of the global view in the score of a large picture
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """Raw value -> score: piecewise linear through these points, clamped at the ends."""
+
+    raw: tuple[float, ...]  # increasing
+    score: tuple[float, ...]  # 0..100, never falling
+
+
+@dataclass(frozen=True)
+class Interval:
+    """Half widths of the 90 % interval, piecewise linear in the score."""
+
+    score: tuple[float, ...]  # increasing
+    below: tuple[float, ...]  # >= 0
+    above: tuple[float, ...]  # >= 0
+
+
+@dataclass(frozen=True)
+class Card:
+    """What a model file says of itself."""
+
+    name: str
+    version: str
+    sha256: str  # of the .onnx file beside the card
+    summary: str
+    system: str
+    licence: dict[str, str]  # code, weights and data each have their own
+    training_data: tuple[str, ...]
+    accuracy: tuple[dict[str, Any], ...]  # {"set", "images", "srcc", "plcc"}
+    distortions: tuple[str, ...]
+    views: Views
+    calibration: Calibration
+    interval: Interval
+    unlike_threshold: float
+    limits: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class ModelFile:
+    """A verified model file: `content` is the graph whose sha256 the card names."""
+
+    path: Path
+    card: Card
+    content: bytes = field(repr=False)
+
+
+def shipped_models() -> list[tuple[Path, Card]]:
+    """The model files inside the package, by name. Only the cards are read; nothing is verified or opened."""
+    return [(path, read_card(path)) for path in sorted(WEIGHTS.glob("*.onnx"))]
+
+
+def load_model_file(name_or_path: str | os.PathLike[str]) -> ModelFile:
+    """Find a model file and check it against its card.
+
+    `name_or_path` is the name of a shipped model ("mfen") or the path of an .onnx file with its card (.json) beside it.
+    Raises ModelFileError when there is no such model, when the card is missing or does not make sense, and when the
+    file is not the one that the card describes (sha256).
+    """
+    path = _find(name_or_path)
+    card = read_card(path)
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise ModelFileError(f"cannot read the model file {str(path)!r}: {error.strerror}") from error
+    digest = hashlib.sha256(content).hexdigest()
+    if digest != card.sha256:
+        raise ModelFileError(
+            f"the model file {str(path)!r} is damaged or not the one its card describes: "
+            f"got sha256 {digest[:12]}..., want {card.sha256[:12]}..."
+        )
+    return ModelFile(path, card, content)
+
+
+def open_session(model: ModelFile, threads: int | None = None) -> onnxruntime.InferenceSession:
+    """Open a model file with onnxruntime on the CPU.
+
+    threads: how many to compute with; None means as many as this process may use. Raises ModelFileError when the file
+    is not an ONNX graph or has other inputs and outputs than a model file must have.
+    """
+    import onnxruntime  # here, not above: reading cards must stay quick
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads or default_threads()  # an explicit number also keeps it from pinning threads
+    options.inter_op_num_threads = 1
+    options.log_severity_level = 3  # errors only: its warnings are about graph details that a user cannot change
+    options.use_deterministic_compute = True
+    options.enable_mem_pattern = False  # patterns are per input shape, and every picture has its own
+    try:
+        session = onnxruntime.InferenceSession(model.content, options, providers=["CPUExecutionProvider"])
+    except Exception as error:  # onnxruntime raises a family of types that share no base but Exception
+        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        raise ModelFileError(f"{str(model.path)!r} is not an ONNX model that can be opened: {reason}") from error
+    inputs = [value.name for value in session.get_inputs()]
+    outputs = {value.name: value.shape for value in session.get_outputs()}
+    if inputs != ["image"] or not set(OUTPUTS) <= set(outputs):
+        raise ModelFileError(
+            f"{str(model.path)!r} is not an iqassay model: got inputs {inputs} and outputs {sorted(outputs)}, "
+            f"want ['image'] and {sorted(OUTPUTS)}"
+        )
+    kinds = len(model.card.distortions)
+    for name, want in (("presence", kinds + 1), ("severity", kinds)):
+        got = outputs[name][-1] if outputs[name] else None
+        if isinstance(got, int) and got != want:
+            raise ModelFileError(f"{str(model.path)!r}: output {name!r} has {got} values, want {want} by its card")
+    return session
+
+
+def default_threads() -> int:
+    """How many threads this process may run at once (its CPU affinity, where the system has such a thing)."""
+    if hasattr(os, "sched_getaffinity"):
+        return max(1, len(os.sched_getaffinity(0)))
+    return os.cpu_count() or 1
+
+
+def read_card(model_path: Path) -> Card:
+    """Read and check the card beside a model file. Raises ModelFileError."""
+    path = model_path.with_suffix(".json")
+    where = f"the model card {str(path)!r}"
+    try:
+        data = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise ModelFileError(f"{where} is missing: a model file needs its card beside it") from None
+    except OSError as error:
+        raise ModelFileError(f"cannot read {where}: {error.strerror}") from error
+    except ValueError as error:  # bad JSON and bad UTF-8 alike
+        raise ModelFileError(f"{where} is not valid JSON: {error}") from None
+    try:
+        return _card(data)
+    except ValueError as error:
+        raise ModelFileError(f"{where}: {error}") from None
+
+
+def _find(name_or_path: str | os.PathLike[str]) -> Path:
+    text = os.fspath(name_or_path)
+    if not isinstance(text, str):
+        raise ModelFileError(f"a model is a name or a path, got {type(name_or_path).__name__}")
+    shipped = {path.stem: path for path in WEIGHTS.glob("*.onnx")}
+    if text in shipped:
+        return shipped[text]
+    path = Path(text)
+    if path.suffix.lower() == ".onnx":
+        if not path.is_file():
+            raise ModelFileError(f"there is no model file {text!r}")
+        return path
+    if path.exists():
+        raise ModelFileError(f"{text!r} is not a model file: want the name of a shipped model or an .onnx file")
+    there_is = ", ".join(sorted(shipped)) or "none is shipped"
+    close = difflib.get_close_matches(text.lower(), shipped, n=1, cutoff=0.5)
+    hint = f"did you mean {close[0]!r}? " if close else ""
+    raise ModelFileError(f"there is no model {text!r}; {hint}(models: {there_is}; or the path of an .onnx file)")
+
+
+def _card(data: Any) -> Card:
+    """Build a Card from parsed JSON. Keys that we do not know are left alone: a newer card may have more."""
+    views = Views(
+        area=_whole(data, "views", "area", least=64 * 64),
+        window=_whole(data, "views", "window", least=64),
+        max_windows=_whole(data, "views", "max_windows", least=1),
+        global_weight=_number(data, "views", "global_weight"),
+    )
+    if not 0 <= views.global_weight <= 1:
+        raise ValueError(f"views.global_weight is {views.global_weight}, want 0 to 1")
+    calibration = Calibration(_numbers(data, "calibration", "raw"), _numbers(data, "calibration", "score"))
+    _same_length("calibration", calibration.raw, calibration.score)
+    _rising("calibration.raw", calibration.raw, strictly=True)
+    _rising("calibration.score", calibration.score, strictly=False)
+    if calibration.score[0] < 0 or calibration.score[-1] > 100:
+        raise ValueError(f"calibration.score runs {calibration.score[0]} to {calibration.score[-1]}, want 0 to 100")
+    interval = Interval(*(_numbers(data, "interval", key) for key in ("score", "below", "above")))
+    _same_length("interval", interval.score, interval.below, interval.above)
+    _rising("interval.score", interval.score, strictly=True)
+    if min(interval.below + interval.above) < 0:
+        raise ValueError("interval.below and interval.above are half widths, want 0 or more")
+    distortions = _texts(data, "distortions")
+    if not distortions or len(set(distortions)) != len(distortions):
+        raise ValueError(f"distortions are {list(distortions)}, want names without a repetition")
+    licence = _get(data, dict, "licence")
+    accuracy = _get(data, list, "accuracy")
+    if not all(isinstance(row, dict) and isinstance(row.get("set"), str) for row in accuracy):
+        raise ValueError("accuracy holds something that is not a measurement, want objects with 'set'")
+    return Card(
+        name=_get(data, str, "name"),
+        version=_get(data, str, "version"),
+        sha256=_get(data, str, "sha256").lower(),
+        summary=_get(data, str, "summary"),
+        system=_get(data, str, "system"),
+        licence={str(key): str(value) for key, value in licence.items()},
+        training_data=_texts(data, "training_data"),
+        accuracy=tuple(accuracy),
+        distortions=distortions,
+        views=views,
+        calibration=calibration,
+        interval=interval,
+        unlike_threshold=_number(data, "unlike", "threshold"),
+        limits=_texts(data, "limits"),
+    )
+
+
+def _get(data: Any, kind: type, *keys: str) -> Any:
+    for depth, key in enumerate(keys):
+        if not isinstance(data, dict):
+            raise ValueError(f"{'.'.join(keys[:depth]) or 'the whole'} is {type(data).__name__}, want an object")
+        if key not in data:
+            raise ValueError(f"{'.'.join(keys[: depth + 1])} is missing")
+        data = data[key]
+    if not isinstance(data, kind):
+        raise ValueError(f"{'.'.join(keys)} is {type(data).__name__}, want {kind.__name__}")
+    return data
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+
+
+def _number(data: Any, *keys: str) -> float:
+    value = _get(data, object, *keys)
+    if not _is_number(value):
+        raise ValueError(f"{'.'.join(keys)} is {value!r}, want a number")
+    return float(value)
+
+
+def _whole(data: Any, *keys: str, least: int) -> int:
+    value = _number(data, *keys)
+    if value != int(value) or value < least:
+        raise ValueError(f"{'.'.join(keys)} is {value:g}, want a whole number of at least {least}")
+    return int(value)
+
+
+def _numbers(data: Any, *keys: str) -> tuple[float, ...]:
+    values = _get(data, list, *keys)
+    if not values or not all(_is_number(value) for value in values):
+        raise ValueError(f"{'.'.join(keys)} is {values!r}, want a list of numbers")
+    return tuple(float(value) for value in values)
+
+
+def _texts(data: Any, *keys: str) -> tuple[str, ...]:
+    values = _get(data, list, *keys)
+    if not all(isinstance(value, str) for value in values):
+        raise ValueError(f"{'.'.join(keys)} is {values!r}, want a list of texts")
+    return tuple(values)
+
+
+def _same_length(what: str, *columns: tuple[float, ...]) -> None:
+    if len({len(column) for column in columns}) != 1:
+        raise ValueError(f"{what} has columns of {[len(column) for column in columns]} values, want equal lengths")
+
+
+def _rising(what: str, values: tuple[float, ...], strictly: bool) -> None:
+    steps = [after - before for before, after in itertools.pairwise(values)]
+    if any(step < 0 or (strictly and step == 0) for step in steps):
+        raise ValueError(f"{what} is {list(values)}, want {'increasing' if strictly else 'non-decreasing'} numbers")

@@ -1,0 +1,53 @@
+"""What is said of one picture."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+@dataclass(frozen=True)
+class Distortion:
+    """One kind of damage: its name, how strong it is (0 to 5, as the levels of KADID-10k), how probable (0 to 1)."""
+
+    name: str
+    severity: float
+    probability: float
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """The quality of one picture.
+
+    score, low, high: 0 to 100, higher is better; the 90 % interval is low to high and holds the score.
+    distortions: the most probable first; empty when none was found.
+    map: (h, w) float32, local quality from 0 to 100, covering the whole picture.
+    raw: the model's own value before calibration.
+    warnings: plain phrases; empty when there is nothing to say.
+    """
+
+    score: float
+    low: float
+    high: float
+    distortions: tuple[Distortion, ...]
+    map: NDArray[np.float32] = field(repr=False, compare=False)
+    raw: float
+    model: str
+    version: str
+    warnings: tuple[str, ...] = ()
+
+    def record(self, path: str) -> dict[str, Any]:
+        """This verdict as plain Python values, ready for JSON; numbers rounded to two decimals."""
+        return {
+            "path": path,
+            "score": round(self.score, 2),
+            "low": round(self.low, 2),
+            "high": round(self.high, 2),
+            "model": self.model,
+            "version": self.version,
+            "distortions": [{"name": found.name, "severity": round(found.severity, 2)} for found in self.distortions],
+            "warnings": list(self.warnings),
+        }
