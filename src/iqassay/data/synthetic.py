@@ -1,0 +1,149 @@
+"""Distorted pictures of known make: type, level and a calibrated score, from a folder of clean photos.
+
+Picture ``i`` of a set depends on the set's seed and ``i`` alone. They are rendered once, by several processes, into one
+file in a cache folder, because a distortion costs as much as a training step.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from iqassay.data.distortions import KINDS, apply_chain, distort, random_chain
+from iqassay.data.restored import restore_chain
+from iqassay.data.targets import target_score
+from iqassay.image import SUFFIXES, read_image
+
+UNKNOWN = -1.0
+
+
+@dataclass(frozen=True)
+class SyntheticConfig:
+    """How many pictures of which size, and the shares of untouched, chained and restored ones (the rest: one distortion).
+
+    Restored pictures (codecs, enlargements, cleaned noise) carry a score but no distortion type. ``kinds`` are the types
+    that may appear; experiments on unseen distortions train on some and look at the others.
+    """
+
+    count: int = 10_000
+    size: int = 256
+    seed: int = 0
+    untouched: float = 0.08
+    chained: float = 0.25
+    restored: float = 0.25
+    kinds: tuple[str, ...] = KINDS
+
+
+@dataclass(frozen=True)
+class SyntheticSet:
+    """pixels (N, S, S, 3) uint8, score (N,) in 0..100, kind (N, 26) summing to 1 or UNKNOWN, severity (N, 25) in 0..5 or UNKNOWN."""
+
+    pixels: np.ndarray
+    score: np.ndarray
+    kind: np.ndarray
+    severity: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.score)
+
+
+def pristine_files(folders: list[Path]) -> list[Path]:
+    """The pictures below the folders, sorted.
+
+    Raises:
+        ValueError: if there are none.
+    """
+    files = sorted(path for folder in folders for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES)
+    if not files:
+        raise ValueError(f"got no pictures in {', '.join(map(str, folders)) or 'no folder'}, want a folder of clean photos")
+    return files
+
+
+def render(files: list[Path], config: SyntheticConfig, cache: Path, processes: int = 2) -> SyntheticSet:
+    """The set for these photos, from ``cache`` when it has been rendered before."""
+    key = hashlib.sha256(repr((config, [(f.name, f.stat().st_size) for f in files])).encode()).hexdigest()[:16]
+    done = cache / f"synthetic-{key}"
+    if not (done / "labels.npz").exists():
+        done.mkdir(parents=True, exist_ok=True)
+        shape = (config.count, config.size, config.size, 3)
+        np.lib.format.open_memmap(done / "pixels.npy", mode="w+", dtype=np.uint8, shape=shape).flush()
+        # A contiguous share of contents for each task, so that no photo is decoded twice.
+        owner = np.random.default_rng([config.seed, 0]).integers(len(files), size=config.count)
+        shares = np.array_split(np.arange(len(files)), min(len(files), 16 * processes))
+        tasks = [(done / "pixels.npy", [files[i] for i in share], np.isin(owner, share), owner, share, config) for share in shares]
+        labels = np.zeros((config.count, 1 + 26 + 25), np.float32)
+        with ProcessPoolExecutor(processes) as pool:
+            for mask, rows in pool.map(_render_share, tasks):
+                labels[mask] = rows
+        np.savez(done / "labels.npz", labels=labels)
+    labels = np.load(done / "labels.npz")["labels"]
+    return SyntheticSet(np.load(done / "pixels.npy", mmap_mode="r"), labels[:, 0], labels[:, 1:27], labels[:, 27:])
+
+
+def _render_share(task: tuple) -> tuple[np.ndarray, np.ndarray]:
+    file, photos, mask, owner, share, config = task
+    pixels = np.load(file, mmap_mode="r+")
+    clean = dict(zip(share.tolist(), photos, strict=True))
+    rows, previous, photo = {}, -1, None
+    for i in sorted(np.flatnonzero(mask).tolist(), key=lambda j: owner[j]):
+        if owner[i] != previous:
+            previous, photo = owner[i], _clean_photo(clean[int(owner[i])])
+        picture, rows[i] = make(photo, config, np.random.default_rng([config.seed, 1 + i]))
+        pixels[i] = np.rint(picture * 255)
+    return mask, np.stack([rows[i] for i in np.flatnonzero(mask).tolist()]) if rows else np.zeros((0, 52), np.float32)
+
+
+def _clean_photo(path: Path) -> Image.Image:
+    """A photo as 8-bit RGB; one over 1.5 megapixels is halved, which hides what grain and sharpening it has."""
+    picture = Image.fromarray(_as_uint8(read_image(path).pixels))
+    return picture.reduce(2) if picture.width * picture.height > 1_500_000 else picture
+
+
+def _as_uint8(pixels: np.ndarray) -> np.ndarray:
+    if pixels.dtype == np.uint16:
+        return (pixels // 257).astype(np.uint8)
+    return pixels if pixels.dtype == np.uint8 else np.rint(pixels * 255).astype(np.uint8)
+
+
+def make(photo: Image.Image, config: SyntheticConfig, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+    """One picture (S, S, 3) float32 in [0, 1] and its labels (52,): score, 26 kind shares, 25 severities."""
+    clean = _random_crop(photo, config.size, rng)
+    kind, severity = np.zeros(len(KINDS) + 1, np.float32), np.full(len(KINDS), UNKNOWN, np.float32)
+    dice = rng.random()
+    if dice < config.untouched:
+        picture, chain = clean, []
+        kind[-1] = 1
+        score = 95.0  # above KADID's 90 for untouched pictures: its raters marked those beside a reference just as good
+    elif dice < config.untouched + config.restored:
+        picture, _ = restore_chain(clean, rng)
+        kind[:] = UNKNOWN
+        score = target_score(clean, picture)
+    else:
+        longest = 3 if dice < config.untouched + config.restored + config.chained else 1
+        chain = [(k, level) for k, level in random_chain(rng, longest) if k in config.kinds]
+        if longest == 1 or not chain:
+            chain = [(config.kinds[int(rng.integers(len(config.kinds)))], float(rng.uniform(1, 5)))]
+        picture = distort(clean, *chain[0], rng) if len(chain) == 1 else apply_chain(clean, chain, rng)
+        for name, level in chain:
+            kind[KINDS.index(name)], severity[KINDS.index(name)] = 1 / len(chain), level
+        score = target_score(clean, picture, chain)
+    return picture, np.concatenate([[np.float32(score)], kind, severity])
+
+
+def _random_crop(photo: Image.Image, size: int, rng: np.random.Generator) -> np.ndarray:
+    """A crop of the photo, often shrunk first: contents at several scales."""
+    short = min(photo.size)
+    shrink = float(np.clip(rng.uniform(0.8, 2.0), 1.0, max(1.0, short / size)))
+    if short < size:
+        shrink = short / size
+    width, height = (max(size, round(side / shrink)) for side in photo.size)
+    if (width, height) != photo.size:
+        photo = photo.resize((width, height), Image.Resampling.LANCZOS)
+    left, top = int(rng.integers(width - size + 1)), int(rng.integers(height - size + 1))
+    crop = np.asarray(photo.crop((left, top, left + size, top + size)), np.float32) / 255
+    return crop[:, ::-1].copy() if rng.random() < 0.5 else crop

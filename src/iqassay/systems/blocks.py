@@ -1,0 +1,128 @@
+"""Blocks that more than one system is made of. Shapes stand in comments; C, H, W are those of the feature map at hand."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+
+class OctaveConv(nn.Module):
+    """Octave convolution: a high-frequency half at full and a low-frequency half at half resolution that exchange.
+
+        y_H = W_hh * x_H + up2(W_lh * x_L)        y_L = W_ll * x_L + W_hl * avgpool2(x_H)
+
+    Chen et al., "Drop an Octave" (ICCV 2019). Kernel 3, no bias, 2x2 average pooling, nearest upsampling; at stride 2
+    both inputs are pooled first. ``alpha`` is the share of channels in the low half.
+    """
+
+    def __init__(self, c_in: int, c_out: int, alpha_in: float, alpha_out: float, stride: int = 1) -> None:
+        super().__init__()
+        low_in, low_out = round(c_in * alpha_in), round(c_out * alpha_out)
+        high_in, high_out = c_in - low_in, c_out - low_out
+        self.stride = stride
+        self.hh = nn.Conv2d(high_in, high_out, 3, padding=1, bias=False)
+        self.hl = nn.Conv2d(high_in, low_out, 3, padding=1, bias=False)
+        self.lh = nn.Conv2d(low_in, high_out, 3, padding=1, bias=False) if low_in else None
+        self.ll = nn.Conv2d(low_in, low_out, 3, padding=1, bias=False) if low_in else None
+
+    def forward(self, high: Tensor, low: Tensor | None) -> tuple[Tensor, Tensor]:
+        if self.stride == 2:
+            high = F.avg_pool2d(high, 2)
+            low = None if low is None else F.avg_pool2d(low, 2)
+        y_high, y_low = self.hh(high), self.hl(F.avg_pool2d(high, 2))
+        if low is not None and self.lh is not None and self.ll is not None:
+            y_high = y_high + F.interpolate(self.lh(low), size=y_high.shape[-2:], mode="nearest")
+            y_low = y_low + self.ll(low)
+        return y_high, y_low  # (B, C_high, H, W), (B, C_low, H/2, W/2)
+
+
+class AttentionalFusion(nn.Module):
+    """Fuse two maps by attention: s = a + b; w = sigmoid(local(s) + global(s)); out = w a + (1 - w) b.
+
+    Dai et al., "Attentional Feature Fusion" (WACV 2021), the multi-scale channel attention with reduction r = 4.
+    """
+
+    def __init__(self, channels: int, reduction: int = 4) -> None:
+        super().__init__()
+        self.local, self.glob = (_bottleneck(channels, max(channels // reduction, 4)) for _ in range(2))
+
+    def forward(self, a: Tensor, b: Tensor) -> Tensor:  # both (B, C, H, W)
+        s = a + b
+        w = torch.sigmoid(self.local(s) + self.glob(s.mean((2, 3), keepdim=True)))
+        return b + w * (a - b)
+
+
+class ConcatFusion(nn.Module):
+    """The plain alternative: concatenate and mix by a 1x1 convolution."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.mix = nn.Conv2d(2 * channels, channels, 1)
+
+    def forward(self, a: Tensor, b: Tensor) -> Tensor:
+        return self.mix(torch.cat([a, b], 1))
+
+
+class SumFusion(nn.Module):
+    """The plainest alternative: add."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+
+    def forward(self, a: Tensor, b: Tensor) -> Tensor:
+        return a + b
+
+
+FUSIONS = {"attention": AttentionalFusion, "concat": ConcatFusion, "sum": SumFusion}
+
+
+def _bottleneck(channels: int, narrow: int) -> nn.Sequential:
+    return nn.Sequential(
+        nn.Conv2d(channels, narrow, 1, bias=False),
+        nn.BatchNorm2d(narrow),
+        nn.ReLU(inplace=True),
+        nn.Conv2d(narrow, channels, 1, bias=False),
+        nn.BatchNorm2d(channels),
+    )
+
+
+def pool_statistics(maps: list[Tensor]) -> Tensor:
+    """Mean and standard deviation of every channel of every map, concatenated: [(B, C_i, h_i, w_i)] -> (B, 2 sum C_i)."""
+    out = []
+    for f in maps:
+        mean = f.mean((2, 3))
+        variance = (f - mean[:, :, None, None]).square().mean((2, 3))
+        out += [mean, (variance + 1e-6).sqrt()]  # the small term keeps the gradient finite on a flat picture
+    return torch.cat(out, 1)
+
+
+class QualityHead(nn.Module):
+    """Score and quality map from fused maps at strides 4, 8, 16, 32.
+
+    A local quality s and a weight w for every cell of the stride-32 grid, and a global term from the mean and
+    deviation of every level:
+
+        score = global + sum(s w) / sum(w)          map = score + s - sum(s w) / sum(w)
+
+    so that the weighted mean of the map is the score. The patch weighting is MANIQA's and YOTO's; the pooled MLP is the
+    regression head of VCRNet and MAMIQA with the inception blocks left out.
+    """
+
+    def __init__(self, channels: tuple[int, ...], width: int = 128, dropout: float = 0.2) -> None:
+        super().__init__()
+        total = sum(channels)
+        self.scale = nn.BatchNorm1d(2 * total)
+        self.pooled = nn.Sequential(
+            nn.Dropout(dropout), nn.Linear(2 * total, width), nn.PReLU(), nn.Dropout(dropout), nn.Linear(width, 1)
+        )
+        self.cells = nn.Sequential(nn.Conv2d(total, width // 2, 1), nn.BatchNorm2d(width // 2), nn.ReLU(inplace=True))
+        self.local = nn.Conv2d(width // 2, 2, 1)
+
+    def forward(self, maps: list[Tensor]) -> tuple[Tensor, Tensor]:
+        grid = [F.avg_pool2d(f, 2**k) if k else f for f, k in zip(maps, (3, 2, 1, 0), strict=True)]
+        s, w = self.local(self.cells(torch.cat(grid, 1))).float().split(1, 1)  # (B, 1, H/32, W/32) each
+        w = torch.sigmoid(w) + 1e-3
+        patch = (s * w).sum((1, 2, 3)) / w.sum((1, 2, 3))
+        score = self.pooled(self.scale(pool_statistics(maps)).float()).squeeze(1) + patch  # (B,)
+        return score, s + (score - patch)[:, None, None, None]

@@ -1,0 +1,184 @@
+"""MFEN: a multi-task feature enhancement network for no-reference image quality assessment.
+
+    [1] Yu et al., arXiv 2411.07556 (2024): the four parts and what each is for.
+    [2] Chen et al., "Drop an Octave", ICCV 2019: octave convolution.
+    [3] Dai et al., "Attentional Feature Fusion", WACV 2021: the fusion.
+    [4] Guo et al., "Visual Attention Network", CVMJ 2023: the paper's backbone.
+
+An interpretation: the paper gives the parts (HFEN, QEN, DAN, attention-based fusion) but neither their depths and widths
+nor the losses. Our choices are listed in docs/mfen.md; the paper's figures are not claimed.
+
+         x ----> QEN  encoder ------------> q1..q4 --+
+         |                                           |
+         +-----> HFEN octave convolutions -> h1..h4 -+--> fusion at every level -> z1..z4 -> head -> score, map
+         |                                           |
+         +-----> DAN  encoder ------------> d1..d4 --+
+                        |
+                        +--> which distortions, and how strong
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor, nn
+
+from iqassay.systems.blocks import FUSIONS, OctaveConv, QualityHead, pool_statistics
+from iqassay.systems.encoders import check_picture_batch, encoder, run_levels
+
+N_KINDS = 25  # the distortion types of KADID-10k; one more class stands for "none"
+
+
+@dataclass
+class MFENConfig:
+    """What to build. The defaults are what ships; ``MFENConfig.paper()`` is as near to the paper as is known.
+
+    hfen, dan, fusion are the switches of the ablation: without ``hfen`` or ``dan`` the part does not exist at all.
+    """
+
+    encoder: str = "efficientnet_lite0"
+    dan_encoder: str = "efficientnet_lite0"
+    dan_shared: int = 2  # how many early levels the DAN takes from the QEN; 0 for a pyramid wholly its own
+    hfen: bool = True
+    dan: bool = True
+    fusion: str = "attention"  # or "concat", "sum"
+    width: int = 128  # of the head
+    dropout: float = 0.2
+    pretrained: bool = True
+
+    @classmethod
+    def paper(cls) -> MFENConfig:
+        """VAN-B2 for quality, VAN-B0 for distortions, a 512-wide head with dropout 0.5; random weights."""
+        return cls(encoder="van_b2", dan_encoder="van_b0", dan_shared=0, width=512, dropout=0.5, pretrained=False)
+
+
+@dataclass
+class Prediction:
+    """What every system answers.
+
+    score (B,): raw quality, higher is better. quality_map (B, 1, H/32, W/32): the same unit, cell by cell. extras: MFEN
+    gives ``statistics`` (B, D), mean and deviation of every channel of the quality encoder's pyramid, and with a DAN
+    ``kind`` (B, 26), logits over 25 distortion types and "none", and ``severity`` (B, 25) in [0, 5] (KADID-10k levels).
+    """
+
+    score: Tensor
+    quality_map: Tensor
+    extras: dict[str, Tensor] = field(default_factory=dict)
+
+
+class HFEN(nn.Module):
+    """High-frequency extraction: a stem and four octave convolutions, of which only the high halves are handed on.
+
+    The low half lives inside, feeding the next octave convolution, and is dropped at every level's exit [1].
+    """
+
+    def __init__(self, widths: tuple[int, ...], channels: int = 32, alpha: float = 0.25) -> None:
+        super().__init__()
+        high = channels - round(channels * alpha)
+        self.stem = nn.Sequential(nn.Conv2d(3, channels, 3, 2, 1), nn.LeakyReLU(0.2))
+        self.octaves = nn.ModuleList(
+            OctaveConv(channels, channels, alpha if i else 0.0, alpha, stride=2) for i in range(len(widths))
+        )
+        self.norms = nn.ModuleList(nn.BatchNorm2d(high) for _ in widths)
+        self.exits = nn.ModuleList(nn.Conv2d(high, width, 1) for width in widths)
+
+    def forward(self, x: Tensor) -> list[Tensor]:
+        high, low = self.stem(x * 2 - 1), None  # (B, 32, H/2, W/2)
+        out = []
+        for octave, norm, leave in zip(self.octaves, self.norms, self.exits, strict=True):
+            high, low = octave(high, low)  # (B, 24, H/s, W/s), (B, 8, H/2s, W/2s)
+            high, low = nn.functional.leaky_relu(norm(high), 0.2), nn.functional.leaky_relu(low, 0.2)
+            out.append(leave(high))  # (B, C_i, H/s, W/s)
+        return out
+
+
+class DAN(nn.Module):
+    """Distortion-aware network: its own pyramid, which says what is wrong and how strong it is.
+
+    The first ``shared`` levels may be taken from the QEN's pyramid: both start from the same pretrained weights, and
+    recipes that keep those levels fixed would compute the same maps twice. A small convolution makes them its own.
+    """
+
+    def __init__(self, name: str, pretrained: bool, dropout: float, shared: int) -> None:
+        super().__init__()
+        whole = encoder(name, pretrained)
+        self.normalise, self.channels, self.shared = whole.normalise, whole.channels, shared
+        self.levels = whole.levels[shared:]
+        self.own = nn.ModuleList(_own_view(c) for c in whole.channels[:shared])
+        total = 2 * sum(whole.channels)
+        self.scale = nn.BatchNorm1d(total)
+        self.trunk = nn.Sequential(nn.Dropout(dropout), nn.Linear(total, 256), nn.ReLU(inplace=True))
+        self.kind = nn.Linear(256, N_KINDS + 1)
+        self.severity = nn.Linear(256, N_KINDS)
+
+    def forward(self, x: Tensor, maps: list[Tensor]) -> tuple[list[Tensor], dict[str, Tensor]]:
+        early = [own(f) for own, f in zip(self.own, maps[: self.shared], strict=True)]
+        deep = run_levels(self.levels, maps[self.shared - 1] if self.shared else self.normalise(x))
+        maps = early + deep
+        v = self.trunk(self.scale(pool_statistics(maps)).float())  # (B, 256)
+        return maps, {"kind": self.kind(v), "severity": 5 * torch.sigmoid(self.severity(v))}
+
+
+def _own_view(channels: int) -> nn.Sequential:
+    return nn.Sequential(
+        nn.Conv2d(channels, channels, 3, padding=1, groups=channels, bias=False),
+        nn.Conv2d(channels, channels, 1, bias=False),
+        nn.BatchNorm2d(channels),
+        nn.ReLU(inplace=True),
+    )
+
+
+class MFEN(nn.Module):
+    """The whole system: ``forward(x, reference=None) -> Prediction`` for x (B, 3, H, W) RGB in [0, 1], H and W multiples of 32.
+
+    Raises:
+        ValueError: for another shape, or if a reference is given (MFEN is a no-reference system).
+    """
+
+    def __init__(self, config: MFENConfig | None = None) -> None:
+        super().__init__()
+        self.config = config = config or MFENConfig()
+        if config.fusion not in FUSIONS:
+            raise ValueError(f"got fusion {config.fusion!r}, want one of {sorted(FUSIONS)}")
+        self.qen = encoder(config.encoder, config.pretrained)
+        widths = self.qen.channels
+        fuse = FUSIONS[config.fusion]
+        if config.hfen:
+            self.hfen = HFEN(widths)
+            self.fuse_high = nn.ModuleList(fuse(c) for c in widths)
+        if config.dan:
+            if config.dan_shared and config.dan_encoder != config.encoder:
+                raise ValueError(f"got DAN encoder {config.dan_encoder!r} sharing levels of {config.encoder!r}, want the same")
+            self.dan = DAN(config.dan_encoder, config.pretrained, config.dropout, config.dan_shared)
+            pairs = zip(self.dan.channels, widths, strict=True)
+            self.adapt = nn.ModuleList(nn.Sequential(nn.Conv2d(d, c, 1, bias=False), nn.BatchNorm2d(c)) for d, c in pairs)
+            self.fuse_distortion = nn.ModuleList(fuse(c) for c in widths)
+        self.head = QualityHead(widths, config.width, config.dropout)
+
+    def forward(self, x: Tensor, reference: Tensor | None = None) -> Prediction:
+        check_picture_batch(x)
+        if reference is not None:
+            raise ValueError("got a reference, but MFEN is a no-reference system")
+        maps, extras = self.fused(x)
+        score, quality_map = self.head(maps)
+        return Prediction(score, quality_map, extras)
+
+    def fused(self, x: Tensor) -> tuple[list[Tensor], dict[str, Tensor]]:
+        """The fused pyramid z1..z4, (B, C_i, H/s, W/s), and the distortion heads' answers."""
+        q = self.qen.encode(x)
+        extras = {"statistics": pool_statistics(q)}
+        maps = q
+        if self.config.hfen:
+            maps = [fuse(q, h) for fuse, q, h in zip(self.fuse_high, q, self.hfen(x), strict=True)]
+        if self.config.dan:
+            distortion_maps, answers = self.dan(x, q)
+            extras |= answers
+            adapted = [adapt(d) for adapt, d in zip(self.adapt, distortion_maps, strict=True)]
+            maps = [fuse(z, d) for fuse, z, d in zip(self.fuse_distortion, maps, adapted, strict=True)]
+        return maps, extras
+
+    def pretrained_levels(self) -> list[list[nn.Module]]:
+        """The pretrained parts, level by level (four lists), which recipes train at a smaller step or not at all."""
+        dan = [None] * self.config.dan_shared + list(self.dan.levels) if self.config.dan else [None] * 4
+        return [[m for m in (q, d) if m is not None] for q, d in zip(self.qen.levels, dan, strict=True)]

@@ -1,0 +1,99 @@
+"""From a trained system to a model file: an ONNX graph with its preprocessing inside, and a JSON card."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import warnings
+from pathlib import Path
+
+import numpy as np
+import onnx
+import torch
+from onnx import TensorProto, helper, numpy_helper
+from torch import Tensor, nn
+
+from iqassay.systems.mfen import MFEN
+
+OUTPUTS = ("score", "map", "presence", "severity", "unlike")
+
+
+class Deployed(nn.Module):
+    """What the graph computes: (B, 3, H, W) in [0, 1] -> the five outputs of a model file.
+
+    ``unlike`` is how far the picture's encoder statistics lie from those of the training pictures: the root mean square
+    of its coordinates in their whitened principal axes, so that about 1 is ordinary.
+    """
+
+    def __init__(self, system: MFEN, centre: Tensor, axes: Tensor) -> None:
+        super().__init__()
+        self.system = system
+        self.register_buffer("centre", centre)  # (D,)
+        self.register_buffer("axes", axes)  # (D, K)
+
+    def forward(self, image: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
+        prediction = self.system(image)
+        presence = prediction.extras["kind"].softmax(1)
+        place = (prediction.extras["statistics"] - self.centre) @ self.axes
+        unlike = place.square().mean(1).sqrt()
+        return prediction.score, prediction.quality_map, presence, prediction.extras["severity"], unlike
+
+
+def principal_axes(statistics: np.ndarray, keep: int = 48) -> tuple[Tensor, Tensor]:
+    """Centre (D,) and whitened principal axes (D, keep) of training statistics (N, D)."""
+    centre = statistics.mean(0)
+    _, spread, rows = np.linalg.svd((statistics - centre) / np.sqrt(len(statistics)), full_matrices=False)
+    keep = min(keep, int((spread > 1e-6 * spread[0]).sum()))
+    return torch.tensor(centre, dtype=torch.float32), torch.tensor(rows[:keep].T / spread[:keep], dtype=torch.float32)
+
+
+def export(system: MFEN, centre: Tensor, axes: Tensor, card: dict, file: Path) -> Path:
+    """Write ``file`` (.onnx, weights as float16, arithmetic in float32) and its card beside it; the card gains the sha256."""
+    graph = to_onnx(Deployed(system, centre, axes).eval())
+    halve_weights(graph)
+    file.parent.mkdir(parents=True, exist_ok=True)
+    content = graph.SerializeToString()
+    file.write_bytes(content)
+    card = {**card, "sha256": hashlib.sha256(content).hexdigest()}
+    file.with_suffix(".json").write_text(json.dumps(card, indent=1) + "\n")
+    return file
+
+
+def to_onnx(network: nn.Module) -> onnx.ModelProto:
+    """The graph, for any batch and any height and width that are multiples of 32."""
+    batch, rows, columns = (torch.export.Dim(name, min=1 + (name != "batch"), max=4096) for name in ("batch", "rows", "columns"))
+    with warnings.catch_warnings(), torch.no_grad():
+        warnings.simplefilter("ignore")
+        program = torch.onnx.export(
+            network,
+            (torch.rand(2, 3, 96, 128),),
+            dynamo=True,
+            input_names=["image"],
+            output_names=list(OUTPUTS),
+            dynamic_shapes=({0: batch, 2: 32 * rows, 3: 32 * columns},),
+            optimize=True,
+            verbose=False,
+        )
+    assert program is not None  # with dynamo=True and no file there is always a program
+    buffer = io.BytesIO()
+    onnx.save(program.model_proto, buffer)
+    return onnx.load_from_string(buffer.getvalue())
+
+
+def halve_weights(model: onnx.ModelProto, smallest: int = 64) -> None:
+    """Store float32 tensors of at least ``smallest`` values as float16 behind a Cast that the runtime folds away at load."""
+    graph = model.graph
+    casts = []
+    for tensor in graph.initializer:
+        if tensor.data_type != TensorProto.FLOAT or np.prod(tensor.dims) < smallest:
+            continue
+        values = numpy_helper.to_array(tensor)
+        if np.abs(values).max() > np.finfo(np.float16).max:
+            continue
+        name = tensor.name
+        tensor.CopyFrom(numpy_helper.from_array(values.astype(np.float16), name + "_half"))
+        casts.append(helper.make_node("Cast", [name + "_half"], [name], to=TensorProto.FLOAT))
+    nodes = [*casts, *graph.node]
+    del graph.node[:]
+    graph.node.extend(nodes)
