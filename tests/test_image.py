@@ -240,7 +240,8 @@ def test_exif_orientation(kind, orientation):
     exif = Image.Exif()
     exif[0x0112] = orientation
     if kind == "16-bit PNG":
-        data, upright = png16(DEEP[..., :3], extra=chunk(b"eXIf", exif.tobytes()[6:])), DEEP[..., :3]
+        data, upright = png16(DEEP[..., :3]), DEEP[..., :3]
+        data = data[:-12] + chunk(b"eXIf", exif.tobytes()[6:]) + data[-12:]  # after the pixels: the standard allows it
     elif kind == "16-bit TIFF":
         data, upright = tiff(DEEP[..., :3], t274=orientation), DEEP[..., :3]
     else:
@@ -648,12 +649,16 @@ def test_pixel_limit_comes_before_decoding(monkeypatch):
 
 
 def test_the_limit_of_pillow_stays_out_of_the_way(monkeypatch):
-    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 20)
+    large = Image.new("RGB", (600, 600), "teal")
+    kinds = ["JPEG", "PNG", "WEBP", "TIFF", "BMP", "GIF", *(["AVIF"] if AVIF else [])]
+    data = [encode(large, kind) for kind in kinds] + [encode(large, "TIFF", compression="tiff_lzw")]
+    data += [tiff(np.full((600, 600, 3), 9000, np.uint16), compression=8, predictor=2)]
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 2**17)  # warns from there, raises from twice that
     with warnings.catch_warnings():
         warnings.simplefilter("error", Image.DecompressionBombWarning)
-        for data in FILES.values():
-            read_image(data)
-    assert Image.MAX_IMAGE_PIXELS == 20
+        for each in data:
+            assert read_image(each).pixels.shape == (600, 600, 3)
+    assert Image.MAX_IMAGE_PIXELS == 2**17
 
 
 # ---- damage ---------------------------------------------------------------------------------------------------------

@@ -49,14 +49,13 @@ def png_channels(image: Image.Image) -> int:
     return _PNG_CHANNELS.get(raw_mode(image), 0)
 
 
-def read_png(file: BinaryIO, channels: int) -> np.ndarray:
-    """The samples of such a PNG, (H, W, channels) uint16."""
+def read_png(file: BinaryIO, channels: int) -> tuple[np.ndarray, Image.Image]:
+    """The samples of such a PNG, (H, W, channels) uint16, and the image whose `info` holds all that the file says."""
     samples: np.ndarray | None = None
     for mode, raw, byte in _PNG_PASSES[channels]:
         file.seek(0)
         image = PngImagePlugin.PngImageFile(file)
         image._mode = mode
-        image.info.pop("transparency", None)
         image.tile = [tile._replace(args=raw) for tile in image.tile]
         image.load()
         if samples is None:
@@ -69,7 +68,7 @@ def read_png(file: BinaryIO, channels: int) -> np.ndarray:
             else:
                 target[..., byte] = pixels
     assert samples is not None
-    return samples.view("<u2")[..., 0].astype(np.uint16, copy=False)
+    return samples.view("<u2")[..., 0].astype(np.uint16, copy=False), image
 
 
 # ---- TIFF -----------------------------------------------------------------------------------------------------------

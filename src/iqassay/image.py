@@ -1,6 +1,6 @@
 """Reading pictures: one policy for every file, byte string, Pillow image and array.
 
-docs/reading-pictures.md says what is done and why; this file does it. It prints nothing and changes no Pillow setting.
+docs/reading-pictures.md says what is done; this file does it, and leaves every setting of Pillow as it was.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import BinaryIO, cast
 
 import numpy as np
-from PIL import Image, ImageFile, TiffImagePlugin
+from PIL import Image, TiffImagePlugin
 from PIL.ExifTags import Base as Tag
 
 from iqassay import deep, formats, icc
@@ -168,10 +168,10 @@ def _from_file(file: BinaryIO, max_pixels: int) -> Picture:
         ) from error
 
 
-def _from_png16(image: ImageFile.ImageFile, file: BinaryIO, channels: int, max_pixels: int) -> Picture:
+def _from_png16(image: Image.Image, file: BinaryIO, channels: int, max_pixels: int) -> Picture:
     _check_size(*image.size, max_pixels)
     said = _frames(image)
-    samples = deep.read_png(file, channels)
+    samples, image = deep.read_png(file, channels)
     orientation = _orientation(image, said)
     alpha = "straight" if channels in (2, 4) else ""
     if channels == 3 and (key := image.info.get("transparency")):
@@ -337,7 +337,7 @@ def _from_samples(samples: np.ndarray, alpha: str, profile: bytes | None, orient
             said = [*said, _OVER_WHITE]
             samples = np.empty_like(samples)
             for y in range(0, len(samples), 64):  # in strips: the temporaries are float32
-                a = opacity[y : y + 64] / top
+                a = np.divide(opacity[y : y + 64], top, dtype=np.float32)
                 mixed = colours[y : y + 64, :, :-1] * (a if alpha == "straight" else 1) + (1 - a) * top
                 samples[y : y + 64] = np.rint(np.minimum(mixed, top)) if top > 1 else np.clip(mixed, 0, 1)
     if profile:
