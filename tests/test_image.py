@@ -466,6 +466,34 @@ def test_gray_profiles():
     assert on_gray.warnings == ()
 
 
+def table_profile(space: bytes, channels: int) -> bytes:
+    """A profile whose lookup table (mft2, two nodes a side) gives a gray: the mean for RGB, what is left for CMYK."""
+    nodes = [sum(node) / 3 if channels == 3 else 1 - max(node) for node in itertools.product((0, 1), repeat=channels)]
+    table = [value for lightness in nodes for value in (round(lightness * 0xFF00), 0x8000, 0x8000)]  # Lab of 16 bits
+    head = struct.pack(">4s4x4B9i2H", b"mft2", channels, 3, 2, 0, *(65536 * (i % 4 == 0) for i in range(9)), 2, 2)
+    lut = head + struct.pack(f">{2 * channels + len(table) + 6}H", *[0, 65535] * channels, *table, *[0, 65535] * 3)
+    white = struct.pack(">4s4x3i", b"XYZ ", 63190, 65536, 54061)
+    tags = struct.pack(">I4sII4sII", 2, b"A2B0", 156, len(lut), b"wtpt", 156 + len(lut) + len(lut) % 4, len(white))
+    body = tags + lut + bytes(len(lut) % 4) + white
+    header = struct.pack(
+        ">I4xI4s4s4s12x4s28x3i", 128 + len(body), 0x02400000, b"prtr", space, b"Lab ", b"acsp", *(63190, 65536, 54061)
+    )
+    return header.ljust(128, b"\0") + body
+
+
+def test_profiles_with_lookup_tables():
+    cmyk = read_image(encode(SMALL.convert("CMYK"), "TIFF", icc_profile=table_profile(b"CMYK", 4)))
+    assert cmyk.warnings == ()
+    assert np.ptp(cmyk.pixels, axis=2).max() <= 2  # gray, as the table says
+    assert np.corrcoef(cmyk.pixels[..., 0].ravel(), RGB.min(axis=2).ravel())[0, 1] > 0.9
+    profile = table_profile(b"RGB ", 3)
+    eight = read_image(encode(SMALL, "PNG", icc_profile=profile))
+    assert np.ptp(eight.pixels, axis=2).max() <= 2
+    sixteen = read_image(tiff(RGB.astype(np.uint16) * 257, t34675=profile))
+    assert sixteen.warnings == ("samples of more than 8 bits read at 8 bits",)
+    np.testing.assert_array_equal(sixteen.pixels, eight.pixels)
+
+
 @pytest.mark.parametrize(
     "profile", [b"not a profile", matrix_profile(SRGB, GAMMA_1_8, b"GRAY"), matrix_profile(SRGB, b"para")]
 )
