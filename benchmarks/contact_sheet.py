@@ -13,7 +13,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageDraw
 
-from iqassay.data.distortions import KINDS, LEVELS, distort, to_pillow
+from iqassay.data.distortions import KINDS, LEVELS, distort
+from iqassay.data.filters import to_pillow
 from iqassay.data.restored import RESTORATIONS, restore
 from iqassay.data.targets import target_score
 

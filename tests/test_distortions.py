@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from iqassay.data import distortions
 from iqassay.data.distortions import GROUPS, KINDS, LEVELS, apply_chain, distort, parameter_at, random_chain
+from iqassay.data.filters import from_lab, to_lab
 from iqassay.data.restored import RESTORATIONS, restore, restore_chain
 
 
@@ -165,11 +165,11 @@ def test_saturation() -> None:
 
 def test_lab_round_trip_is_finer_than_8_bits() -> None:
     colours = np.random.default_rng(0).random((64, 64, 3), dtype=np.float32)
-    back = distortions._from_lab(distortions._to_lab(colours))
+    back = from_lab(to_lab(colours))
     assert np.abs(back - colours).max() < 0.5 / 255
-    white = distortions._to_lab(np.ones((1, 1, 3), np.float32))[0, 0]
+    white = to_lab(np.ones((1, 1, 3), np.float32))[0, 0]
     np.testing.assert_allclose(white, [1, 0, 0], atol=1e-4)
-    red = distortions._to_lab(np.array([[[1, 0, 0]]], np.float32))[0, 0]
+    red = to_lab(np.array([[[1, 0, 0]]], np.float32))[0, 0]
     np.testing.assert_allclose(red, [0.5324, 0.8009, 0.6720], atol=1e-3)  # CIE Lab of sRGB red, divided by 100
 
 

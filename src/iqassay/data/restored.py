@@ -12,9 +12,9 @@ from collections.abc import Callable
 
 import numpy as np
 from PIL import Image, ImageFilter, features
-from scipy import fft, ndimage
+from scipy import fft
 
-from .distortions import from_pillow, gaussian, through_codec, to_pillow, wavelet_denoise
+from .filters import edge_preserving, from_pillow, gaussian, through_codec, to_pillow, wavelet_denoise
 
 Step = Callable[[np.ndarray, float, np.random.Generator], np.ndarray]  # (image, strength 0..1, rng) -> image, unclipped
 
@@ -144,22 +144,6 @@ def _texture_erased(image: np.ndarray, strength: float, rng: np.random.Generator
     out = wavelet_denoise(image, 0.012 + 0.07 * strength, strength=3, scales=3)
     out = edge_preserving(out, radius=2, softness=0.02 + 0.05 * strength)
     return _unsharp(out, 1, 0.5 + 0.7 * strength)
-
-
-def edge_preserving(image: np.ndarray, radius: int, softness: float) -> np.ndarray:
-    """Guided filter (He et al., 2010) guided by luma: smooths where luma varies by less than about `softness`."""
-
-    def mean(x: np.ndarray) -> np.ndarray:
-        axes = (2 * radius + 1, 2 * radius + 1, 1)[: x.ndim]
-        return ndimage.uniform_filter(x, axes, mode="reflect")
-
-    guide = image @ np.array([0.299, 0.587, 0.114], dtype=np.float32)
-    mean_guide, mean_image = mean(guide), mean(image)
-    variance = np.maximum(mean(guide * guide) - mean_guide**2, 0)
-    covariance = mean(guide[..., None] * image) - mean_guide[..., None] * mean_image
-    slope = covariance / (variance + np.float32(softness**2))[..., None]
-    offset = mean_image - slope * mean_guide[..., None]
-    return mean(slope) * guide[..., None] + mean(offset)
 
 
 RESTORATIONS: dict[str, Step] = {
