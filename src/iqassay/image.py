@@ -163,9 +163,8 @@ def _from_file(file: BinaryIO, max_pixels: int) -> Picture:
     except ImageError:
         raise
     except Exception as error:
-        raise ImageError(
-            f"got a {kind} picture that cannot be decoded ({_reason(error)}), want an undamaged one of an ordinary kind"
-        ) from error
+        got = f"{'an' if kind == 'AVIF' else 'a'} {kind} picture that cannot be decoded ({_reason(error)})"
+        raise ImageError(f"got {got}, want an undamaged one of an ordinary kind") from error
 
 
 def _from_png16(image: Image.Image, file: BinaryIO, channels: int, max_pixels: int) -> Picture:
