@@ -1,10 +1,11 @@
-"""Short trainings that differ in one thing: which lever generalises (left-out sets) and what each part of MFEN is worth.
+"""Short trainings that differ in one thing: which lever generalises, and what each part of MFEN is worth.
 
     python benchmarks/train_variants.py left_out --biq biq2021.csv:IMAGES --flive flive_voc.csv:IMAGES --pristine FOLDER
     python benchmarks/train_variants.py ablation ...
 
-Every run is the same short recipe (--steps batches of 24 crops of 160 pixels) with the changes of its row. One row a run goes
-to benchmarks/TABLE.csv as soon as it is there; runs already in that file are not repeated. Only validation splits are read.
+Every run is the same short recipe (--steps batches of 24 crops of 160 pixels) with the changes of its row. One row a
+run goes to benchmarks/TABLE.csv as soon as it is there; runs already in that file are not repeated. Only validation
+splits are read.
 """
 
 from __future__ import annotations
@@ -16,19 +17,35 @@ import sys
 from pathlib import Path
 
 HERE = Path(__file__).parent
-SHORT = ["--batch", "24", "--epochs", "1", "--crop", "160", "--scales", "0.75", "--scales", "0.5", "--workers", "0"]
-SHORT += ["--synthetic-count", "3000", "--devices", "1"]
+SHORT = [
+    "--batch",
+    "24",
+    "--epochs",
+    "1",
+    "--crop",
+    "160",
+    "--workers",
+    "0",
+    "--synthetic-count",
+    "3000",
+    "--devices",
+    "1",
+]
+SHORT += ["--precision", "bf16-mixed"]
+SCALES = ["--scales", "0.75", "--scales", "0.5"]
 
 PLAIN = ["--frozen", "0", "--encoder-lr", "1", "--lr", "0.0002", "--average", "0", "--rank", "0"]
-SMALL_STEP = ["--frozen", "2", "--encoder-lr", "0.05", "--lr", "0.001", "--average", "0", "--rank", "0"]
-RANKED = [*SMALL_STEP, "--average", "0.97", "--rank", "0.5"]
-LEVERS = {  # name -> (flags, with synthetic pictures)
-    "plain fine-tuning": (PLAIN, False),
+SMALL_STEP = ["--frozen", "2", "--encoder-lr", "0.1", "--lr", "0.001", "--average", "0", "--rank", "0"]
+FIXED = ["--frozen", "4", *SMALL_STEP[2:]]
+RANKED = [*FIXED[:-4], "--average", "0.97", "--rank", "0.5"]
+LEVERS = {  # name -> (flags, with synthetic pictures); MFEN as shipped unless it says otherwise
+    "all levels trained, one step size": (PLAIN, False),
     "early levels fixed, small encoder step": (SMALL_STEP, False),
-    "+ ranking, averaged weights": (RANKED, False),
-    "+ synthetic in every batch": (RANKED, True),
-    "+ encoders wholly fixed": ([*RANKED, "--frozen", "4"], True),
-    "plain fine-tuning + synthetic": (PLAIN, True),
+    "quality encoder fixed": (FIXED, False),
+    "quality encoder fixed, ranking, averaged weights": (RANKED, False),
+    "the same + synthetic in every batch": (RANKED, True),
+    "the same, one scale": ([*RANKED, "--one-scale"], True),
+    "all levels trained + synthetic": (PLAIN, True),
 }
 UNSEEN = ["lens_blur", "jpeg2000", "white_noise_color", "color_quantization", "jitter"]
 PARTS = {
@@ -51,8 +68,10 @@ def runs(table: str, biq: str, flive: str, pristine: str) -> list[tuple[str, str
                 extra = synthetic if with_synthetic else []
                 out.append((name, tag, 0, [*flags, *extra, "--data", trained, "--left-out", other]))
         unseen = [flag for kind in UNSEEN for flag in ("--synthetic-without", kind)]
-        return [*out, ("+ synthetic in every batch", "both", 0, [*RANKED, *both, *synthetic, *unseen])]
-    return [(name, "all", seed, [*RANKED, *both, *synthetic, *flags]) for seed in range(3) for name, flags in PARTS.items()]
+        return [*out, ("the same + synthetic in every batch", "both", 0, [*RANKED, *both, *synthetic, *unseen])]
+    return [
+        (name, "all", seed, [*RANKED, *both, *synthetic, *flags]) for seed in range(3) for name, flags in PARTS.items()
+    ]
 
 
 def main() -> None:
@@ -72,7 +91,18 @@ def main() -> None:
         if (variant, trained, str(seed)) in seen:
             continue
         out = args.work / f"{args.table}-{number}"
-        command = [sys.executable, "-m", "iqassay", "train", "mfen", *SHORT, "--steps", args.steps, "--limit", args.limit]
+        command = [
+            sys.executable,
+            "-m",
+            "iqassay",
+            "train",
+            "mfen",
+            *SHORT,
+            "--steps",
+            args.steps,
+            "--limit",
+            args.limit,
+        ]
         subprocess.run([*command, "--seed", str(seed), "--out", str(out), *flags], check=True)
         with (out / "metrics.csv").open() as stream:
             last = [row for row in csv.DictReader(stream) if row["val/srcc"]][-1]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import hashlib
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -20,7 +21,7 @@ _COLUMNS = {
 
 @dataclass(frozen=True)
 class Rating:
-    """One picture and its mean opinion; ``score`` is in the set's own unit, always higher is better (DMOS is negated)."""
+    """One picture and its mean opinion: ``score`` on 0 (worst) to 100 (best), whatever the file's own scale."""
 
     image: Path
     score: float
@@ -32,11 +33,11 @@ class Rating:
 
 @dataclass(frozen=True)
 class Ratings:
-    """A rated set: its name, its rows and whether the file's own score was lower-is-better."""
+    """A rated set: its name, its rows, and the file's own scale as (worst, best)."""
 
     name: str
     rows: tuple[Rating, ...]
-    lower_is_better: bool = False
+    scale: tuple[float, float]
 
     def split(self, *names: str) -> Ratings:
         """Only the rows of the named splits."""
@@ -47,22 +48,27 @@ class Ratings:
 
 
 def read_ratings(
-    table: str | Path, images: str | Path | None = None, name: str | None = None, lower_is_better: bool | None = None
+    table: str | Path,
+    images: str | Path | None = None,
+    name: str | None = None,
+    scale: tuple[float, float] | None = None,
 ) -> Ratings:
     """Read a ratings CSV: a column for the picture and one for the score; reference, group, split, subset if present.
 
-    Columns are found by their usual names (image, filename, ...; score, mos, dmos, ...). A column called ``dmos`` is
-    lower-is-better unless ``lower_is_better`` says otherwise. Without a split column, groups (or pictures) are put into
-    train, val and test 80/10/10 by a hash of their name, so that no group is ever in two splits and no seed is needed.
+    Columns are found by their usual names (image, filename, ...; score, mos, dmos, ...). Without a split column, groups
+    (or pictures) are put into train, val and test 80/10/10 by a hash of their name, so that no group is ever in two
+    splits and no seed is needed.
 
     Args:
         table: the CSV file.
         images: the folder that picture names are relative to; default: the CSV's own folder.
         name: the set's name; default: the file's stem.
-        lower_is_better: state the direction of the score.
+        scale: (worst, best) of the score, so that (100, 0) states a lower-is-better one; default: detected, see
+            ``detect_scale``.
 
     Raises:
-        ValueError: no such file, a missing column, a score that is no number, a missing picture, one score for all.
+        ValueError: no such file, a missing column, a score that is no number or off the scale, a missing picture, one
+            score for all, a group in two splits.
     """
     table = Path(table)
     folder = Path(images) if images is not None else table.parent
@@ -77,29 +83,44 @@ def read_ratings(
     for key in ("image", "score"):
         if columns[key] is None:
             raise ValueError(f"{table}: got columns {', '.join(header)}, want one of {', '.join(_COLUMNS[key])}")
-    if lower_is_better is None:
-        lower_is_better = (columns["score"] or "").strip().lower() == "dmos"
+    scores = [_number(line[columns["score"] or ""], f"{table} line {i}") for i, line in enumerate(lines, start=2)]
+    if len(set(scores)) < 2:
+        raise ValueError(f"{table}: got {len(scores)} rows with {len(set(scores))} different scores, want at least 2")
+    worst, best = scale or detect_scale(scores, (columns["score"] or "").strip().lower() == "dmos")
+    if worst == best or min(scores) < min(worst, best) or max(scores) > max(worst, best):
+        raise ValueError(f"{table}: got scores {min(scores)} to {max(scores)}, want them on the scale {worst}..{best}")
     rows = []
-    for number, line in enumerate(lines, start=2):
+    for line, score in zip(lines, scores, strict=True):
         values = {key: (line[column] or "").strip() if column else "" for key, column in columns.items()}
-        try:
-            score = float(values["score"])
-        except ValueError:
-            raise ValueError(f"{table} line {number}: got score {values['score']!r}, want a number") from None
-        if score != score or abs(score) == float("inf"):
-            raise ValueError(f"{table} line {number}: got score {values['score']!r}, want a finite number")
         reference = folder / values["reference"] if values["reference"] else None
         group = values["group"] or str(reference or values["image"])
         split = values["split"].lower() or hashed_split(group)
-        image = folder / values["image"]
-        rows.append(Rating(image, -score if lower_is_better else score, reference, group, split, values["subset"]))
-    if len({row.score for row in rows}) < 2:
-        raise ValueError(f"{table}: got {len(rows)} rows with one and the same score, want scores that differ")
+        score = 100 * (score - worst) / (best - worst)
+        rows.append(Rating(folder / values["image"], score, reference, group, split, values["subset"]))
     missing = next((path for path in _paths(rows) if not path.is_file()), None)
     if missing is not None:
         raise ValueError(f"{table}: no picture {missing}")
     check_no_leak(rows)
-    return Ratings(name or table.stem, tuple(rows), lower_is_better)
+    return Ratings(name or table.stem, tuple(rows), (worst, best))
+
+
+def detect_scale(scores: Iterable[float], lower_is_better: bool = False) -> tuple[float, float]:
+    """(worst, best) by the smallest usual scale that holds every score: 0-1, 1-5, 0-10, 0-100, else their own range."""
+    values = list(scores)
+    usual = ((0.0, 1.0), (1.0, 5.0), (0.0, 10.0), (0.0, 100.0))
+    own = (min(values), max(values))
+    low, high = next((s for s in usual if s[0] <= own[0] and own[1] <= s[1]), own)
+    return (high, low) if lower_is_better else (low, high)
+
+
+def _number(text: str | None, where: str) -> float:
+    try:
+        value = float(text or "")
+    except ValueError:
+        value = float("nan")
+    if not math.isfinite(value):
+        raise ValueError(f"{where}: got score {text!r}, want a finite number")
+    return value
 
 
 def hashed_split(group: str) -> str:

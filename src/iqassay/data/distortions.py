@@ -54,13 +54,7 @@ PARAMETERS: dict[str, tuple[float, float, float, float, float]] = {
     "white_noise_color": (0.0001, 0.0005, 0.001, 0.002, 0.003),  # variance, YCbCr
     "impulse_noise": (0.001, 0.005, 0.01, 0.02, 0.03),  # share of samples turned to 0 or 1
     "multiplicative_noise": (0.001, 0.005, 0.01, 0.02, 0.05),  # variance of the gain
-    "denoise": (
-        0.004,
-        0.012,
-        0.03,
-        0.07,
-        0.15,
-    ),  # variance of the noise then removed (KADID: 0.01, 0.03, 0.05, 0.1, 0.15)
+    "denoise": (0.004, 0.012, 0.03, 0.07, 0.15),  # variance of the noise removed (KADID: 0.01, 0.03, 0.05, 0.1, 0.15)
     "brighten": (0.1, 0.2, 0.4, 0.7, 1.1),  # lift of the tone curve at middle grey, doubled
     "darken": (0.05, 0.1, 0.2, 0.4, 0.8),  # drop of the tone curve at middle grey, doubled
     "mean_shift": (0.03, 0.06, 0.09, 0.12, 0.15),  # size of the shift, random sign (KADID: 0.15, 0.08, 0, -0.08, -0.15)
@@ -125,7 +119,7 @@ def random_chain(rng: np.random.Generator, max_length: int = 3) -> list[tuple[st
     """Draw 1..`max_length` distortions, at most one per group, as (kind, level) in the order to apply them.
 
     Shorter chains are likelier, the first kind is uniform over all 25, and longer chains lean to lower levels so that
-    they do not all end in ruin. Six chains in seven follow the order of `GROUPS`; the rest are shuffled.
+    they do not all end in ruin. Six chains in seven follow the order of `GROUPS`; the rest keep the order drawn.
     """
     if not 1 <= max_length <= len(GROUPS):
         raise ValueError(f"got max_length {max_length}, want 1 to {len(GROUPS)}")

@@ -30,7 +30,15 @@ class RatedPictures(Dataset):
     The score belongs to the whole picture, so a crop often shows a shrunk picture rather than a small piece of it.
     """
 
-    def __init__(self, ratings: Ratings, index: int, size: int, train: bool, standard: tuple[float, float], scales: Sequence[float]) -> None:
+    def __init__(
+        self,
+        ratings: Ratings,
+        index: int,
+        size: int,
+        train: bool,
+        standard: tuple[float, float],
+        scales: Sequence[float],
+    ) -> None:
         self.rows, self.index, self.size, self.train, self.scales = ratings.rows, index, size, train, tuple(scales)
         self.mean, self.deviation = standard
 
@@ -56,7 +64,9 @@ class RatedPictures(Dataset):
 class SyntheticPictures(Dataset):
     """Crops of a rendered synthetic set, with distortion types and severities."""
 
-    def __init__(self, pictures: SyntheticSet, index: int, size: int, train: bool, standard: tuple[float, float]) -> None:
+    def __init__(
+        self, pictures: SyntheticSet, index: int, size: int, train: bool, standard: tuple[float, float]
+    ) -> None:
         self.set, self.index, self.size, self.train = pictures, index, size, train
         self.mean, self.deviation = standard
 
@@ -66,7 +76,9 @@ class SyntheticPictures(Dataset):
     def __getitem__(self, i: int) -> Sample:
         room = self.set.pixels.shape[1] - self.size
         if room < 0:
-            raise ValueError(f"got synthetic pictures of {self.set.pixels.shape[1]} pixels, want at least the crop, {self.size}")
+            raise ValueError(
+                f"got synthetic pictures of {self.set.pixels.shape[1]} pixels, want at least the crop, {self.size}"
+            )
         left, top = (int(torch.randint(room + 1, ())) if self.train else room // 2 for _ in range(2))
         crop = self.set.pixels[i, top : top + self.size, left : left + self.size]
         flip = self.train and bool(torch.rand(()) < 0.5)
@@ -74,7 +86,9 @@ class SyntheticPictures(Dataset):
         return _sample(crop, flip, score, self.index, self.set.kind[i], self.set.severity[i])
 
 
-def _sample(crop: np.ndarray, flip: bool, score: float, index: int, kind: np.ndarray | None, severity: np.ndarray | None) -> Sample:
+def _sample(
+    crop: np.ndarray, flip: bool, score: float, index: int, kind: np.ndarray | None, severity: np.ndarray | None
+) -> Sample:
     crop = np.array(crop[:, ::-1] if flip else crop)
     return {
         "x": torch.from_numpy(crop).permute(2, 0, 1).float() / 255,

@@ -158,6 +158,6 @@ RESTORATIONS: dict[str, Step] = {
     "smoothed": _smoothed,
     "texture_erased": _texture_erased,
 }
-CODECS = tuple(codec for codec in ("webp", "avif") if features.check(codec))
+CODECS = tuple(codec for codec in ("webp", "avif") if codec in features.modules and features.check(codec))
 for _absent in {"webp", "avif"}.difference(CODECS):  # a Pillow built without the codec
     del RESTORATIONS[_absent]

@@ -24,10 +24,12 @@ UNKNOWN = -1.0
 
 @dataclass(frozen=True)
 class SyntheticConfig:
-    """How many pictures of which size, and the shares of untouched, chained and restored ones (the rest: one distortion).
+    """How many pictures of which size, and the shares of untouched, chained and restored ones.
 
-    Restored pictures (codecs, enlargements, cleaned noise) carry a score but no distortion type. ``kinds`` are the types
-    that may appear; experiments on unseen distortions train on some and look at the others.
+    The rest has one distortion.
+
+    Restored pictures (codecs, enlargements, cleaned noise) carry a score but no distortion type. ``kinds`` are the
+    types that may appear; experiments on unseen distortions train on some and look at the others.
     """
 
     count: int = 10_000
@@ -41,7 +43,7 @@ class SyntheticConfig:
 
 @dataclass(frozen=True)
 class SyntheticSet:
-    """pixels (N, S, S, 3) uint8, score (N,) in 0..100, kind (N, 26) summing to 1 or UNKNOWN, severity (N, 25) in 0..5 or UNKNOWN."""
+    """pixels (N, S, S, 3) uint8; score (N,) in 0..100; kind (N, 26), sum 1, and severity (N, 25) in 0..5, or UNKNOWN."""
 
     pixels: np.ndarray
     score: np.ndarray
@@ -60,7 +62,9 @@ def pristine_files(folders: list[Path]) -> list[Path]:
     """
     files = sorted(path for folder in folders for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES)
     if not files:
-        raise ValueError(f"got no pictures in {', '.join(map(str, folders)) or 'no folder'}, want a folder of clean photos")
+        raise ValueError(
+            f"got no pictures in {', '.join(map(str, folders)) or 'no folder'}, want a folder of clean photos"
+        )
     return files
 
 
@@ -75,7 +79,10 @@ def render(files: list[Path], config: SyntheticConfig, cache: Path, processes: i
         # A contiguous share of contents for each task, so that no photo is decoded twice.
         owner = np.random.default_rng([config.seed, 0]).integers(len(files), size=config.count)
         shares = np.array_split(np.arange(len(files)), min(len(files), 16 * processes))
-        tasks = [(done / "pixels.npy", [files[i] for i in share], np.isin(owner, share), owner, share, config) for share in shares]
+        tasks = [
+            (done / "pixels.npy", [files[i] for i in share], np.isin(owner, share), owner, share, config)
+            for share in shares
+        ]
         labels = np.zeros((config.count, 1 + 26 + 25), np.float32)
         with ProcessPoolExecutor(processes) as pool:
             for mask, rows in pool.map(_render_share, tasks):

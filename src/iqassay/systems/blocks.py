@@ -1,4 +1,4 @@
-"""Blocks that more than one system is made of. Shapes stand in comments; C, H, W are those of the feature map at hand."""
+"""Blocks that more than one system is made of; C, H, W are those of the feature map at hand."""
 
 from __future__ import annotations
 
@@ -88,7 +88,7 @@ def _bottleneck(channels: int, narrow: int) -> nn.Sequential:
 
 
 def pool_statistics(maps: list[Tensor]) -> Tensor:
-    """Mean and standard deviation of every channel of every map, concatenated: [(B, C_i, h_i, w_i)] -> (B, 2 sum C_i)."""
+    """Mean and standard deviation of every channel of every map, side by side: (B, C_i, h, w) each -> (B, 2 sum C_i)."""
     out = []
     for f in maps:
         mean = f.mean((2, 3))

@@ -2,14 +2,14 @@
 
 Every encoder has one interface, whatever its family:
 
-    encoder.encode(x) -> [f1, f2, f3, f4]     x (B, 3, H, W) RGB in [0, 1]; f_i (B, channels[i], H/s, W/s), s = 4, 8, 16, 32
+    encoder.encode(x) -> [f1, f2, f3, f4]     x (B, 3, H, W) RGB in [0, 1]; f_i (B, channels[i], H/s, W/s), s = 4 to 32
     encoder.channels  -> (c1, c2, c3, c4)
     encoder.levels    -> four modules, each making the next map from the one before it
 
 H and W are multiples of 32. Normalisation is the encoder's own affair, so that callers only ever see [0, 1].
 
 EfficientNet-Lite: Tan & Le, "EfficientNet" (ICML 2019), the Lite variants without squeeze-and-excite, ReLU6 throughout.
-VAN: Guo et al., "Visual Attention Network" (CVMJ 2023): large-kernel attention as depth-wise 5x5, dilated depth-wise 7x7, 1x1.
+VAN: Guo et al., "Visual Attention Network" (CVMJ 2023): large-kernel attention.
 """
 
 from __future__ import annotations
@@ -51,7 +51,9 @@ _LEVEL_ENDS = (1, 2, 4, 6)  # the stages whose outputs are f1..f4
 class SameConv(nn.Conv2d):
     """Convolution with TensorFlow's "SAME" padding: at stride 2 and even sizes the odd zero goes right and below."""
 
-    def __init__(self, c_in: int, c_out: int, kernel: int, stride: int = 1, groups: int = 1, bias: bool = False) -> None:
+    def __init__(
+        self, c_in: int, c_out: int, kernel: int, stride: int = 1, groups: int = 1, bias: bool = False
+    ) -> None:
         super().__init__(c_in, c_out, kernel, stride, 0 if stride == 2 else kernel // 2, groups=groups, bias=bias)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -69,7 +71,7 @@ class ConvBN(nn.Sequential):
         super().__init__(*layers, *([nn.ReLU6()] if act else []))
 
     def fold(self) -> None:
-        """Put the normalisation's running statistics into the convolution: the same answers in evaluation, in half the time."""
+        """Put the normalisation's running statistics into the convolution: the same answers in half the time."""
         conv, norm = self[0], self[1]
         gain = norm.weight / torch.sqrt(norm.running_var + norm.eps)
         with torch.no_grad():
@@ -85,7 +87,9 @@ class InvertedResidual(nn.Module):
         super().__init__()
         wide = c_in * expansion
         expand = [ConvBN(c_in, wide, 1)] if expansion > 1 else []
-        self.body = nn.Sequential(*expand, ConvBN(wide, wide, kernel, stride, groups=wide), ConvBN(wide, c_out, 1, act=False))
+        self.body = nn.Sequential(
+            *expand, ConvBN(wide, wide, kernel, stride, groups=wide), ConvBN(wide, c_out, 1, act=False)
+        )
         self.skip = stride == 1 and c_in == c_out
 
     def forward(self, x: Tensor) -> Tensor:
@@ -206,7 +210,9 @@ class VANBlock(nn.Module):
         super().__init__()
         wide = dim * mlp_ratio
         self.norm1, self.norm2 = nn.BatchNorm2d(dim), nn.BatchNorm2d(dim)
-        self.attend = nn.Sequential(nn.Conv2d(dim, dim, 1), nn.GELU(), LargeKernelAttention(dim), nn.Conv2d(dim, dim, 1))
+        self.attend = nn.Sequential(
+            nn.Conv2d(dim, dim, 1), nn.GELU(), LargeKernelAttention(dim), nn.Conv2d(dim, dim, 1)
+        )
         depthwise = nn.Conv2d(wide, wide, 3, padding=1, groups=wide)
         self.mlp = nn.Sequential(nn.Conv2d(dim, wide, 1), depthwise, nn.GELU(), nn.Conv2d(wide, dim, 1))
         self.scale1, self.scale2 = (nn.Parameter(torch.full((dim, 1, 1), 1e-2)) for _ in range(2))

@@ -5,8 +5,8 @@
     [3] Dai et al., "Attentional Feature Fusion", WACV 2021: the fusion.
     [4] Guo et al., "Visual Attention Network", CVMJ 2023: the paper's backbone.
 
-An interpretation: the paper gives the parts (HFEN, QEN, DAN, attention-based fusion) but neither their depths and widths
-nor the losses. Our choices are listed in docs/mfen.md; the paper's figures are not claimed.
+An interpretation: the paper gives the parts (HFEN, QEN, DAN, attention-based fusion) but neither their depths and
+widths nor the losses. Our choices are listed in docs/mfen.md; the paper's figures are not claimed.
 
          x ----> QEN  encoder ------------> q1..q4 --+
          |                                           |
@@ -130,7 +130,9 @@ def _own_view(channels: int) -> nn.Sequential:
 
 
 class MFEN(nn.Module):
-    """The whole system: ``forward(x, reference=None) -> Prediction`` for x (B, 3, H, W) RGB in [0, 1], H and W multiples of 32.
+    """The whole system: ``forward(x, reference=None) -> Prediction``.
+
+    x is (B, 3, H, W), RGB in [0, 1], H and W multiples of 32.
 
     Raises:
         ValueError: for another shape, or if a reference is given (MFEN is a no-reference system).
@@ -149,10 +151,14 @@ class MFEN(nn.Module):
             self.fuse_high = nn.ModuleList(fuse(c) for c in widths)
         if config.dan:
             if config.dan_shared and config.dan_encoder != config.encoder:
-                raise ValueError(f"got DAN encoder {config.dan_encoder!r} sharing levels of {config.encoder!r}, want the same")
+                raise ValueError(
+                    f"got DAN encoder {config.dan_encoder!r} sharing levels of {config.encoder!r}, want the same"
+                )
             self.dan = DAN(config.dan_encoder, config.pretrained, config.dropout, config.dan_shared)
             pairs = zip(self.dan.channels, widths, strict=True)
-            self.adapt = nn.ModuleList(nn.Sequential(nn.Conv2d(d, c, 1, bias=False), nn.BatchNorm2d(c)) for d, c in pairs)
+            self.adapt = nn.ModuleList(
+                nn.Sequential(nn.Conv2d(d, c, 1, bias=False), nn.BatchNorm2d(c)) for d, c in pairs
+            )
             self.fuse_distortion = nn.ModuleList(fuse(c) for c in widths)
         self.head = QualityHead(widths, config.width, config.dropout)
 
@@ -177,8 +183,3 @@ class MFEN(nn.Module):
             adapted = [adapt(d) for adapt, d in zip(self.adapt, distortion_maps, strict=True)]
             maps = [fuse(z, d) for fuse, z, d in zip(self.fuse_distortion, maps, adapted, strict=True)]
         return maps, extras
-
-    def pretrained_levels(self) -> list[list[nn.Module]]:
-        """The pretrained parts, level by level (four lists), which recipes train at a smaller step or not at all."""
-        dan = [None] * self.config.dan_shared + list(self.dan.levels) if self.config.dan else [None] * 4
-        return [[m for m in (q, d) if m is not None] for q, d in zip(self.qen.levels, dan, strict=True)]

@@ -16,7 +16,9 @@ _SYSTEMS = ("mfen",)
 def parser() -> argparse.ArgumentParser:
     """Flags from the fields of ``Recipe``: --name VALUE, --name/--no-name for switches, lists by repetition."""
     top = argparse.ArgumentParser(
-        prog="iqassay train", description="Train a system on rated pictures and on synthetic distortions.", allow_abbrev=False
+        prog="iqassay train",
+        description="Train a system on rated pictures and on synthetic distortions.",
+        allow_abbrev=False,
     )
     top.add_argument("system", choices=_SYSTEMS, help="which system")
     top.add_argument("--smoke", action="store_true", help="the two-minute recipe; other flags still count")

@@ -49,7 +49,7 @@ def principal_axes(statistics: np.ndarray, keep: int = 48) -> tuple[Tensor, Tens
 
 
 def export(system: MFEN, centre: Tensor, axes: Tensor, card: dict, file: Path) -> Path:
-    """Write ``file`` (.onnx, weights as float16, arithmetic in float32) and its card beside it; the card gains the sha256."""
+    """Write ``file`` (.onnx, float16 weights, float32 arithmetic) and, beside it, its card, which gains the sha256."""
     graph = to_onnx(Deployed(system, centre, axes).eval())
     halve_weights(graph)
     file.parent.mkdir(parents=True, exist_ok=True)
@@ -62,7 +62,9 @@ def export(system: MFEN, centre: Tensor, axes: Tensor, card: dict, file: Path) -
 
 def to_onnx(network: nn.Module) -> onnx.ModelProto:
     """The graph, for any batch and any height and width that are multiples of 32."""
-    batch, rows, columns = (torch.export.Dim(name, min=1 + (name != "batch"), max=4096) for name in ("batch", "rows", "columns"))
+    batch, rows, columns = (
+        torch.export.Dim(name, min=1 + (name != "batch"), max=4096) for name in ("batch", "rows", "columns")
+    )
     with warnings.catch_warnings(), torch.no_grad():
         warnings.simplefilter("ignore")
         program = torch.onnx.export(
@@ -82,7 +84,7 @@ def to_onnx(network: nn.Module) -> onnx.ModelProto:
 
 
 def halve_weights(model: onnx.ModelProto, smallest: int = 64) -> None:
-    """Store float32 tensors of at least ``smallest`` values as float16 behind a Cast that the runtime folds away at load."""
+    """Store float32 tensors of at least ``smallest`` values as float16, with a Cast that the runtime folds at load."""
     graph = model.graph
     casts = []
     for tensor in graph.initializer:

@@ -14,15 +14,21 @@ from typing import Any
 import lightning
 import numpy as np
 import torch
-from lightning.pytorch.callbacks import EarlyStopping, EMAWeightAveraging, ModelCheckpoint, RichProgressBar, TQDMProgressBar
+from lightning.pytorch.callbacks import (
+    EarlyStopping,
+    EMAWeightAveraging,
+    ModelCheckpoint,
+    RichProgressBar,
+    TQDMProgressBar,
+)
 from lightning.pytorch.loggers import CSVLogger
 from torch import Tensor
 from torch.utils.data import ConcatDataset, DataLoader
 
 from iqassay.bench.correlation import srcc
 from iqassay.data.datasets import Ratings, read_ratings
-from iqassay.data.pipeline import MixedBatches, RatedPictures, SyntheticPictures, standard_of
 from iqassay.data.distortions import KINDS
+from iqassay.data.pipeline import MixedBatches, RatedPictures, SyntheticPictures, standard_of
 from iqassay.data.synthetic import SyntheticConfig, SyntheticSet, pristine_files, render
 from iqassay.systems.mfen import MFEN, MFENConfig
 from iqassay.training.losses import SetScales, kind_loss, ranking_loss, score_loss, severity_loss
@@ -32,15 +38,21 @@ from iqassay.training.recipes import Recipe
 class Training(lightning.LightningModule):
     """A system, a learned scale for each data set, and the losses of the recipe."""
 
-    def __init__(self, recipe: Recipe, sets: list[str], chosen_by: int) -> None:
+    def __init__(self, recipe: Recipe, sets: list[str], chosen_by: int, standards: list[tuple[float, float]]) -> None:
         super().__init__()
-        config = MFENConfig(recipe.encoder, recipe.encoder, hfen=recipe.hfen, dan=recipe.dan, fusion=recipe.fusion, width=recipe.width)
+        config = MFENConfig(
+            recipe.encoder, recipe.encoder, hfen=recipe.hfen, dan=recipe.dan, fusion=recipe.fusion, width=recipe.width
+        )
         self.recipe, self.sets, self.chosen_by = recipe, sets, chosen_by
         self.system = MFEN(config).to(memory_format=torch.channels_last)
-        self.scales = SetScales(len(sets))
-        for level in self.system.pretrained_levels()[: recipe.frozen]:
-            for module in level:
-                module.requires_grad_(False)
+        self.scales = SetScales(standards)
+        self.pretrained = list(self.system.qen.levels)
+        fixed = self.pretrained[: recipe.frozen]
+        if config.dan:
+            fixed += self.system.dan.levels[: max(0, recipe.dan_frozen - config.dan_shared)]
+            self.pretrained += self.system.dan.levels
+        for level in fixed:
+            level.requires_grad_(False)
         self.answers: list[tuple[Tensor, ...]] = []
 
     def training_step(self, batch: dict[str, Tensor], _: int) -> Tensor:
@@ -52,9 +64,16 @@ class Training(lightning.LightningModule):
         }
         if "kind" in prediction.extras:
             losses["kind"] = recipe.kind * kind_loss(prediction.extras["kind"].float(), batch["kind"])
-            losses["severity"] = recipe.severity * severity_loss(prediction.extras["severity"].float(), batch["severity"])
+            losses["severity"] = recipe.severity * severity_loss(
+                prediction.extras["severity"].float(), batch["severity"]
+            )
         total = torch.stack(list(losses.values())).sum()
-        self.log_dict({f"train/{name}": value.detach() for name, value in losses.items()}, on_step=False, on_epoch=True, sync_dist=True)
+        self.log_dict(
+            {f"train/{name}": value.detach() for name, value in losses.items()},
+            on_step=False,
+            on_epoch=True,
+            sync_dist=True,
+        )
         self.log("loss", total.detach(), prog_bar=True, logger=False)
         return total
 
@@ -63,7 +82,9 @@ class Training(lightning.LightningModule):
         right = torch.full_like(batch["score"], torch.nan)
         if "kind" in prediction.extras:
             known = batch["kind"][:, 0] >= 0
-            right[known] = batch["kind"].gather(1, prediction.extras["kind"].argmax(1, keepdim=True))[known, 0].gt(0).float()
+            right[known] = (
+                batch["kind"].gather(1, prediction.extras["kind"].argmax(1, keepdim=True))[known, 0].gt(0).float()
+            )
         self.answers.append((prediction.score.float(), batch["score"], batch["dataset"], right))
 
     def on_validation_epoch_end(self) -> None:
@@ -79,7 +100,7 @@ class Training(lightning.LightningModule):
 
     def configure_optimizers(self) -> Any:
         recipe = self.recipe
-        pretrained = {p for level in self.system.pretrained_levels() for module in level for p in module.parameters()}
+        pretrained = {p for level in self.pretrained for p in level.parameters()}
         groups: list[dict] = [
             {"params": [p for p in self.parameters() if p.requires_grad and p not in pretrained], "lr": recipe.lr},
             {"params": [p for p in pretrained if p.requires_grad], "lr": recipe.lr * recipe.encoder_lr},
@@ -87,7 +108,9 @@ class Training(lightning.LightningModule):
         groups = [g for g in groups if g["params"]]
         optimizer = torch.optim.AdamW(groups, weight_decay=recipe.decay)
         total = max(2, int(self.trainer.estimated_stepping_batches))
-        schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, [g["lr"] for g in groups], total_steps=total, pct_start=0.1)
+        schedule = torch.optim.lr_scheduler.OneCycleLR(
+            optimizer, [g["lr"] for g in groups], total_steps=total, pct_start=0.1
+        )
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
 
@@ -118,14 +141,20 @@ def load_sets(recipe: Recipe) -> Sets:
         ratings = _ratings(argument)
         parts = [_first(ratings.split(split), recipe.limit) for split in ("train", "val")]
         if min(map(len, parts)) < 2:
-            raise ValueError(f"{argument}: got {len(parts[0])} train and {len(parts[1])} val rows, want at least 2 of each")
+            raise ValueError(
+                f"{argument}: got {len(parts[0])} train and {len(parts[1])} val rows, want at least 2 of each"
+            )
         standard = standard_of([row.score for row in parts[0].rows])
-        make = [RatedPictures(part, len(names), recipe.crop, part is parts[0], standard, recipe.scales) for part in parts]
+        make = [
+            RatedPictures(part, len(names), recipe.crop, part is parts[0], standard, recipe.scales) for part in parts
+        ]
         add(ratings.name, *make, standard)
     synthetic = _synthetic(recipe) if recipe.synthetic else None
     if synthetic is not None:
         standard = standard_of(synthetic[0].score)
-        make_synthetic = [SyntheticPictures(s, len(names), recipe.crop, s is synthetic[0], standard) for s in synthetic[:2]]
+        make_synthetic = [
+            SyntheticPictures(s, len(names), recipe.crop, s is synthetic[0], standard) for s in synthetic[:2]
+        ]
         add("synthetic", *make_synthetic, standard)
     chosen_by = len(names)
     if synthetic is not None and recipe.synthetic_without:
@@ -134,7 +163,12 @@ def load_sets(recipe: Recipe) -> Sets:
         ratings = _ratings(argument)
         rows = _first(ratings.split("val"), recipe.limit)
         standard = standard_of([row.score for row in rows.rows])
-        add(f"left_out_{ratings.name}", None, RatedPictures(rows, len(names), recipe.crop, False, standard, recipe.scales), standard)
+        add(
+            f"left_out_{ratings.name}",
+            None,
+            RatedPictures(rows, len(names), recipe.crop, False, standard, recipe.scales),
+            standard,
+        )
     return Sets(names, chosen_by, ConcatDataset(train), ConcatDataset(val), facts)
 
 
@@ -146,7 +180,9 @@ def _synthetic(recipe: Recipe) -> list[SyntheticSet]:
     files = pristine_files(recipe.synthetic)
     held = files[::10] if len(files) >= 20 else files[:1]
     seen = tuple(kind for kind in KINDS if kind not in recipe.synthetic_without)
-    config = SyntheticConfig(recipe.synthetic_count, max(64, round(recipe.crop * 8 / 7)), recipe.synthetic_seed, kinds=seen)
+    config = SyntheticConfig(
+        recipe.synthetic_count, max(64, round(recipe.crop * 8 / 7)), recipe.synthetic_seed, kinds=seen
+    )
     small = dataclasses.replace(config, count=max(8, min(400, recipe.synthetic_count // 10)), seed=config.seed + 1)
     unseen = dataclasses.replace(small, kinds=tuple(recipe.synthetic_without), chained=0, restored=0)
     cache = recipe.out.parent / "cache"
@@ -155,8 +191,15 @@ def _synthetic(recipe: Recipe) -> list[SyntheticSet]:
 
 
 def _ratings(argument: str) -> Ratings:
-    table, _, images = argument.partition(":")
-    return read_ratings(table, images or None)
+    """CSV, CSV:FOLDER or CSV:FOLDER:WORST..BEST."""
+    table, images, scale = [*argument.split(":"), "", ""][:3]
+    try:
+        ends = [float(end) for end in scale.split("..")] if scale else []
+    except ValueError:
+        ends = [0.0]
+    if len(ends) not in (0, 2):
+        raise ValueError(f"got the scale {scale!r} in {argument!r}, want WORST..BEST, for example 1..5 or 100..0")
+    return read_ratings(table, images or None, scale=(ends[0], ends[1]) if ends else None)
 
 
 def _first(ratings: Ratings, limit: int) -> Ratings:
@@ -172,11 +215,14 @@ def fit(recipe: Recipe) -> Path:
     _quiet()
     lightning.seed_everything(recipe.seed, workers=True, verbose=False)
     sets = load_sets(recipe)
-    module = Training(recipe, sets.names, sets.chosen_by)
+    standards = [(fact["mean"], fact["deviation"]) for fact in sets.facts.values()]
+    module = Training(recipe, sets.names, sets.chosen_by, standards)
     if recipe.start is not None:
         load_weights(module.system, recipe.start)
     recipe.out.mkdir(parents=True, exist_ok=True)
-    (recipe.out / "recipe.json").write_text(json.dumps({"recipe": dataclasses.asdict(recipe), "sets": sets.facts}, indent=1, default=str))
+    (recipe.out / "recipe.json").write_text(
+        json.dumps({"recipe": dataclasses.asdict(recipe), "sets": sets.facts}, indent=1, default=str)
+    )
 
     shares = recipe.shares or [1.0] * len(sets.train.datasets)
     sampler = MixedBatches(sets.train, shares, recipe.batch, recipe.steps, recipe.seed)
@@ -214,7 +260,9 @@ class Narrator(lightning.Callback):
     def on_validation_end(self, trainer: lightning.Trainer, module: lightning.LightningModule) -> None:
         shown = {k: round(float(v), 4) for k, v in trainer.callback_metrics.items() if k.startswith(("val/", "train/"))}
         if trainer.is_global_zero:
-            print(f"epoch {trainer.current_epoch}", *(f"{k} {v}" for k, v in shown.items()), file=sys.stderr, flush=True)
+            print(
+                f"epoch {trainer.current_epoch}", *(f"{k} {v}" for k, v in shown.items()), file=sys.stderr, flush=True
+            )
 
 
 def load_weights(system: MFEN, checkpoint: Path) -> None:
@@ -255,7 +303,7 @@ def draw_curve(folder: Path) -> None:
 
 
 def _keep_memory() -> None:
-    """Tell glibc to keep freed memory: a step's large tensors are then not mapped afresh each time (up to 5x faster on a CPU)."""
+    """Tell glibc to keep freed memory, or a step's large tensors are mapped afresh each time (5x slower on a CPU)."""
     if sys.platform == "linux":
         libc = ctypes.CDLL(None)
         if hasattr(libc, "mallopt"):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -10,19 +12,26 @@ from torch.nn import functional as F
 class SetScales(nn.Module):
     """A learned scale for each data set: score_in_set = exp(log_gain) * raw + offset.
 
-    Sets were rated by other people with other questions on other scales; the raw score is what they share.
+    Sets were rated by other people with other questions on other scales; the raw score is what they share. It starts
+    as (opinion on 0..100 - 60) / 20 for every set, so that sets that do agree stay together; a set whose opinions are
+    much narrower or wider than 20 keeps at most a factor of two of that.
+
+    Args:
+        standards: mean and deviation of each set's training scores on 0..100.
     """
 
-    def __init__(self, sets: int) -> None:
+    def __init__(self, standards: Sequence[tuple[float, float]]) -> None:
         super().__init__()
-        self.log_gain, self.offset = nn.Parameter(torch.zeros(sets)), nn.Parameter(torch.zeros(sets))
+        mean, deviation = torch.tensor(standards, dtype=torch.float32).unbind(1)
+        gain = (20 / deviation).clamp(0.5, 2)
+        self.log_gain, self.offset = nn.Parameter(gain.log()), nn.Parameter(gain * (60 - mean) / 20)
 
-    def forward(self, raw: Tensor, dataset: Tensor) -> Tensor:
+    def forward(self, raw: Tensor, dataset: Tensor) -> Tensor:  # (B,) raw, (B,) int64
         return self.log_gain.exp()[dataset] * raw + self.offset[dataset]
 
 
 def score_loss(predicted: Tensor, target: Tensor) -> Tensor:
-    """Smooth L1 on standardised scores, (B,) each: L1 as in the antecedents of MFEN, rounded within half a deviation."""
+    """Smooth L1 on standardised scores, (B,) each: the L1 of MFEN's antecedents, rounded within half a deviation."""
     return F.smooth_l1_loss(predicted, target, beta=0.5)
 
 

@@ -1,66 +1,101 @@
-"""Recipes: everything that decides a training run, as dataclasses whose fields become command line flags."""
+"""Recipes: everything that decides a training run, as a dataclass whose fields become command line flags."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
+
+
+def _flag(default: Any, text: str) -> Any:
+    """A field with its help text; a list as the default is copied for every recipe."""
+    if isinstance(default, list):
+        return field(default_factory=lambda: list(default), metadata={"help": text})
+    return field(default=default, metadata={"help": text})
 
 
 @dataclass
 class Recipe:
-    """A run of ``iqassay train mfen``. The defaults trained the shipped model (see docs/mfen.md for both commands)."""
+    """A run of ``iqassay train mfen``; docs/mfen.md has the command that trained the shipped model.
 
-    data: list[str] = field(default_factory=list, metadata={"help": "ratings CSV, or CSV:FOLDER of its pictures; repeatable"})
-    shares: list[float] = field(default_factory=list, metadata={"help": "share of each batch for each set (the synthetic one last); default: equal"})
-    synthetic: list[Path] = field(default_factory=list, metadata={"help": "folder of clean photos to distort; repeatable"})
-    synthetic_count: int = field(default=10_000, metadata={"help": "how many distorted pictures to render"})
-    synthetic_without: list[str] = field(default_factory=list, metadata={"help": "distortion type to leave out; repeatable"})
-    left_out: list[str] = field(default_factory=list, metadata={"help": "ratings CSV (or CSV:FOLDER) to look at but never train on or choose by; repeatable"})
-    synthetic_seed: int = field(default=0, metadata={"help": "seed of the distorted pictures; runs that share it share them"})
-    out: Path = field(default=Path("runs/mfen"), metadata={"help": "folder for checkpoints, log and curve; a run found there is resumed"})
-    start: Path | None = field(default=None, metadata={"help": "checkpoint to take weights from (not a resume)"})
+    Raises:
+        ValueError: for a value out of its range, or nothing to train on.
+    """
 
-    encoder: str = field(default="efficientnet_lite0", metadata={"help": "encoder of QEN and DAN"})
-    hfen: bool = field(default=True, metadata={"help": "high-frequency extraction network"})
-    dan: bool = field(default=True, metadata={"help": "distortion-aware network"})
-    fusion: str = field(default="attention", metadata={"help": "attention, concat or sum"})
-    width: int = field(default=128, metadata={"help": "width of the quality head"})
+    data: list[str] = _flag(
+        [], "ratings CSV, CSV:FOLDER of its pictures, or CSV:FOLDER:WORST..BEST of its score; repeatable"
+    )
+    synthetic: list[Path] = _flag([], "folder of clean photos to distort; repeatable")
+    shares: list[float] = _flag([], "share of a batch for each set, synthetic last; repeatable; equal if not given")
+    left_out: list[str] = _flag([], "ratings CSV or CSV:FOLDER to look at, but never train on or choose by; repeatable")
+    synthetic_count: int = _flag(12_000, "how many distorted pictures to render")
+    synthetic_seed: int = _flag(0, "seed of the distorted pictures; runs that share it share them")
+    synthetic_without: list[str] = _flag([], "distortion type to leave out; repeatable")
+    limit: int = _flag(0, "use only the first so many rows of each rated split; 0 for all")
+    out: Path = _flag(Path("runs/mfen"), "folder for checkpoints, log and curve; a run found there goes on")
+    start: Path | None = _flag(None, "checkpoint to take the first weights from")
 
-    epochs: int = field(default=8, metadata={"help": "epochs; one is --steps batches"})
-    steps: int = field(default=250, metadata={"help": "batches in an epoch"})
-    batch: int = field(default=24, metadata={"help": "pictures in a batch, on each device"})
-    crop: int = field(default=224, metadata={"help": "crop size in pixels, a multiple of 32"})
-    scales: list[float] = field(default_factory=lambda: [1.0, 0.75, 0.5], metadata={"help": "scales of a rated photo in training; the last one is used in validation"})
-    lr: float = field(default=1e-3, metadata={"help": "peak step of the new parts"})
-    encoder_lr: float = field(default=0.05, metadata={"help": "step of the pretrained levels, relative to --lr"})
-    frozen: int = field(default=2, metadata={"help": "how many early levels of the encoders stay fixed (0 to 4)"})
-    decay: float = field(default=0.01, metadata={"help": "weight decay"})
-    average: float = field(default=0.995, metadata={"help": "decay of the running average of the weights; 0 for none"})
-    rank: float = field(default=0.5, metadata={"help": "weight of the ranking loss"})
-    kind: float = field(default=0.2, metadata={"help": "weight of the distortion-type loss"})
-    severity: float = field(default=0.1, metadata={"help": "weight of the severity loss"})
-    patience: int = field(default=5, metadata={"help": "stop after so many epochs without a better validation SRCC"})
+    encoder: str = _flag("efficientnet_lite0", "encoder of QEN and DAN")
+    hfen: bool = _flag(True, "high-frequency extraction network")
+    dan: bool = _flag(True, "distortion-aware network")
+    fusion: str = _flag("attention", "attention, concat or sum")
+    width: int = _flag(128, "width of the quality head")
 
-    seed: int = field(default=0, metadata={"help": "seed of everything random"})
-    workers: int = field(default=1, metadata={"help": "processes that read pictures"})
-    precision: str = field(default="32-true", metadata={"help": "Lightning's precision, for example bf16-mixed"})
-    accelerator: str = field(default="auto", metadata={"help": "Lightning's accelerator"})
-    devices: str = field(default="auto", metadata={"help": "Lightning's devices: a number, a list, or auto"})
-    limit: int = field(default=0, metadata={"help": "use only the first so many rows of each rated split; 0 for all"})
+    epochs: int = _flag(10, "epochs; one is --steps batches")
+    steps: int = _flag(250, "batches in an epoch")
+    batch: int = _flag(24, "pictures in a batch, on each device")
+    crop: int = _flag(224, "crop size in pixels, a multiple of 32")
+    scales: list[float] = _flag([1.0, 0.75, 0.5], "scale of a rated photo; repeatable; the last one validates")
+    lr: float = _flag(7e-4, "peak step of the new parts")
+    encoder_lr: float = _flag(0.05, "step of the pretrained levels, relative to --lr")
+    frozen: int = _flag(4, "how many levels of the quality encoder stay fixed (0 to 4)")
+    dan_frozen: int = _flag(2, "how many levels of the distortion-aware encoder stay fixed (0 to 4)")
+    decay: float = _flag(0.01, "weight decay")
+    average: float = _flag(0.995, "decay of the running average of the weights; 0 for none")
+    rank: float = _flag(0.5, "weight of the ranking loss")
+    kind: float = _flag(0.2, "weight of the distortion-type loss")
+    severity: float = _flag(0.1, "weight of the severity loss")
+    patience: int = _flag(5, "stop after so many epochs without a better validation SRCC")
+
+    seed: int = _flag(0, "seed of everything random but the distorted pictures")
+    workers: int = _flag(1, "processes that read pictures")
+    precision: str = _flag("32-true", "Lightning's precision, for example bf16-mixed")
+    accelerator: str = _flag("auto", "Lightning's accelerator")
+    devices: str = _flag("auto", "Lightning's devices: a number, a list or auto")
 
     def __post_init__(self) -> None:
         if self.crop % 32 or self.crop < 64:
             raise ValueError(f"got --crop {self.crop}, want a multiple of 32, at least 64")
-        if not 0 <= self.frozen <= 4:
-            raise ValueError(f"got --frozen {self.frozen}, want 0 to 4")
-        if not self.data and not self.synthetic:
-            raise ValueError("got neither --data nor --synthetic, want at least one set to train on")
+        for name in ("frozen", "dan_frozen"):
+            if not 0 <= getattr(self, name) <= 4:
+                raise ValueError(f"got --{name.replace('_', '-')} {getattr(self, name)}, want 0 to 4")
+        if not 0 <= self.average < 1:
+            raise ValueError(f"got --average {self.average}, want 0 to below 1")
+        if not self.scales or min(self.scales) <= 0 or max(self.scales) > 1:
+            raise ValueError(f"got --scales {self.scales}, want numbers above 0 and at most 1")
+        for name in ("epochs", "steps", "batch", "width", "synthetic_count"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"got --{name.replace('_', '-')} {getattr(self, name)}, want at least 1")
         sets = len(self.data) + bool(self.synthetic)
+        if not sets:
+            raise ValueError("got neither --data nor --synthetic, want at least one set to train on")
         if self.shares and len(self.shares) != sets:
             raise ValueError(f"got {len(self.shares)} --shares for {sets} sets, want one each")
 
 
-def smoke(**changes: object) -> Recipe:
-    """The two-minute recipe: tiny crops, a few steps; shows that everything runs, not how good it can be."""
-    settings: dict = {"epochs": 2, "steps": 4, "batch": 6, "crop": 64, "synthetic_count": 48, "workers": 0, "average": 0.5, "devices": "1", "accelerator": "cpu"}
-    return Recipe(**(settings | changes))
+SMOKE: dict[str, Any] = {
+    "epochs": 2,
+    "steps": 4,
+    "batch": 6,
+    "crop": 64,
+    "synthetic_count": 48,
+    "workers": 0,
+    "average": 0.5,
+    "devices": "1",
+    "accelerator": "cpu",
+}
+
+
+def smoke(**changes: Any) -> Recipe:
+    """The two-minute recipe: small crops and a few steps, to see that everything runs; not how good it can be."""
+    return Recipe(**(SMOKE | changes))
