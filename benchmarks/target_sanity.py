@@ -61,9 +61,14 @@ def check_samples(folder: Path) -> None:
     # so it is already turned round: the wanted SRCC is +1.
     print("\nLIVE (opinion -> implied by the measure; higher is better)")
     groups: dict[str, list[tuple[float, float]]] = {}
+    parts: dict[str, list[float]] = {"PSNR": [], "HaarPSI": [], "MDSI": []}
     with open(folder / "live.csv", newline="") as f:
         for row in csv.DictReader(f):
-            measure = targets.full_reference(load(folder / row["ref"]), load(folder / row["image"]))
+            a, b = load(folder / row["ref"]), load(folder / row["image"])
+            measure = targets.full_reference(a, b)
+            parts["PSNR"].append(-float(np.log(np.mean((a - b) ** 2))))
+            parts["HaarPSI"].append(targets.haarpsi(*(targets.halved(x) * 255 for x in (a, b))))
+            parts["MDSI"].append(-targets.mdsi(*(targets.halved(x) * 255 for x in (a, b))))
             content = f"{row['distortion']} {Path(row['ref']).stem.removeprefix('ref_')}"
             groups.setdefault(content, []).append((float(row["mos"]), targets.implied_opinion(measure)))
     for name, pairs in groups.items():
@@ -71,6 +76,9 @@ def check_samples(folder: Path) -> None:
         print(f"  {name:20s} {values}; SRCC {srcc(*map(list, zip(*pairs, strict=True))):+.3f}")
     together = [pair for pairs in groups.values() for pair in pairs]
     print(f"  all {len(together)} together: SRCC {srcc(*map(list, zip(*together, strict=True))):+.3f}")
+
+    opinions = [opinion for opinion, _ in together]
+    print("  alone:", ", ".join(f"{name} {srcc(values, opinions):+.3f}" for name, values in parts.items()))
 
     print("\nSamples with a reference (opinion: higher is better; KADID 1..5, TID2013 0..9)")
     with open(folder / "samples.csv", newline="") as f:

@@ -107,7 +107,7 @@ def full_reference(pristine: np.ndarray, distorted: np.ndarray) -> float:
     """
     if pristine.shape != distorted.shape or pristine.ndim != 3 or pristine.shape[2] != 3 or min(pristine.shape[:2]) < 8:
         raise ValueError(f"got shapes {pristine.shape} and {distorted.shape}, want the same (H, W, 3), at least 8x8")
-    a, b = _halved(pristine) * np.float32(255), _halved(distorted) * np.float32(255)
+    a, b = halved(pristine) * np.float32(255), halved(distorted) * np.float32(255)
     return float(np.clip((haarpsi(a, b) + 1 - 2 * mdsi(a, b)) / 2, 0, 1))
 
 
@@ -155,7 +155,8 @@ def mdsi(a: np.ndarray, b: np.ndarray) -> float:
     return float(np.abs(root - root.mean()).mean() ** 0.25)
 
 
-def _halved(x: np.ndarray) -> np.ndarray:
+def halved(x: np.ndarray) -> np.ndarray:
+    """Means of 2x2 blocks; an odd last row or column is dropped."""
     height, width = (n - n % 2 for n in x.shape[:2])
     x = x[:height, :width]
     rows = x[0::2] + x[1::2]
