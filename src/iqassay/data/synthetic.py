@@ -43,7 +43,7 @@ class SyntheticConfig:
 
 @dataclass(frozen=True)
 class SyntheticSet:
-    """pixels (N, S, S, 3) uint8; score (N,) in 0..100; kind (N, 26), sum 1, and severity (N, 25) in 0..5, or UNKNOWN."""
+    """pixels (N, S, S, 3) uint8; score (N,) 0..100; kind (N, 26), sum 1, and severity (N, 25), 0..5, or UNKNOWN."""
 
     pixels: np.ndarray
     score: np.ndarray

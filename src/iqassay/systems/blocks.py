@@ -13,28 +13,37 @@ class OctaveConv(nn.Module):
         y_H = W_hh * x_H + up2(W_lh * x_L)        y_L = W_ll * x_L + W_hl * avgpool2(x_H)
 
     Chen et al., "Drop an Octave" (ICCV 2019). Kernel 3, no bias, 2x2 average pooling, nearest upsampling; at stride 2
-    both inputs are pooled first. ``alpha`` is the share of channels in the low half.
+    both inputs are pooled first. ``alpha`` is the share of channels in the low half, which is not made without
+    ``keep_low``.
     """
 
-    def __init__(self, c_in: int, c_out: int, alpha_in: float, alpha_out: float, stride: int = 1) -> None:
+    def __init__(
+        self, c_in: int, c_out: int, alpha_in: float, alpha_out: float, stride: int = 1, keep_low: bool = True
+    ) -> None:
         super().__init__()
         low_in, low_out = round(c_in * alpha_in), round(c_out * alpha_out)
         high_in, high_out = c_in - low_in, c_out - low_out
-        self.stride = stride
-        self.hh = nn.Conv2d(high_in, high_out, 3, padding=1, bias=False)
-        self.hl = nn.Conv2d(high_in, low_out, 3, padding=1, bias=False)
-        self.lh = nn.Conv2d(low_in, high_out, 3, padding=1, bias=False) if low_in else None
-        self.ll = nn.Conv2d(low_in, low_out, 3, padding=1, bias=False) if low_in else None
 
-    def forward(self, high: Tensor, low: Tensor | None) -> tuple[Tensor, Tensor]:
+        def conv(n: int, m: int) -> nn.Conv2d:
+            return nn.Conv2d(n, m, 3, padding=1, bias=False)
+
+        self.stride = stride
+        self.hh = conv(high_in, high_out)
+        self.lh = conv(low_in, high_out) if low_in else None
+        self.hl = conv(high_in, low_out) if keep_low else None
+        self.ll = conv(low_in, low_out) if low_in and keep_low else None
+
+    def forward(self, high: Tensor, low: Tensor | None) -> tuple[Tensor, Tensor | None]:
         if self.stride == 2:
             high = F.avg_pool2d(high, 2)
             low = None if low is None else F.avg_pool2d(low, 2)
-        y_high, y_low = self.hh(high), self.hl(F.avg_pool2d(high, 2))
-        if low is not None and self.lh is not None and self.ll is not None:
+        y_high = self.hh(high)  # (B, C_high, H, W)
+        if self.lh is not None:
             y_high = y_high + F.interpolate(self.lh(low), size=y_high.shape[-2:], mode="nearest")
-            y_low = y_low + self.ll(low)
-        return y_high, y_low  # (B, C_high, H, W), (B, C_low, H/2, W/2)
+        if self.hl is None:
+            return y_high, None
+        y_low = self.hl(F.avg_pool2d(high, 2))  # (B, C_low, H/2, W/2)
+        return y_high, y_low if self.ll is None else y_low + self.ll(low)
 
 
 class AttentionalFusion(nn.Module):
@@ -88,7 +97,7 @@ def _bottleneck(channels: int, narrow: int) -> nn.Sequential:
 
 
 def pool_statistics(maps: list[Tensor]) -> Tensor:
-    """Mean and standard deviation of every channel of every map, side by side: (B, C_i, h, w) each -> (B, 2 sum C_i)."""
+    """Mean and deviation of every channel of every map, side by side: (B, C_i, h, w) each -> (B, 2 sum C_i)."""
     out = []
     for f in maps:
         mean = f.mean((2, 3))

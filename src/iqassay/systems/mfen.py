@@ -23,6 +23,7 @@ from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from iqassay.systems.blocks import FUSIONS, OctaveConv, QualityHead, pool_statistics
 from iqassay.systems.encoders import check_picture_batch, encoder, run_levels
@@ -77,8 +78,10 @@ class HFEN(nn.Module):
         super().__init__()
         high = channels - round(channels * alpha)
         self.stem = nn.Sequential(nn.Conv2d(3, channels, 3, 2, 1), nn.LeakyReLU(0.2))
+        last = len(widths) - 1
         self.octaves = nn.ModuleList(
-            OctaveConv(channels, channels, alpha if i else 0.0, alpha, stride=2) for i in range(len(widths))
+            OctaveConv(channels, channels, alpha if i else 0.0, alpha, stride=2, keep_low=i < last)
+            for i in range(len(widths))
         )
         self.norms = nn.ModuleList(nn.BatchNorm2d(high) for _ in widths)
         self.exits = nn.ModuleList(nn.Conv2d(high, width, 1) for width in widths)
@@ -88,7 +91,7 @@ class HFEN(nn.Module):
         out = []
         for octave, norm, leave in zip(self.octaves, self.norms, self.exits, strict=True):
             high, low = octave(high, low)  # (B, 24, H/s, W/s), (B, 8, H/2s, W/2s)
-            high, low = nn.functional.leaky_relu(norm(high), 0.2), nn.functional.leaky_relu(low, 0.2)
+            high, low = F.leaky_relu(norm(high), 0.2), None if low is None else F.leaky_relu(low, 0.2)
             out.append(leave(high))  # (B, C_i, H/s, W/s)
         return out
 

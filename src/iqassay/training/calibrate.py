@@ -42,8 +42,8 @@ def conformal_interval(
     """Half widths below and above the score that cover ``coverage`` of new pictures, as the card's ``interval``.
 
     Split conformal prediction (Vovk et al. 2005; Lei et al. 2018) in ``knots`` groups by score, each side on its own at
-    half the miscoverage a: the ceil((n + 1)(1 - a / 2))-th smallest signed error of n pictures that neither training nor
-    the calibration table saw. Valid for pictures like those; no promise for others.
+    half the miscoverage a: the ceil((n + 1)(1 - a / 2))-th smallest signed error of n pictures that neither training
+    nor the calibration table saw. Valid for pictures like those; no promise for others.
     """
     x, y = (np.asarray(v, np.float64) for v in (score, opinion))
     groups = np.array_split(np.argsort(x, kind="stable"), max(1, min(knots, len(x) // 40)))

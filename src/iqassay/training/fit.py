@@ -40,16 +40,13 @@ class Training(lightning.LightningModule):
 
     def __init__(self, recipe: Recipe, sets: list[str], chosen_by: int, standards: list[tuple[float, float]]) -> None:
         super().__init__()
-        config = MFENConfig(
-            recipe.encoder, recipe.encoder, hfen=recipe.hfen, dan=recipe.dan, fusion=recipe.fusion, width=recipe.width
-        )
         self.recipe, self.sets, self.chosen_by = recipe, sets, chosen_by
-        self.system = MFEN(config).to(memory_format=torch.channels_last)
+        self.system = build_system(recipe)
         self.scales = SetScales(standards)
         self.pretrained = list(self.system.qen.levels)
         fixed = self.pretrained[: recipe.frozen]
-        if config.dan:
-            fixed += self.system.dan.levels[: max(0, recipe.dan_frozen - config.dan_shared)]
+        if recipe.dan:
+            fixed += self.system.dan.levels[: max(0, recipe.dan_frozen - self.system.dan.shared)]
             self.pretrained += self.system.dan.levels
         for level in fixed:
             level.requires_grad_(False)
@@ -114,9 +111,16 @@ class Training(lightning.LightningModule):
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
 
+def build_system(recipe: Recipe) -> MFEN:
+    """The recipe's system with its pretrained encoders, untrained otherwise."""
+    name = recipe.encoder
+    config = MFENConfig(name, name, hfen=recipe.hfen, dan=recipe.dan, fusion=recipe.fusion, width=recipe.width)
+    return MFEN(config).to(memory_format=torch.channels_last)
+
+
 @dataclasses.dataclass
 class Sets:
-    """The pictures of a run. ``chosen_by`` counts the sets, first in ``names``, whose validation SRCC picks the epoch."""
+    """The pictures of a run. ``chosen_by`` counts the sets, first in ``names``, whose validation picks the epoch."""
 
     names: list[str]
     chosen_by: int
@@ -138,7 +142,7 @@ def load_sets(recipe: Recipe) -> Sets:
             facts[name]["train"] = len(new_train)
 
     for argument in recipe.data:
-        ratings = _ratings(argument)
+        ratings = ratings_of(argument)
         parts = [_first(ratings.split(split), recipe.limit) for split in ("train", "val")]
         if min(map(len, parts)) < 2:
             raise ValueError(
@@ -149,7 +153,7 @@ def load_sets(recipe: Recipe) -> Sets:
             RatedPictures(part, len(names), recipe.crop, part is parts[0], standard, recipe.scales) for part in parts
         ]
         add(ratings.name, *make, standard)
-    synthetic = _synthetic(recipe) if recipe.synthetic else None
+    synthetic = synthetic_sets(recipe) if recipe.synthetic else None
     if synthetic is not None:
         standard = standard_of(synthetic[0].score)
         make_synthetic = [
@@ -160,7 +164,7 @@ def load_sets(recipe: Recipe) -> Sets:
     if synthetic is not None and recipe.synthetic_without:
         add("unseen_types", None, SyntheticPictures(synthetic[2], len(names), recipe.crop, False, standard), standard)
     for argument in recipe.left_out:
-        ratings = _ratings(argument)
+        ratings = ratings_of(argument)
         rows = _first(ratings.split("val"), recipe.limit)
         standard = standard_of([row.score for row in rows.rows])
         add(
@@ -172,7 +176,7 @@ def load_sets(recipe: Recipe) -> Sets:
     return Sets(names, chosen_by, ConcatDataset(train), ConcatDataset(val), facts)
 
 
-def _synthetic(recipe: Recipe) -> list[SyntheticSet]:
+def synthetic_sets(recipe: Recipe) -> list[SyntheticSet]:
     """Rendered pictures to train on; to validate on, of photos held out; and of types left out, of photos held out."""
     unknown = set(recipe.synthetic_without) - set(KINDS)
     if unknown:
@@ -190,7 +194,7 @@ def _synthetic(recipe: Recipe) -> list[SyntheticSet]:
     return [*drawn, render(held, unseen, cache)] if unseen.kinds else drawn
 
 
-def _ratings(argument: str) -> Ratings:
+def ratings_of(argument: str) -> Ratings:
     """CSV, CSV:FOLDER or CSV:FOLDER:WORST..BEST."""
     table, images, scale = [*argument.split(":"), "", ""][:3]
     try:

@@ -1,0 +1,131 @@
+"""MFEN and its blocks: the four parts are there, each can be switched off, and each does what it says."""
+
+import pytest
+import torch
+from torch.nn import functional as F
+
+from iqassay.systems.blocks import AttentionalFusion, OctaveConv, QualityHead
+from iqassay.systems.mfen import HFEN, MFEN, MFENConfig
+
+TINY = {"encoder": "van_tiny", "dan_encoder": "van_tiny", "pretrained": False}
+
+
+def tiny(**changes):
+    torch.manual_seed(0)
+    return MFEN(MFENConfig(**(TINY | changes)))
+
+
+def test_octave_convolution_is_its_formula():
+    torch.manual_seed(0)
+    conv = OctaveConv(8, 8, 0.25, 0.25)
+    high, low = torch.rand(2, 6, 8, 12), torch.rand(2, 2, 4, 6)
+    y_high, y_low = conv(high, low)
+    up = F.conv2d(low, conv.lh.weight, padding=1).repeat_interleave(2, 2).repeat_interleave(2, 3)
+    torch.testing.assert_close(y_high, F.conv2d(high, conv.hh.weight, padding=1) + up)
+    pooled = high.reshape(2, 6, 4, 2, 6, 2).mean((3, 5))
+    want = F.conv2d(pooled, conv.hl.weight, padding=1) + F.conv2d(low, conv.ll.weight, padding=1)
+    torch.testing.assert_close(y_low, want)
+
+
+def test_attentional_fusion_weighs_its_two_inputs():
+    torch.manual_seed(0)
+    fuse = AttentionalFusion(8).eval()
+    a, b = torch.rand(2, 8, 4, 4), torch.rand(2, 8, 4, 4)
+    out = fuse(a, b)
+    assert (out >= torch.minimum(a, b) - 1e-6).all()
+    assert (out <= torch.maximum(a, b) + 1e-6).all()
+    torch.testing.assert_close(fuse(a, a), a)
+
+
+def test_high_frequencies_alone_leave_the_hfen():
+    """The low half is dropped at every level: what leaves has the high half's channels, from the widths asked for."""
+    net = HFEN((8, 16, 32, 64))
+    maps = net(torch.rand(1, 3, 64, 64))
+    assert [tuple(m.shape) for m in maps] == [(1, 8, 16, 16), (1, 16, 8, 8), (1, 32, 4, 4), (1, 64, 2, 2)]
+    assert all(leave.in_channels == 24 for leave in net.exits)  # 32 channels less a quarter
+    assert all(octave.ll is not None for octave in net.octaves[1:-1])  # the low half lives on inside
+    assert net.octaves[-1].hl is None  # and ends there
+
+
+def test_weighted_mean_of_the_map_is_the_score():
+    torch.manual_seed(0)
+    head = QualityHead((4, 4, 4, 4)).eval()
+    maps = [torch.rand(2, 4, 64 // s, 96 // s) for s in (4, 8, 16, 32)]
+    score, quality_map = head(maps)
+    grid = [F.avg_pool2d(f, 2**k) if k else f for f, k in zip(maps, (3, 2, 1, 0), strict=True)]
+    w = torch.sigmoid(head.local(head.cells(torch.cat(grid, 1)))[:, 1:]) + 1e-3
+    torch.testing.assert_close((quality_map * w).sum((1, 2, 3)) / w.sum((1, 2, 3)), score)
+
+
+SWITCHES = [
+    {},
+    {"hfen": False},
+    {"dan": False},
+    {"hfen": False, "dan": False},
+    {"fusion": "sum"},
+    {"fusion": "concat"},
+    {"dan_shared": 0},
+    {"dan_shared": 4},
+]
+
+
+@pytest.mark.parametrize("changes", SWITCHES)
+def test_every_switch_builds_answers_and_learns(changes):
+    net = tiny(**changes)
+    prediction = net(torch.rand(2, 3, 64, 96))
+    assert prediction.score.shape == (2,)
+    assert prediction.quality_map.shape == (2, 1, 2, 3)
+    if changes.get("dan", True):
+        assert prediction.extras["kind"].shape == (2, 26)
+        assert prediction.extras["severity"].shape == (2, 25)
+        assert ((prediction.extras["severity"] >= 0) & (prediction.extras["severity"] <= 5)).all()
+    else:
+        assert "kind" not in prediction.extras
+    loss = prediction.score.sum() + sum(v.sum() for k, v in prediction.extras.items() if k in ("kind", "severity"))
+    loss.backward()
+    silent = [name for name, p in net.named_parameters() if p.grad is None]
+    assert not silent, f"no gradient reaches {silent}"
+
+
+def test_switched_off_parts_do_not_exist():
+    names = {name.split(".")[0] for name, _ in tiny(hfen=False, dan=False).named_parameters()}
+    assert names == {"qen", "head"}
+
+
+def test_the_paper_configuration_builds_and_answers():
+    net = MFEN(MFENConfig.paper()).eval()
+    with torch.no_grad():
+        prediction = net(torch.rand(1, 3, 64, 64))
+    assert prediction.quality_map.shape == (1, 1, 2, 2)
+    assert net.config.encoder == "van_b2"
+    assert not hasattr(net.dan, "own") or len(net.dan.own) == 0  # the DAN has a whole pyramid of its own
+
+
+def test_answers_do_not_depend_on_the_batch():
+    net = MFEN().eval()
+    x = torch.rand(3, 3, 64, 64)
+    with torch.no_grad():
+        together = net(x).score
+        alone = torch.cat([net(x[i : i + 1]).score for i in range(3)])
+    torch.testing.assert_close(together, alone, rtol=1e-3, atol=1e-4)
+
+
+def test_flat_picture_has_finite_gradients():
+    x = torch.full((1, 3, 64, 64), 0.5, requires_grad=True)
+    tiny().eval()(x).score.sum().backward()
+    assert torch.isfinite(x.grad).all()
+
+
+@pytest.mark.parametrize("shape", [(3, 64, 64), (1, 1, 64, 64), (1, 3, 65, 64)])
+def test_wrong_shapes_are_refused(shape):
+    with pytest.raises(ValueError, match="want \\(B, 3, H, W\\) with H and W multiples of 32"):
+        tiny()(torch.rand(shape))
+
+
+def test_wrong_settings_are_refused():
+    with pytest.raises(ValueError, match="no-reference"):
+        tiny()(torch.rand(1, 3, 64, 64), torch.rand(1, 3, 64, 64))
+    with pytest.raises(ValueError, match="got fusion 'mean'"):
+        tiny(fusion="mean")
+    with pytest.raises(ValueError, match="want the same"):
+        tiny(dan_encoder="van_b0")

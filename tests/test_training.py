@@ -1,0 +1,157 @@
+"""Training: losses, recipes and flags, a whole smoke run that is killed and goes on, calibration."""
+
+import csv
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from iqassay.training.calibrate import calibration_table, conformal_interval
+from iqassay.training.command import main, parser
+from iqassay.training.losses import SetScales, kind_loss, ranking_loss, severity_loss
+from iqassay.training.recipes import Recipe, smoke
+
+
+def test_unknown_types_and_severities_do_not_count():
+    logits, shares = torch.randn(3, 26, requires_grad=True), torch.full((3, 26), -1.0)
+    shares[1] = 0
+    shares[1, 4] = 1
+    loss = kind_loss(logits, shares)
+    torch.testing.assert_close(loss, -logits[1].log_softmax(0)[4])
+    loss.backward()
+    assert (logits.grad[[0, 2]] == 0).all()
+    assert kind_loss(logits, torch.full((3, 26), -1.0)) == 0
+    levels = torch.full((2, 25), -1.0)
+    levels[0, 3] = 4
+    assert severity_loss(torch.full((2, 25), 1.5), levels) == pytest.approx(2.5)
+    assert severity_loss(torch.ones(2, 25), torch.full((2, 25), -1.0)) == 0
+
+
+def test_ranking_stays_inside_a_set():
+    target, dataset = torch.tensor([0.0, 1.0, 5.0, 9.0]), torch.tensor([0, 0, 1, 1])
+    right, wrong = torch.tensor([0.0, 5.0, 0.0, 5.0]), torch.tensor([5.0, 0.0, 5.0, 0.0])
+    assert ranking_loss(right, target, dataset) < 0.01 < ranking_loss(wrong, target, dataset)
+    shifted = right + torch.tensor([100.0, 100.0, 0.0, 0.0])  # between sets there is nothing to compare
+    torch.testing.assert_close(ranking_loss(shifted, target, dataset), ranking_loss(right, target, dataset))
+    assert ranking_loss(right, torch.zeros(4), dataset) == 0
+
+
+def test_set_scales_start_on_the_common_scale():
+    scales = SetScales([(60.0, 20.0), (40.0, 20.0), (70.0, 5.0)])
+    opinion = torch.tensor([80.0, 80.0, 70.0])
+    standardised = (opinion - torch.tensor([60.0, 40.0, 70.0])) / torch.tensor([20.0, 20.0, 5.0])
+    raw = (opinion - 60) / 20
+    torch.testing.assert_close(scales(raw, torch.tensor([0, 1, 2])), standardised)
+
+
+def test_every_field_of_the_recipe_is_a_flag():
+    given = parser().parse_args(
+        ["mfen", "--data", "a.csv", "--data", "b.csv", "--no-hfen", "--scales", "0.5", "--lr", "0.1"]
+    )
+    given = {k: v for k, v in vars(given).items() if k not in ("system", "smoke")}
+    recipe = Recipe(**given)
+    assert recipe.data == ["a.csv", "b.csv"]
+    assert (recipe.hfen, recipe.dan, recipe.scales, recipe.lr) == (False, True, [0.5], 0.1)
+    assert smoke(data=["a.csv"], steps=7).steps == 7
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error"),
+    [
+        (["mfen"], "want at least one set"),
+        (["mfen", "--data", "nowhere.csv"], "cannot be read"),
+        (["mfen", "--data", "a.csv", "--crop", "100"], "want a multiple of 32"),
+        (["mfen", "--data", "a.csv", "--frozen", "5"], "want 0 to 4"),
+        (["mfen", "--data", "a.csv", "--shares", "1", "--shares", "2"], "got 2 --shares for 1 sets"),
+        (["mfen", "--data", "a.csv:x:1..2..3"], "want WORST..BEST"),
+        (["mfen", "--dta", "a.csv"], "unrecognized arguments"),
+        (["nothing"], "invalid choice"),
+    ],
+)
+def test_wrong_flags_end_in_one_line_and_status_2(arguments, error, capsys):
+    assert main(arguments) == 2
+    said = capsys.readouterr().err
+    assert error in said
+    assert "Traceback" not in said
+
+
+@pytest.fixture(scope="module")
+def rated(tmp_path_factory):
+    """24 noise pictures, the more noise the lower the score, in train and val."""
+    folder = tmp_path_factory.mktemp("rated")
+    rng = np.random.default_rng(0)
+    rows = []
+    for i in range(24):
+        grid = rng.random((9, 9, 3))
+        picture = np.asarray(Image.fromarray((grid * 255).astype(np.uint8)).resize((96, 80), Image.Resampling.BICUBIC))
+        noisy = picture + rng.normal(0, 2 * i, picture.shape)
+        Image.fromarray(noisy.clip(0, 255).astype(np.uint8)).save(folder / f"{i}.png")
+        rows.append(f"{i}.png,{100 - 4 * i},{'val' if i % 4 == 0 else 'train'}\n")
+    (folder / "set.csv").write_text("image,mos,split\n" + "".join(rows))
+    return folder
+
+
+def test_smoke_recipe_runs_resumes_and_leaves_what_it_says(rated, tmp_path, capfd):
+    out = tmp_path / "runs" / "smoke"
+    flags = ["mfen", "--smoke", "--data", str(rated / "set.csv"), "--synthetic", str(rated), "--out", str(out)]
+    flags += ["--left-out", str(rated / "set.csv"), "--synthetic-without", "jpeg", "--steps", "2"]
+    assert main([*flags, "--epochs", "1"]) == 0
+    assert capfd.readouterr().out.strip() == str(out / "best.ckpt")
+    first = torch.load(out / "last.ckpt", weights_only=False)
+    assert first["epoch"] == 0
+    assert main([*flags, "--epochs", "2"]) == 0
+    assert torch.load(out / "last.ckpt", weights_only=False)["global_step"] == 4  # went on, did not start again
+    with (out / "metrics.csv").open() as stream:
+        rows = list(csv.DictReader(stream))
+    for column in ("val/srcc", "val/srcc_set", "val/srcc_synthetic", "val/srcc_left_out_set", "val/srcc_unseen_types"):
+        assert any(row[column] for row in rows), column
+    assert (out / "curve.png").stat().st_size > 1000
+    assert (out / "recipe.json").exists()
+
+
+def test_fixed_levels_stay_as_they_were(rated, tmp_path):
+    from iqassay.systems.encoders import EfficientNetLite
+    from iqassay.training.fit import fit
+
+    fit(
+        smoke(
+            data=[str(rated / "set.csv")], out=tmp_path / "run", epochs=1, steps=2, frozen=4, dan_frozen=3, average=0.0
+        )
+    )
+    state = torch.load(tmp_path / "run" / "last.ckpt", weights_only=False)["state_dict"]
+    start = EfficientNetLite(0).levels.state_dict()
+    fixed = [k for k in state if k.startswith("system.qen.levels.")]
+    assert fixed
+    for key in fixed:
+        torch.testing.assert_close(state[key], start[key.removeprefix("system.qen.levels.")])
+    moved = [k for k in state if k.startswith("system.dan.levels.")]  # its first is level 3, its second level 4
+    assert all(torch.equal(state[k], start["2" + k[19:]]) for k in moved if k.startswith("system.dan.levels.0."))
+    assert any(not torch.equal(state[k], start["3" + k[19:]]) for k in moved if k.startswith("system.dan.levels.1."))
+
+
+def test_calibration_is_monotone_and_right_on_average():
+    rng = np.random.default_rng(0)
+    raw = rng.normal(size=2000)
+    opinion = np.clip(60 + 18 * raw + rng.normal(0, 8, 2000), 0, 100)
+    table = calibration_table(raw, opinion)
+    assert (np.diff(table["raw"]) > 0).all()
+    assert (np.diff(table["score"]) >= 0).all()
+    assert 0 <= table["score"][0] <= table["score"][-1] <= 100
+    error = np.interp(raw, table["raw"], table["score"]) - opinion
+    assert abs(error.mean()) < 0.5
+    assert abs(error[raw > 1].mean()) < 1.5
+
+
+def test_interval_covers_new_pictures():
+    rng = np.random.default_rng(0)
+
+    def pictures(n):
+        score = rng.uniform(10, 90, n)
+        return score, score + rng.normal(0, 2 + score / 10, n)
+
+    interval = conformal_interval(*pictures(1000))
+    score, opinion = pictures(20_000)
+    below, above = (np.interp(score, interval["score"], interval[side]) for side in ("below", "above"))
+    assert 0.88 < ((opinion >= score - below) & (opinion <= score + above)).mean() < 0.94
+    assert interval["above"][-1] > interval["above"][0]  # wider where errors are larger
