@@ -17,21 +17,7 @@ import sys
 from pathlib import Path
 
 HERE = Path(__file__).parent
-SHORT = [
-    "--batch",
-    "24",
-    "--epochs",
-    "1",
-    "--crop",
-    "160",
-    "--workers",
-    "0",
-    "--synthetic-count",
-    "3000",
-    "--devices",
-    "1",
-]
-SHORT += ["--precision", "bf16-mixed"]
+SHORT = "--batch 24 --epochs 1 --crop 160 --workers 0 --synthetic-count 3000 --devices 1 --precision bf16-mixed".split()
 SCALES = ["--scales", "0.75", "--scales", "0.5"]
 
 PLAIN = ["--frozen", "0", "--encoder-lr", "1", "--lr", "0.0002", "--average", "0", "--rank", "0"]

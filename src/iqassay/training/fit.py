@@ -184,9 +184,7 @@ def synthetic_sets(recipe: Recipe) -> list[SyntheticSet]:
     files = pristine_files(recipe.synthetic)
     held = files[::10] if len(files) >= 20 else files[:1]
     seen = tuple(kind for kind in KINDS if kind not in recipe.synthetic_without)
-    config = SyntheticConfig(
-        recipe.synthetic_count, max(64, round(recipe.crop * 8 / 7)), recipe.synthetic_seed, kinds=seen
-    )
+    config = SyntheticConfig(recipe.synthetic_count, recipe.synthetic_size, recipe.synthetic_seed, kinds=seen)
     small = dataclasses.replace(config, count=max(8, min(400, recipe.synthetic_count // 10)), seed=config.seed + 1)
     unseen = dataclasses.replace(small, kinds=tuple(recipe.synthetic_without), chained=0, restored=0)
     cache = recipe.out.parent / "cache"

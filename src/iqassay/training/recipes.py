@@ -29,6 +29,7 @@ class Recipe:
     shares: list[float] = _flag([], "share of a batch for each set, synthetic last; repeatable; equal if not given")
     left_out: list[str] = _flag([], "ratings CSV or CSV:FOLDER to look at, but never train on or choose by; repeatable")
     synthetic_count: int = _flag(12_000, "how many distorted pictures to render")
+    synthetic_size: int = _flag(256, "size of the distorted pictures in pixels, at least the crop")
     synthetic_seed: int = _flag(0, "seed of the distorted pictures; runs that share it share them")
     synthetic_without: list[str] = _flag([], "distortion type to leave out; repeatable")
     limit: int = _flag(0, "use only the first so many rows of each rated split; 0 for all")
@@ -73,9 +74,11 @@ class Recipe:
             raise ValueError(f"got --average {self.average}, want 0 to below 1")
         if not self.scales or min(self.scales) <= 0 or max(self.scales) > 1:
             raise ValueError(f"got --scales {self.scales}, want numbers above 0 and at most 1")
-        for name in ("epochs", "steps", "batch", "width", "synthetic_count"):
+        for name in ("epochs", "steps", "batch", "width", "synthetic_count", "synthetic_size"):
             if getattr(self, name) < 1:
                 raise ValueError(f"got --{name.replace('_', '-')} {getattr(self, name)}, want at least 1")
+        if self.synthetic and self.synthetic_size < self.crop:
+            raise ValueError(f"got --synthetic-size {self.synthetic_size}, want at least the crop, {self.crop}")
         sets = len(self.data) + bool(self.synthetic)
         if not sets:
             raise ValueError("got neither --data nor --synthetic, want at least one set to train on")
@@ -89,6 +92,7 @@ SMOKE: dict[str, Any] = {
     "batch": 6,
     "crop": 64,
     "synthetic_count": 48,
+    "synthetic_size": 72,
     "workers": 0,
     "average": 0.5,
     "devices": "1",
