@@ -12,12 +12,15 @@ from __future__ import annotations
 
 import argparse
 import csv
+import shlex
 import subprocess
 import sys
 from pathlib import Path
 
 HERE = Path(__file__).parent
-SHORT = "--batch 24 --epochs 1 --crop 160 --workers 0 --synthetic-count 3000 --devices 1 --precision bf16-mixed".split()
+SHORT = shlex.split(
+    "--batch 24 --epochs 1 --crop 160 --workers 0 --synthetic-count 3000 --devices 1 --precision bf16-mixed"
+)
 SCALES = ["--scales", "0.75", "--scales", "0.5"]
 
 PLAIN = ["--frozen", "0", "--encoder-lr", "1", "--lr", "0.0002", "--average", "0", "--rank", "0"]

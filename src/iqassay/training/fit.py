@@ -267,6 +267,20 @@ class Narrator(lightning.Callback):
             )
 
 
+def recipe_of(checkpoint: Path) -> Recipe:
+    """The recipe of the run that a checkpoint lies in.
+
+    Raises:
+        ValueError: if there is no recipe beside it.
+    """
+    try:
+        settings = json.loads((checkpoint.parent / "recipe.json").read_text())["recipe"]
+    except (OSError, ValueError, KeyError):
+        raise ValueError(f"{checkpoint}: no recipe.json beside it, want a checkpoint of iqassay train") from None
+    folders = {"out": Path(settings["out"]), "synthetic": [Path(folder) for folder in settings["synthetic"]]}
+    return Recipe(**(settings | folders))
+
+
 def load_weights(system: MFEN, checkpoint: Path) -> None:
     """Take the system's weights from a checkpoint of ``fit``; parts that the checkpoint lacks keep what they have.
 

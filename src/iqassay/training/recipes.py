@@ -1,3 +1,4 @@
+# ruff: noqa: RUF009 - _flag is dataclasses.field with a help text
 """Recipes: everything that decides a training run, as a dataclass whose fields become command line flags."""
 
 from __future__ import annotations

@@ -26,7 +26,7 @@ from iqassay.systems.blocks import pool_statistics
 from iqassay.systems.mfen import MFEN
 from iqassay.training.calibrate import calibration_table, conformal_interval
 from iqassay.training.export import export, principal_axes
-from iqassay.training.fit import build_system, load_weights, ratings_of, synthetic_sets
+from iqassay.training.fit import build_system, load_weights, ratings_of, recipe_of, synthetic_sets
 from iqassay.training.recipes import Recipe
 
 VIEWS = {"area": 307_200, "window": 384, "max_windows": 96, "global_weight": 0.5}
@@ -49,12 +49,7 @@ def ship(job: Export) -> Path:
     Raises:
         ValueError: for a file that is no checkpoint of a run, or nothing to calibrate with.
     """
-    try:
-        settings = json.loads((job.checkpoint.parent / "recipe.json").read_text())["recipe"]
-    except (OSError, ValueError, KeyError):
-        raise ValueError(f"{job.checkpoint}: no recipe.json beside it, want a checkpoint of iqassay train") from None
-    folders = {"out": Path(settings["out"]), "synthetic": [Path(folder) for folder in settings["synthetic"]]}
-    recipe = Recipe(**(settings | folders))
+    recipe = recipe_of(job.checkpoint)
     if not job.calibrate:
         raise ValueError("got no --calibrate set, want at least one rated set to put scores on 0-100")
     system = build_system(recipe).eval()
