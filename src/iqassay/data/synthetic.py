@@ -96,12 +96,12 @@ def _render_share(task: tuple) -> tuple[np.ndarray, np.ndarray]:
     file, photos, mask, owner, share, config = task
     pixels = np.load(file, mmap_mode="r+")
     clean = dict(zip(share.tolist(), photos, strict=True))
-    rows, previous, photo = {}, -1, None
-    for i in sorted(np.flatnonzero(mask).tolist(), key=lambda j: owner[j]):
-        if owner[i] != previous:
-            previous, photo = owner[i], _clean_photo(clean[int(owner[i])])
-        picture, rows[i] = make(photo, config, np.random.default_rng([config.seed, 1 + i]))
-        pixels[i] = np.rint(picture * 255)
+    rows: dict[int, np.ndarray] = {}
+    for content in share.tolist():
+        photo = _clean_photo(clean[content])
+        for i in np.flatnonzero(owner == content).tolist():
+            picture, rows[i] = make(photo, config, np.random.default_rng([config.seed, 1 + i]))
+            pixels[i] = np.rint(picture * 255)
     return mask, np.stack([rows[i] for i in np.flatnonzero(mask).tolist()]) if rows else np.zeros((0, 52), np.float32)
 
 

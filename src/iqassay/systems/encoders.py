@@ -73,6 +73,10 @@ class ConvBN(nn.Sequential):
     def fold(self) -> None:
         """Put the normalisation's running statistics into the convolution: the same answers in half the time."""
         conv, norm = self[0], self[1]
+        if not isinstance(conv, SameConv) or not isinstance(norm, nn.BatchNorm2d):
+            return  # folded before
+        if norm.running_var is None or norm.running_mean is None:
+            raise ValueError("got a batch normalisation without running statistics, want one that keeps them")
         gain = norm.weight / torch.sqrt(norm.running_var + norm.eps)
         with torch.no_grad():
             conv.weight.mul_(gain.view(-1, 1, 1, 1))
@@ -225,6 +229,9 @@ class VANBlock(nn.Module):
 
 class VAN(nn.Module):
     """Visual Attention Network of the given size, with random weights or those of a state dict file of our own."""
+
+    mean: Tensor
+    std: Tensor
 
     def __init__(self, size: str = "van_b2", weights: str | Path | None = None) -> None:
         super().__init__()

@@ -25,7 +25,7 @@ def parser() -> argparse.ArgumentParser:
     hints = typing.get_type_hints(Recipe)
     for field in dataclasses.fields(Recipe):
         flag, kind = "--" + field.name.replace("_", "-"), hints[field.name]
-        default = field.default if field.default is not dataclasses.MISSING else field.default_factory()  # type: ignore[misc]
+        default = field.default if field.default is not dataclasses.MISSING else field.default_factory()  # type: ignore
         shown = f"{field.metadata['help']} (default: {default if default not in (None, []) else 'none'})"
         if kind is bool:
             top.add_argument(flag, action=argparse.BooleanOptionalAction, default=argparse.SUPPRESS, help=shown)

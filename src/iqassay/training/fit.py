@@ -87,7 +87,8 @@ class Training(lightning.LightningModule):
     def on_validation_epoch_end(self) -> None:
         columns = [torch.cat(column) for column in zip(*self.answers, strict=True)]
         self.answers.clear()
-        raw, score, dataset, right = (self.all_gather(c).reshape(-1).cpu().numpy() for c in columns)
+        gathered: list[Any] = [self.all_gather(column) for column in columns]
+        raw, score, dataset, right = (column.reshape(-1).cpu().numpy() for column in gathered)
         found = [srcc(raw[dataset == i], score[dataset == i]) for i in range(len(self.sets))]
         for name, value in zip(self.sets, found, strict=True):
             self.log(f"val/srcc_{name}", float(value), prog_bar=True)
@@ -115,7 +116,7 @@ def build_system(recipe: Recipe) -> MFEN:
     """The recipe's system with its pretrained encoders, untrained otherwise."""
     name = recipe.encoder
     config = MFENConfig(name, name, hfen=recipe.hfen, dan=recipe.dan, fusion=recipe.fusion, width=recipe.width)
-    return MFEN(config).to(memory_format=torch.channels_last)
+    return MFEN(config).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
 
 @dataclasses.dataclass
@@ -152,14 +153,14 @@ def load_sets(recipe: Recipe) -> Sets:
         make = [
             RatedPictures(part, len(names), recipe.crop, part is parts[0], standard, recipe.scales) for part in parts
         ]
-        add(ratings.name, *make, standard)
+        add(ratings.name, make[0], make[1], standard)
     synthetic = synthetic_sets(recipe) if recipe.synthetic else None
     if synthetic is not None:
         standard = standard_of(synthetic[0].score)
         make_synthetic = [
             SyntheticPictures(s, len(names), recipe.crop, s is synthetic[0], standard) for s in synthetic[:2]
         ]
-        add("synthetic", *make_synthetic, standard)
+        add("synthetic", make_synthetic[0], make_synthetic[1], standard)
     chosen_by = len(names)
     if synthetic is not None and recipe.synthetic_without:
         add("unseen_types", None, SyntheticPictures(synthetic[2], len(names), recipe.crop, False, standard), standard)
@@ -228,8 +229,8 @@ def fit(recipe: Recipe) -> Path:
 
     shares = recipe.shares or [1.0] * len(sets.train.datasets)
     sampler = MixedBatches(sets.train, shares, recipe.batch, recipe.steps, recipe.seed)
-    keep = {"num_workers": recipe.workers, "persistent_workers": recipe.workers > 0}
-    batches = DataLoader(sets.train, batch_sampler=sampler, **keep)
+    more = recipe.workers > 0
+    batches = DataLoader(sets.train, batch_sampler=sampler, num_workers=recipe.workers, persistent_workers=more)
     answers = DataLoader(sets.val, batch_size=recipe.batch, num_workers=recipe.workers)
     best = ModelCheckpoint(recipe.out, "best", monitor="val/srcc", mode="max", enable_version_counter=False)
     last = ModelCheckpoint(recipe.out, "last", save_top_k=1, monitor=None, enable_version_counter=False)
@@ -239,7 +240,7 @@ def fit(recipe: Recipe) -> Path:
     trainer = lightning.Trainer(
         accelerator=recipe.accelerator,
         devices=recipe.devices if not recipe.devices.isdigit() else int(recipe.devices),
-        precision=recipe.precision,
+        precision=recipe.precision,  # type: ignore[arg-type]
         max_epochs=recipe.epochs,
         logger=CSVLogger(recipe.out, name="", version=""),
         callbacks=[*averaging, best, last, stop, bar, Narrator()],
