@@ -182,12 +182,10 @@ def _find(name_or_path: str | os.PathLike[str]) -> Path:
         if not path.is_file():
             raise ModelFileError(f"there is no model file {text!r}")
         return path
-    if path.exists():
-        raise ModelFileError(f"{text!r} is not a model file: want the name of a shipped model or an .onnx file")
-    there_is = ", ".join(sorted(shipped)) or "none is shipped"
     close = difflib.get_close_matches(text.lower(), shipped, n=1, cutoff=0.5)
-    hint = f"did you mean {close[0]!r}? " if close else ""
-    raise ModelFileError(f"there is no model {text!r}; {hint}(models: {there_is}; or the path of an .onnx file)")
+    hint = f", did you mean {close[0]!r}?" if close else ";"
+    names = ", ".join(sorted(shipped)) or "none is shipped"
+    raise ModelFileError(f"there is no model {text!r}{hint} want one of: {names}; or the path of an .onnx file")
 
 
 def _card(data: Any) -> Card:
