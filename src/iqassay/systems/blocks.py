@@ -106,6 +106,35 @@ def pool_statistics(maps: list[Tensor]) -> Tensor:
     return torch.cat(out, 1)
 
 
+class LinearProbe(nn.Module):
+    """A linear estimate from pooled statistics, fitted in closed form (ridge regression) and then left as it is.
+
+    Frozen features and a ridge regression are a hard baseline to beat outside the training sets. A system that starts
+    from it and learns the rest keeps what it knows.
+    """
+
+    weight: Tensor
+    bias: Tensor
+
+    def __init__(self, features: int) -> None:
+        super().__init__()
+        self.register_buffer("weight", torch.zeros(features))
+        self.register_buffer("bias", torch.zeros(()))
+
+    def forward(self, statistics: Tensor) -> Tensor:  # (B, D) -> (B,)
+        return statistics.float() @ self.weight + self.bias
+
+    def fit(self, statistics: Tensor, target: Tensor, ridge: float = 0.5) -> None:
+        """Least squares on standardised statistics (N, D) with a penalty of ``ridge`` N on the squared weights."""
+        x, y = statistics.double(), target.double()
+        centre, scale = x.mean(0), x.std(0) + 1e-6
+        z = (x - centre) / scale
+        eye = torch.eye(z.shape[1], dtype=z.dtype, device=z.device)
+        weight = torch.linalg.solve(z.T @ z + ridge * len(z) * eye, z.T @ (y - y.mean())) / scale
+        self.weight.copy_(weight)
+        self.bias.copy_(y.mean() - centre @ weight)
+
+
 class QualityHead(nn.Module):
     """Score and quality map from fused maps at strides 4, 8, 16, 32.
 
@@ -127,6 +156,12 @@ class QualityHead(nn.Module):
         )
         self.cells = nn.Sequential(nn.Conv2d(total, width // 2, 1), nn.BatchNorm2d(width // 2), nn.ReLU(inplace=True))
         self.local = nn.Conv2d(width // 2, 2, 1)
+
+    def silence(self) -> None:
+        """Make every answer 0, to learn a correction to another estimate from there."""
+        for layer in (self.pooled[-1], self.local):
+            nn.init.zeros_(layer.weight)  # type: ignore[arg-type]
+            nn.init.zeros_(layer.bias)  # type: ignore[arg-type]
 
     def forward(self, maps: list[Tensor]) -> tuple[Tensor, Tensor]:
         grid = [F.avg_pool2d(f, 2**k) if k else f for f, k in zip(maps, (3, 2, 1, 0), strict=True)]

@@ -8,9 +8,9 @@
 An interpretation: the paper gives the parts (HFEN, QEN, DAN, attention-based fusion) but neither their depths and
 widths nor the losses. Our choices are listed in docs/mfen.md; the paper's figures are not claimed.
 
-         x ----> QEN  encoder ------------> q1..q4 --+
+         x ----> QEN  encoder ------------> q1..q4 --+--------------> linear probe --------+
          |                                           |
-         +-----> HFEN octave convolutions -> h1..h4 -+--> fusion at every level -> z1..z4 -> head -> score, map
+         +-----> HFEN octave convolutions -> h1..h4 -+--> fusion at every level -> z -> head -> + -> score, map
          |                                           |
          +-----> DAN  encoder ------------> d1..d4 --+
                         |
@@ -25,7 +25,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from iqassay.systems.blocks import FUSIONS, OctaveConv, QualityHead, pool_statistics
+from iqassay.systems.blocks import FUSIONS, LinearProbe, OctaveConv, QualityHead, pool_statistics
 from iqassay.systems.encoders import check_picture_batch, encoder, run_levels
 
 N_KINDS = 25  # the distortion types of KADID-10k; one more class stands for "none"
@@ -163,6 +163,7 @@ class MFEN(nn.Module):
                 nn.Sequential(nn.Conv2d(d, c, 1, bias=False), nn.BatchNorm2d(c)) for d, c in pairs
             )
             self.fuse_distortion = nn.ModuleList(fuse(c) for c in widths)
+        self.probe = LinearProbe(2 * sum(widths))
         self.head = QualityHead(widths, config.width, config.dropout)
 
     def forward(self, x: Tensor, reference: Tensor | None = None) -> Prediction:
@@ -171,7 +172,8 @@ class MFEN(nn.Module):
             raise ValueError("got a reference, but MFEN is a no-reference system")
         maps, extras = self.fused(x)
         score, quality_map = self.head(maps)
-        return Prediction(score, quality_map, extras)
+        start = self.probe(extras["statistics"])  # 0 until it is fitted
+        return Prediction(score + start, quality_map + start[:, None, None, None], extras)
 
     def fused(self, x: Tensor) -> tuple[list[Tensor], dict[str, Tensor]]:
         """The fused pyramid z1..z4, (B, C_i, H/s, W/s), and the distortion heads' answers."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import dataclasses
+import itertools
 import json
 import logging
 import sys
@@ -30,6 +31,7 @@ from iqassay.data.datasets import Ratings, read_ratings
 from iqassay.data.distortions import KINDS
 from iqassay.data.pipeline import MixedBatches, RatedPictures, SyntheticPictures, standard_of
 from iqassay.data.synthetic import SyntheticConfig, SyntheticSet, pristine_files, render
+from iqassay.systems.blocks import pool_statistics
 from iqassay.systems.mfen import MFEN, MFENConfig
 from iqassay.training.losses import SetScales, kind_loss, ranking_loss, score_loss, severity_loss
 from iqassay.training.recipes import Recipe
@@ -222,6 +224,7 @@ def fit(recipe: Recipe) -> Path:
     module = Training(recipe, sets.names, sets.chosen_by, standards)
     if recipe.start is not None:
         load_weights(module.system, recipe.start)
+    resume = recipe.out / "last.ckpt"
     recipe.out.mkdir(parents=True, exist_ok=True)
     (recipe.out / "recipe.json").write_text(
         json.dumps({"recipe": dataclasses.asdict(recipe), "sets": sets.facts}, indent=1, default=str)
@@ -229,6 +232,8 @@ def fit(recipe: Recipe) -> Path:
 
     shares = recipe.shares or [1.0] * len(sets.train.datasets)
     sampler = MixedBatches(sets.train, shares, recipe.batch, recipe.steps, recipe.seed)
+    if recipe.probe and not resume.exists():
+        fit_probe(module, DataLoader(sets.train, batch_sampler=sampler, num_workers=recipe.workers), recipe.probe)
     more = recipe.workers > 0
     batches = DataLoader(sets.train, batch_sampler=sampler, num_workers=recipe.workers, persistent_workers=more)
     answers = DataLoader(sets.val, batch_size=recipe.batch, num_workers=recipe.workers)
@@ -250,11 +255,24 @@ def fit(recipe: Recipe) -> Path:
         enable_model_summary=False,
         log_every_n_steps=10,
     )
-    resume = recipe.out / "last.ckpt"
     trainer.fit(module, batches, answers, ckpt_path=resume if resume.exists() else None, weights_only=False)
     if trainer.is_global_zero:
         draw_curve(recipe.out)
     return recipe.out / "best.ckpt"
+
+
+@torch.no_grad()
+def fit_probe(module: Training, batches: DataLoader, count: int) -> None:
+    """Fit the linear probe on the first batches, and let the head start from its estimate."""
+    system, scales = module.system.eval(), module.scales
+    statistics, targets = [], []
+    for batch in itertools.islice(itertools.chain.from_iterable(itertools.repeat(batches)), count):
+        x = batch["x"].contiguous(memory_format=torch.channels_last)
+        statistics.append(pool_statistics(system.qen.encode(x)))
+        targets.append((batch["score"] - scales.offset[batch["dataset"]]) / scales.log_gain.exp()[batch["dataset"]])
+    system.probe.fit(torch.cat(statistics), torch.cat(targets))
+    system.head.silence()
+    module.train()
 
 
 class Narrator(lightning.Callback):

@@ -52,6 +52,7 @@ class Recipe:
     encoder_lr: float = _flag(0.05, "step of the pretrained levels, relative to --lr")
     frozen: int = _flag(4, "how many levels of the quality encoder stay fixed (0 to 4)")
     dan_frozen: int = _flag(2, "how many levels of the distortion-aware encoder stay fixed (0 to 4)")
+    probe: int = _flag(300, "batches to fit the linear probe on before training; 0 for no probe")
     decay: float = _flag(0.01, "weight decay")
     average: float = _flag(0.995, "decay of the running average of the weights; 0 for none")
     rank: float = _flag(0.5, "weight of the ranking loss")
@@ -95,6 +96,7 @@ SMOKE: dict[str, Any] = {
     "synthetic_count": 48,
     "synthetic_size": 72,
     "workers": 0,
+    "probe": 2,
     "average": 0.5,
     "devices": "1",
     "accelerator": "cpu",
