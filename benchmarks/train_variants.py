@@ -20,28 +20,25 @@ from pathlib import Path
 HERE = Path(__file__).parent
 SHORT = shlex.split(
     "--batch 24 --epochs 1 --crop 160 --workers 0 --synthetic-count 3000 --devices 1 --precision bf16-mixed"
+    " --scales 0.75 --scales 0.5"
 )
-SCALES = ["--scales", "0.75", "--scales", "0.5"]
 
-PLAIN = ["--frozen", "0", "--encoder-lr", "1", "--lr", "0.0002", "--average", "0", "--rank", "0"]
-SMALL_STEP = ["--frozen", "2", "--encoder-lr", "0.1", "--lr", "0.001", "--average", "0", "--rank", "0"]
-FIXED = ["--frozen", "4", *SMALL_STEP[2:]]
-RANKED = [*FIXED[:-4], "--average", "0.97", "--rank", "0.5"]
-LEVERS = {  # name -> (flags, with synthetic pictures); MFEN as shipped unless it says otherwise
-    "all levels trained, one step size": (PLAIN, False),
-    "early levels fixed, small encoder step": (SMALL_STEP, False),
+PLAIN = shlex.split("--frozen 0 --dan-frozen 2 --encoder-lr 1 --lr 0.0002 --average 0 --rank 0 --probe 0")
+FIXED = shlex.split("--frozen 4 --dan-frozen 2 --encoder-lr 0.1 --lr 0.001 --average 0 --rank 0 --probe 0")
+PROBED = [*FIXED, "--probe", "100"]
+RANKED = [*PROBED, "--average", "0.97", "--rank", "0.5"]
+LEVERS = {  # name -> (flags, with synthetic pictures); each line adds to the one before
+    "all encoder levels trained": (PLAIN, False),
     "quality encoder fixed": (FIXED, False),
-    "quality encoder fixed, ranking, averaged weights": (RANKED, False),
-    "the same + synthetic in every batch": (RANKED, True),
-    "the same, one scale": ([*RANKED, "--one-scale"], True),
-    "all levels trained + synthetic": (PLAIN, True),
+    "+ start from the linear probe": (PROBED, False),
+    "+ ranking, averaged weights": (RANKED, False),
+    "+ synthetic in every batch": (RANKED, True),
 }
 UNSEEN = ["lens_blur", "jpeg2000", "white_noise_color", "color_quantization", "jitter"]
 PARTS = {
     "whole": [],
     "no HFEN": ["--no-hfen"],
     "no DAN": ["--no-dan"],
-    "no HFEN, no DAN": ["--no-hfen", "--no-dan"],
     "fusion by sum": ["--fusion", "sum"],
     "fusion by concat": ["--fusion", "concat"],
 }
@@ -57,7 +54,7 @@ def runs(table: str, biq: str, flive: str, pristine: str) -> list[tuple[str, str
                 extra = synthetic if with_synthetic else []
                 out.append((name, tag, 0, [*flags, *extra, "--data", trained, "--left-out", other]))
         unseen = [flag for kind in UNSEEN for flag in ("--synthetic-without", kind)]
-        return [*out, ("the same + synthetic in every batch", "both", 0, [*RANKED, *both, *synthetic, *unseen])]
+        return [*out, ("+ synthetic in every batch", "both", 0, [*RANKED, *both, *synthetic, *unseen])]
     return [
         (name, "all", seed, [*RANKED, *both, *synthetic, *flags]) for seed in range(3) for name, flags in PARTS.items()
     ]
@@ -80,18 +77,8 @@ def main() -> None:
         if (variant, trained, str(seed)) in seen:
             continue
         out = args.work / f"{args.table}-{number}"
-        command = [
-            sys.executable,
-            "-m",
-            "iqassay",
-            "train",
-            "mfen",
-            *SHORT,
-            "--steps",
-            args.steps,
-            "--limit",
-            args.limit,
-        ]
+        command = [sys.executable, "-m", "iqassay", "train", "mfen", *SHORT]
+        command += ["--steps", args.steps, "--limit", args.limit]
         subprocess.run([*command, "--seed", str(seed), "--out", str(out), *flags], check=True)
         with (out / "metrics.csv").open() as stream:
             last = [row for row in csv.DictReader(stream) if row["val/srcc"]][-1]
