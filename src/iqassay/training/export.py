@@ -61,25 +61,25 @@ def export(system: MFEN, centre: Tensor, axes: Tensor, card: dict, file: Path) -
 
 
 def to_onnx(network: nn.Module) -> onnx.ModelProto:
-    """The graph, for any batch and any height and width that are multiples of 32."""
-    batch, rows, columns = (
-        torch.export.Dim(name, min=1 + (name != "batch"), max=4096) for name in ("batch", "rows", "columns")
-    )
+    """The graph, for any batch and any height and width that are multiples of 32.
+
+    By torch's tracing exporter: the graph has no branches to lose, and it takes 2 seconds where the newer one takes 50.
+    """
+    free: dict[str, dict[int, str]] = {name: {0: "batch"} for name in OUTPUTS}
+    free |= {"image": {0: "batch", 2: "height", 3: "width"}, "map": {0: "batch", 2: "rows", 3: "columns"}}
+    buffer = io.BytesIO()
     with warnings.catch_warnings(), torch.no_grad():
         warnings.simplefilter("ignore")
-        program = torch.onnx.export(
+        torch.onnx.export(
             network,
             (torch.rand(2, 3, 96, 128),),
-            dynamo=True,
+            buffer,
+            dynamo=False,
             input_names=["image"],
             output_names=list(OUTPUTS),
-            dynamic_shapes=({0: batch, 2: 32 * rows, 3: 32 * columns},),
-            optimize=True,
-            verbose=False,
+            dynamic_axes=free,
+            opset_version=17,
         )
-    assert program is not None  # with dynamo=True and no file there is always a program
-    buffer = io.BytesIO()
-    onnx.save(program.model_proto, buffer)
     return onnx.load_from_string(buffer.getvalue())
 
 
