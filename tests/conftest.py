@@ -80,10 +80,10 @@ def tiny_card(content: bytes, **changes: object) -> dict[str, object]:
     }
 
 
-def write_model(folder: Path, name: str = "tiny", content: bytes | None = None, **changes: object) -> Path:
+def write_model(folder: Path, stem: str = "tiny", content: bytes | None = None, **changes: object) -> Path:
     """Write a model file and its card; `changes` replace keys of the card."""
     content = tiny_graph() if content is None else content
-    path = folder / f"{name}.onnx"
+    path = folder / f"{stem}.onnx"
     path.write_bytes(content)
     path.with_suffix(".json").write_text(json.dumps(tiny_card(content, **changes)))
     return path

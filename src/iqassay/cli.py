@@ -91,7 +91,11 @@ def score(
         ending = os.path.splitext(output or "")[1].lower().lstrip(".")
         format = Format(ending) if ending in Format.__members__ else Format.table
     pictures = folder.find_pictures(paths, recursive)
-    if output is not None and os.path.realpath(output) in {os.path.realpath(picture) for picture in pictures}:
+    if (
+        output
+        and os.path.exists(output)
+        and os.path.realpath(output) in {os.path.realpath(picture) for picture in pictures}
+    ):
         raise folder.UsageError(f"-o {output}: is one of the pictures, want another file for the results")
     if map is not None:
         try:
@@ -139,20 +143,35 @@ def models(format: Annotated[ListFormat, typer.Option(help="How the list is writ
     return 0
 
 
-@app.command(
-    context_settings={"allow_extra_args": True, "ignore_unknown_options": True, "allow_interspersed_args": False},
-    add_help_option=False,  # --help belongs to the training command, which knows the recipes
-)
+# Their words, --help too, go on untouched to the training side, which knows the recipes.
+_passed_on: dict[str, Any] = {
+    "context_settings": {"allow_extra_args": True, "ignore_unknown_options": True, "allow_interspersed_args": False},
+    "add_help_option": False,
+}
+
+
+@app.command(**_passed_on)
 def train(context: typer.Context) -> int:
-    """Train a model on your own ratings; needs `pip install 'iqassay[train]'`. See `iqassay train --help`."""
+    """Train a model on your own ratings; needs `pip install 'iqassay[train]'`."""
+    return _on_the_training_side("main", context.args)
+
+
+@app.command(**_passed_on)
+def export(context: typer.Context) -> int:
+    """Turn a trained system into a model file; needs `pip install 'iqassay[train]'`."""
+    return _on_the_training_side("export_main", context.args)
+
+
+def _on_the_training_side(function: str, arguments: list[str]) -> int:
     try:
         import iqassay.training.command as command
+
+        return getattr(command, function)(list(arguments))
     except ModuleNotFoundError as error:
         if (error.name or "").split(".")[0] == "iqassay":
             raise
-        _say(f"training needs {error.name}, which is not installed; want pip install 'iqassay[train]'")
+        _say(f"training needs {error.name}, which is not installed: want pip install 'iqassay[train]'")
         return 2
-    return command.main(list(context.args))
 
 
 def main(arguments: list[str] | None = None) -> int:

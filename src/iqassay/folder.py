@@ -22,7 +22,7 @@ from iqassay.verdict import Verdict
 
 Record = dict[str, Any]
 COLUMNS = ("path", "score", "low", "high", "model", "version", "distortions", "warnings", "error")
-WIDEST_PATH = 60  # characters: longer paths push their row to the right
+WIDEST_PATH = 100  # characters: longer paths push their row to the right
 
 
 class UsageError(ValueError):
@@ -204,6 +204,7 @@ def write_table(records: Iterable[Record], out: TextIO, paths: Iterable[str] = (
     """Aligned columns for people, row by row; `paths` (all that will come) sets the width of the first column."""
     width = min(WIDEST_PATH, max([7, *(len(printable(path)) for path in paths)]))
     out.write(f"{'picture':<{width}}  score  90 % interval  distortions (0 to 5)\n")
+    out.flush()
     for record in records:
         path = printable(record["path"])
         if "error" in record:

@@ -1,0 +1,206 @@
+from __future__ import annotations
+
+import tracemalloc
+
+import numpy as np
+import pytest
+
+from iqassay import tiles
+from iqassay.model_file import Views
+from iqassay.tiles import Answers, global_size, look, pad, plan_windows, shrink
+
+VIEWS = Views(area=307200, window=384, max_windows=96, global_weight=0.5)
+SIZES = [
+    (1, 1),
+    (1, 5000),
+    (5000, 3),
+    (63, 64),
+    (480, 640),
+    (481, 640),
+    (385, 900),
+    (768, 1024),
+    (3000, 4000),
+    (97, 9000),
+]
+
+
+def brightness(batch: np.ndarray) -> Answers:
+    """A network that sees brightness, locally in squares of 32 pixels; always half sure of the first of two kinds."""
+    _, _, height, width = batch.shape
+    gray = batch.mean(1)[:, : height // 32 * 32, : width // 32 * 32]
+    squares = gray.reshape(len(batch), height // 32, 32, width // 32, 32).mean((2, 4))
+    score = batch.mean((1, 2, 3))
+    row = np.ones((len(batch), 1), dtype=np.float32)
+    return Answers(score, squares, row * [[0.5, 0.25, 0.25]], row * [[2.0, 4.0]], score)
+
+
+@pytest.mark.parametrize(("height", "width"), SIZES)
+def test_windows_cover_every_pixel_and_stay_inside(height: int, width: int) -> None:
+    windows = plan_windows(height, width, VIEWS)
+    covered = np.zeros((height, width), dtype=bool)
+    for at in windows:
+        assert 0 <= at.top <= at.top + at.height <= height
+        assert 0 <= at.left <= at.left + at.width <= width
+        covered[at.top : at.top + at.height, at.left : at.left + at.width] = True
+    assert covered.all()
+    assert len(windows) <= VIEWS.max_windows
+    assert len({(at.height, at.width) for at in windows}) == 1, "windows of one size go in one batch"
+
+
+@pytest.mark.parametrize(
+    ("height", "width"), [(14000, 14000), (4000, 6000), (200, 400_000), (400_000, 200), (800, 90_000)]
+)
+def test_windows_of_a_huge_picture_are_few_and_spread_from_edge_to_edge(height: int, width: int) -> None:
+    windows = plan_windows(height, width, VIEWS)
+    assert VIEWS.max_windows * 0.7 <= len(windows) <= VIEWS.max_windows
+    assert len(set(windows)) == len(windows)
+    for starts, window, length in (
+        ({at.left for at in windows}, windows[0].width, width),
+        ({at.top for at in windows}, windows[0].height, height),
+    ):
+        if len(starts) > 1:
+            assert (min(starts), max(starts)) == (0, length - window)
+            steps = np.diff(sorted(starts))
+            assert steps.max() - steps.min() <= 1
+
+
+@pytest.mark.parametrize("limit", [1, 2, 3, 5, 7])
+def test_a_low_limit_of_windows_holds(limit: int) -> None:
+    for height, width in SIZES:
+        assert 1 <= len(plan_windows(height, width, Views(4096, 64, limit, 0.5))) <= limit
+
+
+@pytest.mark.parametrize(("height", "width"), [*SIZES, (14000, 14000), (1, 200_000_000)])
+def test_global_view_fits_the_area_even_when_padded(height: int, width: int) -> None:
+    tall, wide = global_size(height, width, VIEWS.area)
+    assert max(tall, 64) * max(wide, 64) <= VIEWS.area * 1.01
+    assert (tall, wide) == (height, width) or height * width > VIEWS.area or max(height, width) * 64 > VIEWS.area
+
+
+def test_small_pictures_are_looked_at_whole_and_once() -> None:
+    seen: list[tuple[int, ...]] = []
+
+    def network(batch: np.ndarray) -> Answers:
+        seen.append(batch.shape)
+        return brightness(batch)
+
+    look(np.zeros((480, 640, 3), dtype=np.uint8), VIEWS, network)
+    assert seen == [(1, 3, 480, 640)]
+    seen.clear()
+    look(np.zeros((481, 640, 3), dtype=np.uint8), VIEWS, network)
+    assert seen == [(4, 3, 384, 384), (1, 3, 480, 639)]
+
+
+def brute_force_shrink(pixels: np.ndarray, height: int, width: int) -> np.ndarray:
+    """Area mean by repeating pixels up to a common multiple of both sizes: exact, slow, nothing in common with
+    shrink.
+    """
+    rows, columns = pixels.shape[:2]
+    fine = pixels.astype(float).repeat(height, axis=0).repeat(width, axis=1)
+    return fine.reshape(height, rows, width, columns, 3).mean((1, 3))
+
+
+@pytest.mark.parametrize(
+    "size", [(13, 17, 5, 7), (8, 8, 8, 8), (64, 30, 1, 1), (7, 90, 6, 89), (90, 7, 40, 2), (3, 70, 1, 11)]
+)
+@pytest.mark.parametrize("block", [(64, 256), (4, 5)])
+def test_shrink_is_the_exact_area_mean(
+    size: tuple[int, int, int, int], block: tuple[int, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tiles, "BLOCK", block)
+    rows, columns, height, width = size
+    pixels = np.random.default_rng(1).random((rows, columns, 3), dtype=np.float32)
+    assert np.abs(shrink(pixels, height, width) - brute_force_shrink(pixels, height, width)).max() < 1e-6
+
+
+@pytest.mark.parametrize(("dtype", "full"), [(np.uint8, 255), (np.uint16, 65535)])
+def test_shrink_keeps_the_depth_of_integers(dtype: type, full: int) -> None:
+    pixels = np.random.default_rng(2).integers(0, full + 1, (50, 41, 3), dtype=dtype)
+    want = brute_force_shrink(pixels / full, 9, 10)
+    assert np.abs(shrink(pixels, 9, 10) - want).max() < 1e-6
+
+
+def test_pad_reflects_and_repeats_a_single_line() -> None:
+    ramp = np.tile(np.arange(40, dtype=np.float32)[None, :, None], (100, 1, 3))
+    padded = pad(ramp)
+    assert padded.shape == (100, 64, 3)
+    assert padded[0, :, 0].tolist() == [*range(40), *range(38, 14, -1)]
+    assert np.array_equal(pad(np.full((1, 1, 3), 0.25, dtype=np.float32)), np.full((64, 64, 3), 0.25))
+    line = pad(ramp[:1])
+    assert line.shape == (64, 64, 3)
+    assert np.array_equal(line[0], line[63])
+
+
+@pytest.mark.parametrize(("height", "width"), [*SIZES, (97, 20_000)])
+def test_the_map_has_the_proportions_of_the_picture_and_at_most_128_cells(height: int, width: int) -> None:
+    answers = look(np.full((height, width, 3), 51, dtype=np.uint8), VIEWS, brightness)
+    rows, columns = answers.map.shape
+    assert max(rows, columns) <= 128
+    cell = max(32, max(height, width) / 128)
+    assert (rows, columns) == (max(1, round(height / cell)), max(1, round(width / cell)))
+    assert answers.score == pytest.approx(0.2, abs=1e-5)
+    assert np.abs(answers.map - 0.2).max() < 1e-5, "no holes, no seams"
+
+
+@pytest.mark.parametrize("limit", [96, 4])
+def test_the_map_shows_where(limit: int) -> None:
+    """A dark corner is dark in the map and nowhere else, also where windows leave gaps."""
+    pixels = np.full((1536, 2048, 3), 255, dtype=np.uint8)
+    pixels[1152:, :512] = 0
+    quality = look(pixels, Views(VIEWS.area, VIEWS.window, limit, 0.5), brightness).map
+    assert quality.shape == (48, 64)
+    assert quality[36:, :16].mean() < 0.15
+    assert quality[:34].min() > 0.9
+    assert quality[36:, 20:].min() > 0.9
+
+
+def test_detail_cells_lie_where_their_pixels_are() -> None:
+    rng = np.random.default_rng(3)
+    cells = rng.integers(0, 256, (24, 36), dtype=np.uint8)
+    pixels = cells.repeat(32, axis=0).repeat(32, axis=1)[..., None].repeat(3, axis=2)  # 768 x 1152
+    views = Views(VIEWS.area, 384, 96, 0.0)  # details alone; 2 x 3 windows touch without overlap
+    assert np.abs(look(pixels, views, brightness).map - cells / 255).max() < 1e-6
+
+
+def test_batch_size_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    pixels = np.random.default_rng(4).integers(0, 256, (900, 1300, 3), dtype=np.uint8)
+    wanted = look(pixels, VIEWS, brightness)
+    for size in (1, 3, 100):
+        monkeypatch.setattr(tiles, "BATCH", size)
+        got = look(pixels, VIEWS, brightness)
+        assert got.score == pytest.approx(float(wanted.score), abs=1e-6)
+        assert np.allclose(got.map, wanted.map, atol=1e-6)
+        assert np.allclose(got.presence, wanted.presence)
+
+
+def test_global_and_detail_views_share_the_score_as_the_card_says() -> None:
+    def network(batch: np.ndarray) -> Answers:
+        """Says 1 of a detail window and 0 of the global view, each with its own distortion."""
+        detail = batch.shape[2:] == (384, 384)
+        answer = brightness(batch)
+        presence, severity = ([0.8, 0.0, 0.2], [3.0, 5.0]) if detail else ([0.2, 0.4, 0.4], [1.0, 2.0])
+        rows = len(batch)
+        return Answers(
+            np.full(rows, float(detail)),
+            answer.map,
+            np.tile(presence, (rows, 1)),
+            np.tile(severity, (rows, 1)),
+            np.zeros(rows),
+        )
+
+    answers = look(np.zeros((900, 1300, 3), dtype=np.uint8), Views(VIEWS.area, 384, 96, 0.25), network)
+    assert answers.score == pytest.approx(0.75)
+    assert answers.presence == pytest.approx([0.75 * 0.8 + 0.25 * 0.2, 0.25 * 0.4, 0.75 * 0.2 + 0.25 * 0.4])
+    # A severity is weighted by presence: what a view does not see has no say in how strong it is.
+    assert answers.severity == pytest.approx([(0.6 * 3 + 0.05 * 1) / 0.65, 2.0])
+
+
+def test_memory_stays_small_beside_a_large_picture() -> None:
+    pixels = np.zeros((4000, 5000, 3), dtype=np.uint8)  # 60 MB, 240 MB as floats
+    tracemalloc.start()
+    try:
+        look(pixels, Views(VIEWS.area, VIEWS.window, 8, 0.5), brightness)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak < 40e6
