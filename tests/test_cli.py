@@ -336,7 +336,7 @@ def test_bad_usage_ends_in_one_line_before_anything_is_scored(
         (["score", tmp_path / "empty"], "no pictures in this folder; --recursive"),
         (["score", picture, "--colour"], "--colour"),
         (["score", picture, "--threads", "0"], "--threads: got 0, want 1 or more"),
-        (["score", picture, "--threads", "many"], "many"),
+        (["score", picture, "--threads", "many"], "--threads"),
         (["score", picture, "--max-pixels", "-3"], "--max-pixels: got -3"),
         (["score", picture, "--format", "xml"], "xml"),
         (["score", picture, "--model", "nope"], "there is no model 'nope'"),

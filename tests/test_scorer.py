@@ -115,6 +115,14 @@ def test_threads_batches_and_order_do_not_change_a_score(
     assert one.score(picture).score == pytest.approx(first.score, abs=0.1)
 
 
+def test_look_is_what_comes_before_the_card(scorer: Scorer) -> None:
+    answers = scorer.look(flat(51))
+    assert float(answers.score) == scorer.score(flat(51)).raw
+    assert float(answers.unlike) == pytest.approx(0.2, abs=1e-4)
+    assert answers.presence.sum() == pytest.approx(1)
+    assert np.allclose(answers.map, 0.2, atol=1e-4)
+
+
 def test_one_scorer_serves_several_threads(scorer: Scorer) -> None:
     pictures = [flat(value, 400, 400) for value in range(0, 240, 15)]
     want = [scorer.score(picture).score for picture in pictures]

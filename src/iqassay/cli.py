@@ -196,7 +196,8 @@ def main(arguments: list[str] | None = None) -> int:
         return 1
     except Exception as error:
         if hasattr(error, "format_message"):  # the family of click's usage errors, wherever this typer keeps them
-            path = error.ctx.command_path if getattr(error, "ctx", None) else "iqassay"
+            where = getattr(error, "ctx", None)
+            path = where.command_path if where else "iqassay"
             _say(f"{error.format_message().rstrip('.')} (see {path} --help)")
             return 2
         if type(error).__module__.startswith("iqassay."):  # UsageError, ModelFileError
@@ -266,9 +267,9 @@ def _model_text(path: Path, card: Card) -> str:
         ("system", [card.system]),
         ("size", [f"{path.stat().st_size / 1e6:.1f} MB"]),
         ("licence", [f"{part}: {licence}" for part, licence in card.licence.items()]),
-        ("training data", card.training_data),
+        ("training data", list(card.training_data)),
         ("accuracy", measured),
-        ("limits", card.limits),
+        ("limits", list(card.limits)),
     ]
     lines = [f"{card.name} {card.version}: {card.summary}"]
     for title, values in rows:

@@ -59,10 +59,9 @@ class Scorer:
         The same picture gets the same score on every run, whatever was scored before and with any number of threads.
         Raises ImageError when the picture cannot be read.
         """
-        if not isinstance(picture, Picture):
-            picture = read_image(picture, self.max_pixels)
+        picture = self._read(picture)
         card = self.card
-        answers = tiles.look(picture.pixels, card.views, self._network)
+        answers = self.look(picture)
         raw = float(answers.score)
         if not np.isfinite(raw):
             raise ValueError(f"the model {card.name!r} gave {raw}, want a finite number")
@@ -81,17 +80,27 @@ class Scorer:
             warnings=picture.warnings + self._doubts(picture, float(answers.unlike)),
         )
 
+    def look(self, picture: Source) -> tiles.Answers:
+        """What the model says of a whole picture before the card turns it into a Verdict; calibrating starts from this.
+
+        Raises ImageError when the picture cannot be read.
+        """
+        return tiles.look(self._read(picture).pixels, self.card.views, self._network)
+
     def score_many(self, pictures: Iterable[Source]) -> Iterator[Verdict]:
         """Score pictures one after another, each when it is asked for; nothing is kept."""
         for picture in pictures:
             yield self.score(picture)
+
+    def _read(self, picture: Source) -> Picture:
+        return picture if isinstance(picture, Picture) else read_image(picture, self.max_pixels)
 
     def _network(self, batch: NDArray[np.float32]) -> tiles.Answers:
         score, quality_map, presence, severity, unlike = self._session.run(OUTPUTS, {"image": batch})
         return tiles.Answers(score, quality_map[:, 0], presence, severity, unlike)
 
     def _calibrated(self, raw: float | np.ndarray) -> np.ndarray:
-        return np.interp(raw, self.card.calibration.raw, self.card.calibration.score)
+        return np.asarray(np.interp(raw, self.card.calibration.raw, self.card.calibration.score))
 
     def _distortions(self, answers: tiles.Answers) -> tuple[Distortion, ...]:
         order = np.argsort(-answers.presence[:-1], kind="stable")[:MOST_NAMED]  # the last is "none"
