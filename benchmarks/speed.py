@@ -1,0 +1,248 @@
+"""Seconds and memory for a picture, start-up times and the size of an installation, each in a fresh process.
+
+    python benchmarks/speed.py [-o speed.csv] [--environment]
+
+Scoring counts from the file on disk to the score. The first picture pays for warming up and is not in the median. The
+peer is PIQE of the package pypiqe, a hand-made measure without learning, in the same run on the same file; it is left
+out when the package is not installed. --environment makes a virtual environment, installs this repository into it
+without extras, and adds up its files.
+
+Prints Markdown tables; the CSV also says commit, machine and threads.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import importlib.util
+import json
+import os
+import platform
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+import venv
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+PHOTO = ROOT / "examples" / "coffee.jpg"
+SIZES = {"512x384": (512, 384), "12 MP": (4000, 3000)}
+PEER = "pypiqe"
+
+
+@dataclass(frozen=True)
+class Measure:
+    """One number. unit: s, MB (10^6 bytes) or a ratio, which is the peer's value over ours."""
+
+    what: str
+    tool: str
+    value: float
+    unit: str
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--model", default="mfen", help="a shipped model or an .onnx file")
+    parser.add_argument("--threads", type=int, help="threads for every tool (default: as many as the process may use)")
+    parser.add_argument("--repeats", type=int, default=5, help="timed pictures after the first; the median counts")
+    parser.add_argument("--environment", action="store_true", help="measure the size of a fresh base installation too")
+    parser.add_argument("-o", "--output", type=Path, metavar="FILE", help="write the numbers as CSV")
+    parser.add_argument("--worker", nargs=2, metavar=("TOOL", "PICTURE"), help=argparse.SUPPRESS)
+    args = parser.parse_args()
+    if args.worker:
+        print(json.dumps(work(*args.worker, args.model, args.threads, args.repeats)))
+        return 0
+
+    measures: list[Measure] = []
+    with tempfile.TemporaryDirectory() as folder:
+        pictures = {size: make_picture(*SIZES[size], Path(folder, f"{size}.jpg")) for size in SIZES}
+        for size, picture in pictures.items():
+            measures += score_speed(size, picture, args)
+        measures += start_up(pictures["512x384"], args)
+        if args.environment:
+            measures += environment(Path(folder, "venv"))
+    print(markdown(measures))
+    where = {"commit": commit(), "machine": machine(), "threads": threads(args)}
+    print("\n" + ", ".join(f"{key} {value}" for key, value in where.items()))
+    if args.output:
+        with args.output.open("w", newline="", encoding="utf-8") as stream:
+            writer = csv.DictWriter(stream, [*(f.name for f in fields(Measure)), *where])
+            writer.writeheader()
+            writer.writerows(asdict(m) | where for m in measures)
+    return 0
+
+
+# ---- scoring --------------------------------------------------------------------------------------------------------
+
+
+def make_picture(width: int, height: int, path: Path) -> str:
+    """A JPEG of the example photo mirrored over and over at its native scale.
+
+    Enlarging the photo instead would make a blurred picture, which some measures finish sooner.
+    """
+    import numpy as np
+    from PIL import Image
+
+    with Image.open(PHOTO) as photo:
+        pixels = np.asarray(photo.convert("RGB"))
+    pair = np.concatenate([pixels, pixels[:, ::-1]], axis=1)
+    block = np.concatenate([pair, pair[::-1]], axis=0)
+    tiled = np.tile(block, (height // block.shape[0] + 1, width // block.shape[1] + 1, 1))[:height, :width]
+    Image.fromarray(tiled).save(path, quality=92)
+    return str(path)
+
+
+def score_speed(size: str, picture: str, args: argparse.Namespace) -> list[Measure]:
+    """Median seconds and peak memory for a picture, for us and the peer, and the ratios."""
+    tools = ["iqassay"] + ([PEER] if importlib.util.find_spec(PEER) else [])
+    if len(tools) == 1:
+        print(f"{PEER} is not installed: no peer beside us", file=sys.stderr)
+    found: list[Measure] = []
+    answers = {}
+    for tool in tools:
+        print(f"{tool}, {size}", file=sys.stderr, flush=True)
+        command = [sys.executable, __file__, "--worker", tool, picture, "--model", args.model]
+        command += ["--repeats", str(args.repeats)] + (["--threads", str(args.threads)] if args.threads else [])
+        environment = os.environ | ({"OMP_NUM_THREADS": str(args.threads)} if args.threads else {})
+        done = subprocess.run(command, check=True, stdout=subprocess.PIPE, env=environment)
+        answers[tool] = json.loads(done.stdout)
+        found += [
+            Measure(f"{size}, a picture", tool, answers[tool]["seconds"], "s"),
+            Measure(f"{size}, peak memory", tool, answers[tool]["peak"], "MB"),
+        ]
+    if PEER in answers:
+        for what, key in (("a picture", "seconds"), ("peak memory", "peak")):
+            ratio = answers[PEER][key] / answers["iqassay"][key]
+            found.append(Measure(f"{size}, {what}", f"{PEER} / iqassay", round(ratio, 2), "ratio"))
+    return found
+
+
+def work(tool: str, picture: str, model: str, threads: int | None, repeats: int) -> dict[str, float]:
+    """In a fresh process: score one picture again and again."""
+    score = {"iqassay": _iqassay, PEER: _pypiqe}[tool](model, threads)
+    score(picture)
+    seconds = []
+    for _ in range(max(1, repeats)):
+        start = time.perf_counter()
+        score(picture)
+        seconds.append(time.perf_counter() - start)
+    return {"seconds": round(statistics.median(seconds), 4), "peak": round(peak_memory() / 1e6, 1)}
+
+
+def _iqassay(model: str, threads: int | None) -> Callable[[str], float]:
+    import iqassay
+
+    scorer = iqassay.load(model, threads)
+    return lambda picture: scorer.score(picture).score
+
+
+def _pypiqe(model: str, threads: int | None) -> Callable[[str], float]:
+    import cv2
+    from pypiqe import piqe
+
+    if threads:
+        cv2.setNumThreads(threads)
+    return lambda picture: piqe(cv2.imread(picture))[0]
+
+
+def peak_memory() -> int:
+    """Largest resident size of this process so far, bytes."""
+    try:
+        status = Path("/proc/self/status").read_text()
+        return 1024 * int(next(line for line in status.splitlines() if line.startswith("VmHWM")).split()[1])
+    except (OSError, StopIteration):
+        import resource
+
+        most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        return most if sys.platform == "darwin" else 1024 * most
+
+
+# ---- start-up and size ----------------------------------------------------------------------------------------------
+
+
+def start_up(picture: str, args: argparse.Namespace) -> list[Measure]:
+    """Seconds from the shell to the shell, the best of 5: what the machine needs, without what disturbed it."""
+    installed = Path(sys.executable).with_name("iqassay")
+    program = [str(installed)] if installed.exists() else [sys.executable, "-m", "iqassay"]
+    commands = {
+        "iqassay score one.jpg": ["score", picture, "--model", args.model],
+        "iqassay --help": ["--help"],
+        "iqassay --version": ["--version"],
+    }
+    found = []
+    for name, arguments in commands.items():
+        print(name, file=sys.stderr, flush=True)
+        seconds = []
+        for _ in range(5):
+            start = time.perf_counter()
+            subprocess.run([*program, *arguments], check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+            seconds.append(time.perf_counter() - start)
+        found.append(Measure(f"`{name}`", "iqassay", round(min(seconds), 3), "s"))
+    return found
+
+
+def environment(folder: Path) -> list[Measure]:
+    """MB of files that `pip install .` puts into a fresh environment, without pip itself: all, and the largest."""
+    print("a fresh installation", file=sys.stderr, flush=True)
+    venv.create(folder, with_pip=True)
+    python = folder / ("Scripts" if os.name == "nt" else "bin") / "python"
+    code = "import sysconfig; print(sysconfig.get_path('purelib'))"
+    packages = Path(subprocess.run([python, "-c", code], check=True, capture_output=True, text=True).stdout.strip())
+    before = set(packages.iterdir())
+    subprocess.run([python, "-m", "pip", "install", "--quiet", "--no-compile", ROOT], check=True)
+    size = {new.name: _bytes(new) / 1e6 for new in packages.iterdir() if new not in before}
+    largest = sorted(size, key=lambda name: -size[name])[:5]
+    return [Measure("installed, everything", "iqassay", round(sum(size.values()), 1), "MB")] + [
+        Measure(f"installed, {name}", "iqassay", round(size[name], 1), "MB") for name in largest
+    ]
+
+
+def _bytes(path: Path) -> int:
+    return sum(p.stat().st_size for p in ([path] if path.is_file() else path.rglob("*")) if p.is_file())
+
+
+# ---- what is printed ------------------------------------------------------------------------------------------------
+
+
+def markdown(measures: list[Measure]) -> str:
+    """One row for each thing measured, one column for each tool."""
+    tools = list(dict.fromkeys(m.tool for m in measures))
+    lines = ["| | " + " | ".join(tools) + " |", "|" + "---|" * (len(tools) + 1)]
+    for what in dict.fromkeys(m.what for m in measures):
+        cells = []
+        for tool in tools:
+            one = next((m for m in measures if (m.what, m.tool) == (what, tool)), None)
+            cells.append("" if one is None else f"{one.value:g}" + ("" if one.unit == "ratio" else f" {one.unit}"))
+        lines.append(f"| {what} | " + " | ".join(cells) + " |")
+    return "\n".join(lines)
+
+
+def commit() -> str:
+    def git(*words: str) -> str:
+        return subprocess.run(["git", "-C", ROOT, *words], capture_output=True, text=True).stdout.strip()
+
+    name = git("rev-parse", "--short=10", "HEAD") or "unknown"
+    return name + ("-changed" if git("status", "--porcelain", "--untracked-files=no") else "")
+
+
+def machine() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+        name = next(line.split(":", 1)[1].strip() for line in lines if line.startswith("model name"))
+    except (OSError, StopIteration):
+        name = platform.processor() or platform.machine()
+    return f"{name} with {os.cpu_count()} cores on {platform.system()} with Python {platform.python_version()}"
+
+
+def threads(args: argparse.Namespace) -> int:
+    if args.threads:
+        return args.threads
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
