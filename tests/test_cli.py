@@ -468,8 +468,26 @@ def test_an_ascii_terminal_is_no_reason_to_crash(tiny_model: Path, picture: Path
     named = tmp_path / "Büro.png"
     named.write_bytes(picture.read_bytes())
     environment = {**os.environ, "PYTHONIOENCODING": "ascii"}
-    for form in ("table", "json", "csv"):
+    for form in ("table", "csv"):
         words = [*COMMAND, "score", str(named), "--model", str(tiny_model), "--threads", "1", "--format", form]
         done = subprocess.run(words, capture_output=True, env=environment, check=True)
         assert done.stderr == b""
         assert "Büro".encode() in done.stdout or (form == "table" and b"B\\xfcro" in done.stdout)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="needs a terminal")
+def test_the_progress_bar_is_for_terminals_and_keeps_off_standard_output(tiny_model: Path, album: Path) -> None:
+    import pty
+
+    screen, errors = pty.openpty()
+    words = ["score", str(album), "--model", str(tiny_model), "--threads", "1", "--format", "json"]
+    environment = {**os.environ, "TERM": "xterm", "COLUMNS": "80"}
+    with subprocess.Popen([*COMMAND, *words], stdout=subprocess.PIPE, stderr=errors, env=environment) as process:
+        assert process.stdout is not None
+        out = process.stdout.read()
+    os.close(errors)
+    shown = os.read(screen, 100_000)
+    os.close(screen)
+    assert len(json.loads(out)) == 3
+    assert b"/3" in shown
+    assert b"1 of 3 pictures could not be scored" in shown
