@@ -193,7 +193,7 @@ def environment(folder: Path) -> list[Measure]:
     code = "import sysconfig; print(sysconfig.get_path('purelib'))"
     packages = Path(subprocess.run([python, "-c", code], check=True, capture_output=True, text=True).stdout.strip())
     before = set(packages.iterdir())
-    subprocess.run([python, "-m", "pip", "install", "--quiet", "--no-compile", ROOT], check=True)
+    subprocess.run([python, "-m", "pip", "install", "--quiet", ROOT], check=True)
     size = {new.name: _bytes(new) / 1e6 for new in packages.iterdir() if new not in before}
     largest = sorted(size, key=lambda name: -size[name])[:5]
     return [Measure("installed, everything", "iqassay", round(sum(size.values()), 1), "MB")] + [
