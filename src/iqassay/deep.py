@@ -163,10 +163,11 @@ def _read_plane(
         for i, offset in enumerate(offsets):
             block = rows[i * block_height : (i + 1) * block_height]
             file.seek(offset)
-            if file.readinto(memoryview(block).cast("B")) != block.nbytes:  # type: ignore[attr-defined]
+            if file.readinto(memoryview(block).cast("B")) != block.nbytes:  # type: ignore[arg-type, attr-defined]
                 raise ValueError("image file is truncated")
     else:  # as a gray picture of 8 bits that is as wide as a row has bytes: Pillow unpacks it and leaves it alone
-        entries = {Tag.ImageWidth: (across * block_width * pixel,), Tag.ImageLength: (height,), Tag.BitsPerSample: (8,)}
+        entries: dict[Tag, tuple[int, ...]] = {Tag.ImageWidth: (across * block_width * pixel,)}
+        entries |= {Tag.ImageLength: (height,), Tag.BitsPerSample: (8,)}
         entries |= {Tag.Compression: (compression,), Tag.PhotometricInterpretation: (1,), Tag.SamplesPerPixel: (1,)}
         if tiled:
             entries |= {Tag.TileWidth: (block_width * pixel,), Tag.TileLength: (block_height,)}

@@ -1,4 +1,4 @@
-"""``iqassay train SYSTEM [flags]``: a recipe's fields as flags."""
+"""``iqassay train SYSTEM [flags]``, a recipe's fields as flags, and ``iqassay export CHECKPOINT [flags]``."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import argparse
 import dataclasses
 import sys
 import typing
+from collections.abc import Callable
 from pathlib import Path
 
 from iqassay.training.recipes import Recipe, smoke
@@ -38,22 +39,54 @@ def parser() -> argparse.ArgumentParser:
     return top
 
 
+def export_parser() -> argparse.ArgumentParser:
+    """Flags of ``iqassay export``."""
+    top = argparse.ArgumentParser(
+        prog="iqassay export", description="Calibrate a trained system and write its model file.", allow_abbrev=False
+    )
+    top.add_argument("checkpoint", type=Path, help="best.ckpt of a run of iqassay train")
+    top.add_argument("-o", "--out", type=Path, required=True, help="the .onnx file; its card goes beside it")
+    rated = "rated set (CSV, CSV:FOLDER or CSV:FOLDER:WORST..BEST) whose val split "
+    top.add_argument("--calibrate", action="append", default=[], help=rated + "sets the 0-100 scale; repeatable")
+    top.add_argument("--report", action="append", default=[], help=rated + "is only measured; repeatable")
+    top.add_argument("--about", type=Path, help="JSON with the words of the card: summary, licence, limits, ...")
+    return top
+
+
 def main(arguments: list[str]) -> int:
-    """Run the command. Returns the exit status: 0 done, 2 for a wrong flag, file or range, 130 when stopped."""
-    try:
-        given = vars(parser().parse_args(arguments))
-    except SystemExit as stop:
-        return int(stop.code or 0)
-    given.pop("system")
-    try:
+    """Run ``iqassay train``. Returns the exit status: 0 done, 2 for a wrong flag, file or range, 130 when stopped."""
+
+    def work(given: dict) -> Path:
+        given.pop("system")
         recipe = smoke(**given) if given.pop("smoke") else Recipe(**given)
         from iqassay.training.fit import fit
 
-        best = fit(recipe)
+        return fit(recipe)
+
+    return _run(parser(), arguments, work)
+
+
+def export_main(arguments: list[str]) -> int:
+    """Run ``iqassay export``; exit status as for ``main``."""
+
+    def work(given: dict) -> Path:
+        from iqassay.training.ship import Export, ship
+
+        return ship(Export(**given))
+
+    return _run(export_parser(), arguments, work)
+
+
+def _run(flags: argparse.ArgumentParser, arguments: list[str], work: Callable[[dict], Path]) -> int:
+    try:
+        given = vars(flags.parse_args(arguments))
+    except SystemExit as stop:
+        return int(stop.code or 0)
+    try:
+        print(work(given))
     except ValueError as error:
-        print(f"iqassay train: {error}", file=sys.stderr)
+        print(f"{flags.prog}: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         return 130
-    print(best)
     return 0

@@ -73,7 +73,7 @@ def to_onnx(network: nn.Module) -> onnx.ModelProto:
         torch.onnx.export(
             network,
             (torch.rand(2, 3, 96, 128),),
-            buffer,
+            buffer,  # type: ignore[arg-type]  # documented, but not in the annotation
             dynamo=False,
             input_names=["image"],
             output_names=list(OUTPUTS),
