@@ -106,67 +106,48 @@ def pool_statistics(maps: list[Tensor]) -> Tensor:
     return torch.cat(out, 1)
 
 
-class LinearProbe(nn.Module):
-    """A linear estimate from pooled statistics, fitted in closed form (ridge regression) and then left as it is.
-
-    Frozen features and a ridge regression are a hard baseline to beat outside the training sets. A system that starts
-    from it and learns the rest keeps what it knows.
-    """
-
-    weight: Tensor
-    bias: Tensor
-
-    def __init__(self, features: int) -> None:
-        super().__init__()
-        self.register_buffer("weight", torch.zeros(features))
-        self.register_buffer("bias", torch.zeros(()))
-
-    def forward(self, statistics: Tensor) -> Tensor:  # (B, D) -> (B,)
-        return statistics.float() @ self.weight + self.bias
-
-    def fit(self, statistics: Tensor, target: Tensor, ridge: float = 0.5) -> None:
-        """Least squares on standardised statistics (N, D) with a penalty of ``ridge`` N on the squared weights."""
-        x, y = statistics.double(), target.double()
-        centre, scale = x.mean(0), x.std(0) + 1e-6
-        z = (x - centre) / scale
-        eye = torch.eye(z.shape[1], dtype=z.dtype, device=z.device)
-        weight = torch.linalg.solve(z.T @ z + ridge * len(z) * eye, z.T @ (y - y.mean())) / scale
-        self.weight.copy_(weight)
-        self.bias.copy_(y.mean() - centre @ weight)
-
-
 class QualityHead(nn.Module):
-    """Score and quality map from fused maps at strides 4, 8, 16, 32.
+    """Score and quality map from fused maps at strides 4, 8, 16, 32 and from the encoder's own statistics.
 
     A local quality s and a weight w for every cell of the stride-32 grid, and a global term from the mean and
-    deviation of every level:
+    deviation of every channel of every level, fused and not:
 
         score = global + sum(s w) / sum(w)          map = score + s - sum(s w) / sum(w)
 
-    so that the weighted mean of the map is the score. The patch weighting is MANIQA's and YOTO's; the pooled MLP is the
-    regression head of VCRNet and MAMIQA with the inception blocks left out.
+    so that the weighted mean of the map is the score. The patch weighting is MANIQA's and YOTO's; the global term is
+    the regression head of VCRNet and MAMIQA (two hidden layers of PReLU and dropout) without the inception blocks. Its
+    inputs are standardised and held within six deviations, so that a strange picture cannot run away with the score.
     """
 
-    def __init__(self, channels: tuple[int, ...], width: int = 128, dropout: float = 0.2) -> None:
+    def __init__(self, channels: tuple[int, ...], statistics: int, width: int = 512, dropout: float = 0.5) -> None:
         super().__init__()
         total = sum(channels)
-        self.scale = nn.BatchNorm1d(2 * total)
+        self.scale = nn.BatchNorm1d(2 * total + statistics, affine=False)
         self.pooled = nn.Sequential(
-            nn.Dropout(dropout), nn.Linear(2 * total, width), nn.PReLU(), nn.Dropout(dropout), nn.Linear(width, 1)
+            nn.Dropout(0.4 * dropout),
+            nn.Linear(2 * total + statistics, width),
+            nn.PReLU(),
+            nn.Dropout(dropout),
+            nn.Linear(width, width),
+            nn.PReLU(),
+            nn.Dropout(dropout),
+            nn.Linear(width, 1),
         )
-        self.cells = nn.Sequential(nn.Conv2d(total, width // 2, 1), nn.BatchNorm2d(width // 2), nn.ReLU(inplace=True))
-        self.local = nn.Conv2d(width // 2, 2, 1)
+        self.cells = nn.Sequential(nn.Conv2d(total, 64, 1), nn.BatchNorm2d(64), nn.ReLU(inplace=True))
+        self.local = nn.Conv2d(64, 2, 1)
 
-    def silence(self) -> None:
-        """Make every answer 0, to learn a correction to another estimate from there."""
-        for layer in (self.pooled[-1], self.local):
-            nn.init.zeros_(layer.weight)  # type: ignore[arg-type]
-            nn.init.zeros_(layer.bias)  # type: ignore[arg-type]
-
-    def forward(self, maps: list[Tensor]) -> tuple[Tensor, Tensor]:
+    def patches(self, maps: list[Tensor]) -> tuple[Tensor, Tensor]:
+        """Local quality (B, 1, H/32, W/32) and its weighted mean (B,)."""
         grid = [F.avg_pool2d(f, 2**k) if k else f for f, k in zip(maps, (3, 2, 1, 0), strict=True)]
-        s, w = self.local(self.cells(torch.cat(grid, 1))).float().split(1, 1)  # (B, 1, H/32, W/32) each
+        s, w = self.local(self.cells(torch.cat(grid, 1))).float().split(1, 1)
         w = torch.sigmoid(w) + 1e-3
-        patch = (s * w).sum((1, 2, 3)) / w.sum((1, 2, 3))
-        score = self.pooled(self.scale(pool_statistics(maps)).float()).squeeze(1) + patch  # (B,)
-        return score, s + (score - patch)[:, None, None, None]
+        return s, (s * w).sum((1, 2, 3)) / w.sum((1, 2, 3))
+
+    def regress(self, statistics: Tensor) -> Tensor:
+        """The global term (B,) from the statistics of the fused maps and the encoder's, (B, D)."""
+        return self.pooled(self.scale(statistics.float()).clamp(-6, 6)).squeeze(1)
+
+    def forward(self, maps: list[Tensor], statistics: Tensor) -> tuple[Tensor, Tensor]:
+        local, patch = self.patches(maps)
+        score = self.regress(torch.cat([pool_statistics(maps), statistics], 1)) + patch
+        return score, local + (score - patch)[:, None, None, None]

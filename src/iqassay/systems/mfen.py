@@ -8,9 +8,9 @@
 An interpretation: the paper gives the parts (HFEN, QEN, DAN, attention-based fusion) but neither their depths and
 widths nor the losses. Our choices are listed in docs/mfen.md; the paper's figures are not claimed.
 
-         x ----> QEN  encoder ------------> q1..q4 --+--------------> linear probe --------+
+         x ----> QEN  encoder ------------> q1..q4 --+---------------------+
          |                                           |
-         +-----> HFEN octave convolutions -> h1..h4 -+--> fusion at every level -> z -> head -> + -> score, map
+         +-----> HFEN octave convolutions -> h1..h4 -+--> fusion at every level -> z1..z4 -> head -> score, map
          |                                           |
          +-----> DAN  encoder ------------> d1..d4 --+
                         |
@@ -25,7 +25,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from iqassay.systems.blocks import FUSIONS, LinearProbe, OctaveConv, QualityHead, pool_statistics
+from iqassay.systems.blocks import FUSIONS, OctaveConv, QualityHead, pool_statistics
 from iqassay.systems.encoders import check_picture_batch, encoder, run_levels
 
 N_KINDS = 25  # the distortion types of KADID-10k; one more class stands for "none"
@@ -44,14 +44,14 @@ class MFENConfig:
     hfen: bool = True
     dan: bool = True
     fusion: str = "attention"  # or "concat", "sum"
-    width: int = 128  # of the head
-    dropout: float = 0.2
+    width: int = 512  # of the head
+    dropout: float = 0.5
     pretrained: bool = True
 
     @classmethod
     def paper(cls) -> MFENConfig:
-        """VAN-B2 for quality, VAN-B0 for distortions, a 512-wide head with dropout 0.5; random weights."""
-        return cls(encoder="van_b2", dan_encoder="van_b0", dan_shared=0, width=512, dropout=0.5, pretrained=False)
+        """VAN-B2 for quality, VAN-B0 with a pyramid of its own for distortions; random weights."""
+        return cls(encoder="van_b2", dan_encoder="van_b0", dan_shared=0, pretrained=False)
 
 
 @dataclass
@@ -103,7 +103,7 @@ class DAN(nn.Module):
     recipes that keep those levels fixed would compute the same maps twice. A small convolution makes them its own.
     """
 
-    def __init__(self, name: str, pretrained: bool, dropout: float, shared: int) -> None:
+    def __init__(self, name: str, pretrained: bool, shared: int) -> None:
         super().__init__()
         whole = encoder(name, pretrained)
         self.normalise, self.channels, self.shared = whole.normalise, whole.channels, shared
@@ -111,7 +111,7 @@ class DAN(nn.Module):
         self.own = nn.ModuleList(_own_view(c) for c in whole.channels[:shared])
         total = 2 * sum(whole.channels)
         self.scale = nn.BatchNorm1d(total)
-        self.trunk = nn.Sequential(nn.Dropout(dropout), nn.Linear(total, 256), nn.ReLU(inplace=True))
+        self.trunk = nn.Sequential(nn.Dropout(0.2), nn.Linear(total, 256), nn.ReLU(inplace=True))
         self.kind = nn.Linear(256, N_KINDS + 1)
         self.severity = nn.Linear(256, N_KINDS)
 
@@ -157,23 +157,21 @@ class MFEN(nn.Module):
                 raise ValueError(
                     f"got DAN encoder {config.dan_encoder!r} sharing levels of {config.encoder!r}, want the same"
                 )
-            self.dan = DAN(config.dan_encoder, config.pretrained, config.dropout, config.dan_shared)
+            self.dan = DAN(config.dan_encoder, config.pretrained, config.dan_shared)
             pairs = zip(self.dan.channels, widths, strict=True)
             self.adapt = nn.ModuleList(
                 nn.Sequential(nn.Conv2d(d, c, 1, bias=False), nn.BatchNorm2d(c)) for d, c in pairs
             )
             self.fuse_distortion = nn.ModuleList(fuse(c) for c in widths)
-        self.probe = LinearProbe(2 * sum(widths))
-        self.head = QualityHead(widths, config.width, config.dropout)
+        self.head = QualityHead(widths, 2 * sum(widths), config.width, config.dropout)
 
     def forward(self, x: Tensor, reference: Tensor | None = None) -> Prediction:
         check_picture_batch(x)
         if reference is not None:
             raise ValueError("got a reference, but MFEN is a no-reference system")
         maps, extras = self.fused(x)
-        score, quality_map = self.head(maps)
-        start = self.probe(extras["statistics"])  # 0 until it is fitted
-        return Prediction(score + start, quality_map + start[:, None, None, None], extras)
+        score, quality_map = self.head(maps, extras["statistics"])
+        return Prediction(score, quality_map, extras)
 
     def fused(self, x: Tensor) -> tuple[list[Tensor], dict[str, Tensor]]:
         """The fused pyramid z1..z4, (B, C_i, H/s, W/s), and the distortion heads' answers."""

@@ -59,6 +59,10 @@ def main(arguments: list[str]) -> int:
     def work(given: dict) -> Path:
         given.pop("system")
         recipe = smoke(**given) if given.pop("smoke") else Recipe(**given)
+        if recipe.stage == "head":
+            from iqassay.training.head import fit_on_whole_pictures
+
+            return fit_on_whole_pictures(recipe)
         from iqassay.training.fit import fit
 
         return fit(recipe)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ctypes
 import dataclasses
-import itertools
 import json
 import logging
 import sys
@@ -31,7 +30,6 @@ from iqassay.data.datasets import Ratings, read_ratings
 from iqassay.data.distortions import KINDS
 from iqassay.data.pipeline import MixedBatches, RatedPictures, SyntheticPictures, standard_of
 from iqassay.data.synthetic import SyntheticConfig, SyntheticSet, pristine_files, render
-from iqassay.systems.blocks import pool_statistics
 from iqassay.systems.mfen import MFEN, MFENConfig
 from iqassay.training.losses import SetScales, kind_loss, ranking_loss, score_loss, severity_loss
 from iqassay.training.recipes import Recipe
@@ -232,8 +230,6 @@ def fit(recipe: Recipe) -> Path:
 
     shares = recipe.shares or [1.0] * len(sets.train.datasets)
     sampler = MixedBatches(sets.train, shares, recipe.batch, recipe.steps, recipe.seed)
-    if recipe.probe and not resume.exists():
-        fit_probe(module, DataLoader(sets.train, batch_sampler=sampler, num_workers=recipe.workers), recipe.probe)
     more = recipe.workers > 0
     batches = DataLoader(sets.train, batch_sampler=sampler, num_workers=recipe.workers, persistent_workers=more)
     answers = DataLoader(sets.val, batch_size=recipe.batch, num_workers=recipe.workers)
@@ -259,20 +255,6 @@ def fit(recipe: Recipe) -> Path:
     if trainer.is_global_zero:
         draw_curve(recipe.out)
     return recipe.out / "best.ckpt"
-
-
-@torch.no_grad()
-def fit_probe(module: Training, batches: DataLoader, count: int) -> None:
-    """Fit the linear probe on the first batches, and let the head start from its estimate."""
-    system, scales = module.system.eval(), module.scales
-    statistics, targets = [], []
-    for batch in itertools.islice(itertools.chain.from_iterable(itertools.repeat(batches)), count):
-        x = batch["x"].contiguous(memory_format=torch.channels_last)
-        statistics.append(pool_statistics(system.qen.encode(x)))
-        targets.append((batch["score"] - scales.offset[batch["dataset"]]) / scales.log_gain.exp()[batch["dataset"]])
-    system.probe.fit(torch.cat(statistics), torch.cat(targets))
-    system.head.silence()
-    module.train()
 
 
 class Narrator(lightning.Callback):
@@ -301,7 +283,7 @@ def recipe_of(checkpoint: Path) -> Recipe:
 
 
 def load_weights(system: MFEN, checkpoint: Path) -> None:
-    """Take the system's weights from a checkpoint of ``fit``; parts that the checkpoint lacks keep what they have.
+    """Take the system's weights from a checkpoint; parts that it lacks, or has in another shape, keep theirs.
 
     Raises:
         ValueError: if the file is no such checkpoint.
@@ -311,7 +293,8 @@ def load_weights(system: MFEN, checkpoint: Path) -> None:
     except (OSError, KeyError, RuntimeError) as error:
         raise ValueError(f"{checkpoint}: not a checkpoint of iqassay train ({error})") from None
     weights = {k.removeprefix("system."): v for k, v in state.items() if k.startswith("system.")}
-    system.load_state_dict(weights, strict=False)
+    own = system.state_dict()
+    system.load_state_dict({k: v for k, v in weights.items() if k in own and v.shape == own[k].shape}, strict=False)
 
 
 def draw_curve(folder: Path) -> None:

@@ -36,12 +36,13 @@ class Recipe:
     limit: int = _flag(0, "use only the first so many rows of each rated split; 0 for all")
     out: Path = _flag(Path("runs/mfen"), "folder for checkpoints, log and curve; a run found there goes on")
     start: Path | None = _flag(None, "checkpoint to take the first weights from")
+    stage: str = _flag("network", "network, on crops; or head: only the score's head, on whole pictures, after --start")
 
     encoder: str = _flag("efficientnet_lite0", "encoder of QEN and DAN")
     hfen: bool = _flag(True, "high-frequency extraction network")
     dan: bool = _flag(True, "distortion-aware network")
     fusion: str = _flag("attention", "attention, concat or sum")
-    width: int = _flag(128, "width of the quality head")
+    width: int = _flag(512, "width of the quality head")
 
     epochs: int = _flag(10, "epochs; one is --steps batches")
     steps: int = _flag(250, "batches in an epoch")
@@ -52,7 +53,6 @@ class Recipe:
     encoder_lr: float = _flag(0.05, "step of the pretrained levels, relative to --lr")
     frozen: int = _flag(4, "how many levels of the quality encoder stay fixed (0 to 4)")
     dan_frozen: int = _flag(2, "how many levels of the distortion-aware encoder stay fixed (0 to 4)")
-    probe: int = _flag(300, "batches to fit the linear probe on before training; 0 for no probe")
     decay: float = _flag(0.01, "weight decay")
     average: float = _flag(0.995, "decay of the running average of the weights; 0 for none")
     rank: float = _flag(0.5, "weight of the ranking loss")
@@ -81,6 +81,8 @@ class Recipe:
                 raise ValueError(f"got --{name.replace('_', '-')} {getattr(self, name)}, want at least 1")
         if self.synthetic and self.synthetic_size < self.crop:
             raise ValueError(f"got --synthetic-size {self.synthetic_size}, want at least the crop, {self.crop}")
+        if self.stage not in ("network", "head") or (self.stage == "head" and self.start is None):
+            raise ValueError(f"got --stage {self.stage}, want network, or head together with --start")
         sets = len(self.data) + bool(self.synthetic)
         if not sets:
             raise ValueError("got neither --data nor --synthetic, want at least one set to train on")
@@ -96,7 +98,6 @@ SMOKE: dict[str, Any] = {
     "synthetic_count": 48,
     "synthetic_size": 72,
     "workers": 0,
-    "probe": 2,
     "average": 0.5,
     "devices": "1",
     "accelerator": "cpu",
