@@ -49,9 +49,9 @@ def test_high_frequencies_alone_leave_the_hfen():
 
 def test_weighted_mean_of_the_map_is_the_score():
     torch.manual_seed(0)
-    head = QualityHead((4, 4, 4, 4)).eval()
+    head = QualityHead((4, 4, 4, 4), 3).eval()
     maps = [torch.rand(2, 4, 64 // s, 96 // s) for s in (4, 8, 16, 32)]
-    score, quality_map = head(maps)
+    score, quality_map = head(maps, torch.rand(2, 3))
     grid = [F.avg_pool2d(f, 2**k) if k else f for f, k in zip(maps, (3, 2, 1, 0), strict=True)]
     w = torch.sigmoid(head.local(head.cells(torch.cat(grid, 1)))[:, 1:]) + 1e-3
     torch.testing.assert_close((quality_map * w).sum((1, 2, 3)) / w.sum((1, 2, 3)), score)
