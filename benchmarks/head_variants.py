@@ -4,7 +4,7 @@
 
 Works on the statistics that ``iqassay train mfen --stage head`` left in its folder. "Encoder" rows use those of the
 fixed ImageNet encoder alone, which has seen none of the sets; "fused" rows add those of HFEN and DAN, whose first stage
-saw the training pictures of all sets, so that only the head is new to the set left out. Only validation splits are read.
+saw the training pictures of all sets, so that only the head is new to the set left out. Only val splits are read.
 Writes benchmarks/left_out.csv.
 """
 

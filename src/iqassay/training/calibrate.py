@@ -10,17 +10,16 @@ def calibration_table(raw: ArrayLike, opinion: ArrayLike, knots: int = 13) -> di
     """A non-decreasing piecewise linear map from raw score to opinion (0..100), as the card's ``calibration``.
 
     The means of ``knots`` equal groups of pictures in raw order, made monotone by pooling neighbours that disagree. The
-    two outer groups are continued to the first and last picture at the slope of their neighbours.
+    two outer groups are continued, at the slope of their neighbours, one raw unit beyond the first and last picture.
     """
     x, y = (np.asarray(v, np.float64) for v in (raw, opinion))
     order = np.argsort(x, kind="stable")
     groups = np.array_split(order, min(knots, max(2, len(x) // 8)))
     xs, ys = np.array([x[g].mean() for g in groups]), _monotone(np.array([y[g].mean() for g in groups]))
-    for end, inner, extreme in ((0, 1, x.min()), (-1, -2, x.max())):
+    for end, inner, extreme in ((0, 1, x.min() - 1), (-1, -2, x.max() + 1)):
         slope = (ys[end] - ys[inner]) / (xs[end] - xs[inner])
-        if extreme != xs[end]:
-            at = 0 if end == 0 else len(xs)
-            xs, ys = np.insert(xs, at, extreme), np.insert(ys, at, ys[end] + slope * (extreme - xs[end]))
+        at = 0 if end == 0 else len(xs)
+        xs, ys = np.insert(xs, at, extreme), np.insert(ys, at, ys[end] + slope * (extreme - xs[end]))
     return {"raw": [round(float(v), 5) for v in xs], "score": [round(float(v), 3) for v in np.clip(ys, 0, 100)]}
 
 

@@ -63,7 +63,7 @@ class Pictures:
 def whole_view(source: Path | np.ndarray) -> np.ndarray:
     """The picture as the scorer's whole or global view, (1, 3, H, W) float32."""
     pixels = read_image(source).pixels
-    size = tiles.global_size(*pixels.shape[:2], VIEW_AREA)
+    size = tiles.global_size(pixels.shape[0], pixels.shape[1], VIEW_AREA)
     view = to_float(pixels) if size == pixels.shape[:2] else tiles.shrink(pixels, *size)
     return np.ascontiguousarray(tiles.pad(view).transpose(2, 0, 1)[None])
 
@@ -125,7 +125,7 @@ def fit_head(recipe: Recipe, head: QualityHead, sets: list[Pictures]) -> tuple[Q
     head.scale.running_mean = everything[0].mean(0)
     head.scale.running_var = everything[0].var(0)
     shares = recipe.shares or [1.0] * len(sets)
-    parts = ConcatDataset([TensorDataset(part[1]) for part in data])
+    parts: ConcatDataset = ConcatDataset([TensorDataset(part[1]) for part in data])
     sampler = MixedBatches(parts, shares, recipe.batch, recipe.steps, recipe.seed)
     optimizer = torch.optim.AdamW(
         [*head.pooled.parameters(), *scales.parameters()], recipe.lr, weight_decay=recipe.decay
@@ -166,7 +166,7 @@ def predict(head: QualityHead, pictures: Pictures) -> np.ndarray:
 
 
 def fit_on_whole_pictures(recipe: Recipe) -> Path:
-    """The stage as ``iqassay train mfen --stage head`` runs it. Returns the path of a checkpoint like those of ``fit``."""
+    """``iqassay train mfen --stage head``. Returns the path of a checkpoint like those of ``fit``."""
     if recipe.start is None:
         raise ValueError("got no --start, want the checkpoint whose head is to be trained")
     system = build_system(recipe).eval()

@@ -27,9 +27,10 @@ from iqassay.systems.mfen import MFEN
 from iqassay.training.calibrate import calibration_table, conformal_interval
 from iqassay.training.export import export, principal_axes
 from iqassay.training.fit import build_system, load_weights, ratings_of, recipe_of, synthetic_sets
+from iqassay.training.head import VIEW_AREA
 from iqassay.training.recipes import Recipe
 
-VIEWS = {"area": 307_200, "window": 384, "max_windows": 96, "global_weight": 0.5}
+VIEWS = {"area": VIEW_AREA, "window": 384, "max_windows": 96, "global_weight": 0.5}
 
 
 @dataclasses.dataclass
