@@ -108,7 +108,8 @@ def standard_of(scores: Sequence[float] | np.ndarray) -> tuple[float, float]:
 class MixedBatches(Sampler[list[int]]):
     """Batches that hold every set in fixed shares, for ranking inside a set; ``steps`` batches make an epoch.
 
-    Each set is gone through in a random order of its own, again and again; the order depends on ``seed`` and the epoch.
+    Each set is gone through in a random order of its own, again and again; the order depends on ``seed``, the epoch
+    and, with several devices, on which one asks.
     """
 
     def __init__(self, data: ConcatDataset, shares: Sequence[float], batch: int, steps: int, seed: int) -> None:
@@ -128,7 +129,9 @@ class MixedBatches(Sampler[list[int]]):
         self.epoch = epoch
 
     def __iter__(self) -> Iterator[list[int]]:
-        generator = torch.Generator().manual_seed(self.seed * 100_003 + self.epoch)
+        several = torch.distributed.is_available() and torch.distributed.is_initialized()
+        device = torch.distributed.get_rank() if several else 0
+        generator = torch.Generator().manual_seed((self.seed * 10_007 + self.epoch) * 10_007 + device)
         orders = [self._endless(start, end, generator) for start, end in self.ranges]
         for _ in range(self.steps):
             yield [next(order) for order, count in zip(orders, self.counts, strict=True) for _ in range(count)]
