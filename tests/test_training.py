@@ -7,8 +7,9 @@ import pytest
 import torch
 from PIL import Image
 
+import iqassay
 from iqassay.training.calibrate import calibration_table, conformal_interval
-from iqassay.training.command import main, parser
+from iqassay.training.command import export_main, main, parser
 from iqassay.training.losses import SetScales, kind_loss, ranking_loss, severity_loss
 from iqassay.training.recipes import Recipe, smoke
 
@@ -65,6 +66,7 @@ def test_every_field_of_the_recipe_is_a_flag():
         (["mfen", "--data", "a.csv", "--frozen", "5"], "want 0 to 4"),
         (["mfen", "--data", "a.csv", "--shares", "1", "--shares", "2"], "got 2 --shares for 1 sets"),
         (["mfen", "--data", "a.csv:x:1..2..3"], "want WORST..BEST"),
+        (["mfen", "--data", "a.csv", "--stage", "head"], "head together with --start"),
         (["mfen", "--dta", "a.csv"], "unrecognized arguments"),
         (["nothing"], "invalid choice"),
     ],
@@ -109,6 +111,20 @@ def test_smoke_recipe_runs_resumes_and_leaves_what_it_says(rated, tmp_path, capf
     assert (out / "curve.png").stat().st_size > 1000
     assert (out / "recipe.json").exists()
 
+    head, model = tmp_path / "runs" / "head", tmp_path / "mine.onnx"
+    data = ["--data", str(rated / "set.csv")]
+    stage = ["--stage", "head", "--start", str(out / "best.ckpt"), "--out", str(head)]
+    assert main(["mfen", "--smoke", *data, *stage]) == 0
+    before, after = (torch.load(f / "best.ckpt", weights_only=False)["state_dict"] for f in (out, head))
+    changed = {key.split(".")[1] for key in after if not torch.equal(after[key], before[key])}
+    assert changed == {"head"}  # the second stage leaves all else as the first made it
+    assert not torch.equal(after["system.head.pooled.7.weight"], before["system.head.pooled.7.weight"])
+
+    assert export_main([str(head / "best.ckpt"), "-o", str(model), "--calibrate", str(rated / "set.csv")]) == 0
+    verdict = iqassay.load(model).score(rated / "0.png")  # as README says: train, export, score
+    assert 0 <= verdict.low <= verdict.score <= verdict.high <= 100
+    assert [row["set"] for row in iqassay.load(model).card.accuracy] == ["set val"]
+
 
 def test_fixed_levels_stay_as_they_were(rated, tmp_path):
     from iqassay.systems.encoders import EfficientNetLite
@@ -128,6 +144,18 @@ def test_fixed_levels_stay_as_they_were(rated, tmp_path):
     moved = [k for k in state if k.startswith("system.dan.levels.")]  # its first is level 3, its second level 4
     assert all(torch.equal(state[k], start["2" + k[19:]]) for k in moved if k.startswith("system.dan.levels.0."))
     assert any(not torch.equal(state[k], start["3" + k[19:]]) for k in moved if k.startswith("system.dan.levels.1."))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error"),
+    [
+        (["none.ckpt", "-o", "x.onnx", "--calibrate", "a.csv"], "no recipe.json beside it"),
+        (["none.ckpt"], "required: -o"),
+    ],
+)
+def test_wrong_exports_end_in_one_line_and_status_2(arguments, error, capsys):
+    assert export_main(arguments) == 2
+    assert error in capsys.readouterr().err
 
 
 def test_calibration_is_monotone_and_right_on_average():

@@ -6,6 +6,7 @@ import ctypes
 import dataclasses
 import json
 import logging
+import math
 import sys
 import warnings
 from pathlib import Path
@@ -98,7 +99,8 @@ class Training(lightning.LightningModule):
 
     def configure_optimizers(self) -> Any:
         recipe = self.recipe
-        pretrained = {p for level in self.pretrained for p in level.parameters()}
+        # A dictionary, not a set: the order of parameters must be the same when a run goes on.
+        pretrained = {p: None for level in self.pretrained for p in level.parameters()}
         groups: list[dict] = [
             {"params": [p for p in self.parameters() if p.requires_grad and p not in pretrained], "lr": recipe.lr},
             {"params": [p for p in pretrained if p.requires_grad], "lr": recipe.lr * recipe.encoder_lr},
@@ -106,10 +108,15 @@ class Training(lightning.LightningModule):
         groups = [g for g in groups if g["params"]]
         optimizer = torch.optim.AdamW(groups, weight_decay=recipe.decay)
         total = max(2, int(self.trainer.estimated_stepping_batches))
-        schedule = torch.optim.lr_scheduler.OneCycleLR(
-            optimizer, [g["lr"] for g in groups], total_steps=total, pct_start=0.1
-        )
+        schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: step_size(step, total))
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+
+
+def step_size(step: int, total: int) -> float:
+    """Relative step size: up in a line over the first tenth, then down a cosine. Keeps no state, so a run can be longer
+    when it goes on."""
+    warm = max(1, total // 10)
+    return (step + 1) / warm if step < warm else 0.5 + 0.5 * math.cos(math.pi * min(1, (step - warm) / (total - warm)))
 
 
 def build_system(recipe: Recipe) -> MFEN:
