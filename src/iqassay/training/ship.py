@@ -28,7 +28,6 @@ from iqassay.training.calibrate import calibration_table, conformal_interval
 from iqassay.training.export import export, principal_axes
 from iqassay.training.fit import build_system, load_weights, ratings_of, recipe_of, synthetic_sets
 from iqassay.training.head import VIEW_AREA
-from iqassay.training.recipes import Recipe
 
 VIEWS = {"area": VIEW_AREA, "window": 384, "max_windows": 96, "global_weight": 0.5}
 
@@ -53,6 +52,7 @@ def ship(job: Export) -> Path:
     recipe = recipe_of(job.checkpoint)
     if not job.calibrate:
         raise ValueError("got no --calibrate set, want at least one rated set to put scores on 0-100")
+    made = synthetic_sets(recipe)[1] if recipe.synthetic else None  # first: it may fail, and what follows takes long
     system = build_system(recipe).eval()
     load_weights(system, job.checkpoint)
     sets = [ratings_of(argument) for argument in job.calibrate + job.report]
@@ -69,7 +69,7 @@ def ship(job: Export) -> Path:
     with tempfile.TemporaryDirectory() as folder:  # a first file without a scale, to see every picture as users will
         scorer = Scorer(load_model_file(export(system, centre, axes, card, Path(folder) / "raw.onnx")))
         seen = [_look(scorer, [row.image for row in ratings.split("val").rows]) for ratings in sets]
-        made = _look(scorer, _synthetic_val(recipe)) if recipe.synthetic else None
+        seen_made = _look(scorer, list(made.pixels))[0] if made is not None else None
     opinions = [np.array([row.score for row in ratings.split("val").rows]) for ratings in sets]
 
     count = len(job.calibrate)
@@ -78,8 +78,7 @@ def ship(job: Export) -> Path:
     table_half, interval_half = np.arange(len(raw)) % 2 == 0, np.arange(len(raw)) % 2 == 1
     fit_raw, fit_opinion = raw[table_half], opinion[table_half]
     if made is not None:
-        synthetic = synthetic_sets(recipe)[1].score
-        fit_raw, fit_opinion = np.concatenate([fit_raw, made[0]]), np.concatenate([fit_opinion, synthetic])
+        fit_raw, fit_opinion = np.concatenate([fit_raw, seen_made]), np.concatenate([fit_opinion, made.score])
     card["calibration"] = calibration_table(fit_raw, fit_opinion)
     calibrated = np.interp(raw, card["calibration"]["raw"], card["calibration"]["score"])
     card["interval"] = conformal_interval(calibrated[interval_half], opinion[interval_half])
@@ -113,10 +112,6 @@ def _look(scorer: Scorer, pictures: list) -> tuple[np.ndarray, np.ndarray]:
         if i % 200 == 0:
             _say(f"{i} of {len(pictures)} pictures")
     return np.array([float(a.score) for a in answers]), np.array([float(a.unlike) for a in answers])
-
-
-def _synthetic_val(recipe: Recipe) -> list[np.ndarray]:
-    return list(synthetic_sets(recipe)[1].pixels)
 
 
 def _say(text: str) -> None:
