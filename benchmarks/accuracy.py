@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import argparse
 import csv
+import json
 import sys
 import time
 from collections.abc import Sequence
@@ -28,6 +29,7 @@ import iqassay
 from iqassay.bench.correlation import bootstrap, krcc, plcc, srcc
 from iqassay.data.datasets import read_ratings
 from iqassay.folder import score_files
+from iqassay.model_file import load_model_file
 from iqassay.scorer import Scorer
 
 
@@ -62,6 +64,9 @@ def main() -> int:
         help="report interval coverage; WORST and BEST are the opinions that mean 0 and 100 (default: detected)",
     )
     parser.add_argument("-o", "--output", type=Path, metavar="FILE", help="write a CSV with a row for each picture")
+    parser.add_argument(
+        "--on-card", metavar="SET", help="put SRCC and PLCC on the model's card under this name of the set"
+    )
     args = parser.parse_args()
     try:
         scale = _scale(args.calibrate_scale)
@@ -79,6 +84,8 @@ def main() -> int:
     if args.output:
         write(args.output, rows)
     card = scorer.card
+    if args.on_card:
+        put_on_card(load_model_file(args.model).path.with_suffix(".json"), args.on_card, rows)
     print(f"\n{card.name} {card.version} ({card.sha256[:12]}), {ratings.name}, split {args.split}\n")
     print(table(rows, by_subset=args.by == "subset", coverage=args.calibrate_scale is not None))
     return 1 if failed else 0
@@ -99,6 +106,20 @@ def score(scorer: Scorer, chosen: Sequence) -> tuple[list[Row], int]:
             pace = (time.perf_counter() - start) / (i + 1)
             print(f"{i + 1} of {len(chosen)} pictures, {pace:.3f} s each", file=sys.stderr, flush=True)
     return rows, failed
+
+
+def put_on_card(file: Path, name: str, rows: Sequence[Row]) -> None:
+    """Add the row of a set to a card, or replace it."""
+    card = json.loads(file.read_text(encoding="utf-8"))
+    score, mos = [r.score for r in rows], [r.mos for r in rows]
+    measured = {
+        "set": name,
+        "images": len(rows),
+        "srcc": round(srcc(score, mos), 4),
+        "plcc": round(plcc(score, mos), 4),
+    }
+    card["accuracy"] = [row for row in card["accuracy"] if row["set"] != name] + [measured]
+    file.write_text(json.dumps(card, indent=1) + "\n", encoding="utf-8")
 
 
 def table(rows: Sequence[Row], by_subset: bool, coverage: bool) -> str:
