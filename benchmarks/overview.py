@@ -44,7 +44,7 @@ def main() -> None:
             draw.text((left, top + HEIGHT + 6), title, "black", large)
             draw.text((left, top + HEIGHT + 34), note, "#444444", small)
     args.output.parent.mkdir(parents=True, exist_ok=True)
-    canvas.save(args.output, optimize=True)
+    canvas.convert("P", palette=Image.Palette.ADAPTIVE).save(args.output, optimize=True)
 
 
 if __name__ == "__main__":

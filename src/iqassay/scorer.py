@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     Source = str | os.PathLike[str] | bytes | Image.Image | np.ndarray | Picture
 
-PRESENT = 0.2  # a distortion is named from this probability on
+PRESENT = 0.3  # a distortion is named from this probability on: each of three in a chain would have a third
 MOST_NAMED = 3  # pictures with more than three causes exist; a list that long helps nobody
 
 
