@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 KINDS = ("jpeg", "white_noise", "gaussian_blur")
-PRESENCE = (0.5, 0.25, 0.15, 0.1)  # the last is "none"
+PRESENCE = (0.45, 0.35, 0.15, 0.05)  # the last is "none"
 SEVERITY = (2.0, 4.0, 1.0)
 
 
