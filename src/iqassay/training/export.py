@@ -86,12 +86,17 @@ def to_onnx(network: nn.Module, outputs: Sequence[str] = OUTPUTS) -> onnx.ModelP
     return onnx.load_from_string(buffer.getvalue())
 
 
-def halve_weights(model: onnx.ModelProto, smallest: int = 64) -> None:
-    """Store float32 tensors of at least ``smallest`` values as float16, with a Cast that the runtime folds at load."""
+def halve_weights(model: onnx.ModelProto, smallest: int = 16_384) -> None:
+    """Store the large float32 tensors as float16, with a Cast that the runtime folds at load.
+
+    Small tensors and depth-wise kernels stay as they are: they weigh little, and with them rounded too scores moved by
+    0.2 points where the others move them by 0.05.
+    """
     graph = model.graph
     casts = []
     for tensor in graph.initializer:
-        if tensor.data_type != TensorProto.FLOAT or np.prod(tensor.dims) < smallest:
+        depthwise = len(tensor.dims) == 4 and tensor.dims[1] == 1
+        if tensor.data_type != TensorProto.FLOAT or np.prod(tensor.dims) < smallest or depthwise:
             continue
         values = numpy_helper.to_array(tensor)
         if np.abs(values).max() > np.finfo(np.float16).max:
