@@ -104,8 +104,12 @@ def test_smoke_recipe_runs_resumes_and_leaves_what_it_says(rated, tmp_path, capf
     assert first["epoch"] == 0
     assert main([*flags, "--epochs", "2"]) == 0
     assert torch.load(out / "last.ckpt", weights_only=False)["global_step"] == 4  # went on, did not start again
-    with (out / "metrics.csv").open() as stream:
-        rows = list(csv.DictReader(stream))
+    epochs = []
+    for name in ("metrics-1.csv", "metrics.csv"):  # what was logged before is kept
+        with (out / name).open() as stream:
+            rows = list(csv.DictReader(stream))
+        epochs.append({row["epoch"] for row in rows})
+    assert epochs == [{"0"}, {"1"}]
     for column in ("val/srcc", "val/srcc_set", "val/srcc_synthetic", "val/srcc_left_out_set", "val/srcc_unseen_types"):
         assert any(row[column] for row in rows), column
     assert (out / "curve.png").stat().st_size > 1000

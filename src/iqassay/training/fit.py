@@ -219,7 +219,8 @@ def _first(ratings: Ratings, limit: int) -> Ratings:
 def fit(recipe: Recipe) -> Path:
     """Run a recipe, going on from its last checkpoint if there is one. Returns the best checkpoint's path.
 
-    In ``recipe.out``: last.ckpt and best.ckpt, recipe.json, metrics.csv, curve.png.
+    In ``recipe.out``: last.ckpt and best.ckpt, recipe.json, metrics.csv (metrics-N.csv from before the run went on),
+    curve.png.
     """
     _keep_memory()
     _quiet()
@@ -231,6 +232,9 @@ def fit(recipe: Recipe) -> Path:
         load_weights(module.system, recipe.start)
     resume = recipe.out / "last.ckpt"
     recipe.out.mkdir(parents=True, exist_ok=True)
+    log = recipe.out / "metrics.csv"
+    if log.exists():  # Lightning's logger would start it anew
+        log.rename(recipe.out / f"metrics-{len(list(recipe.out.glob('metrics-*.csv'))) + 1}.csv")
     (recipe.out / "recipe.json").write_text(
         json.dumps({"recipe": dataclasses.asdict(recipe), "sets": sets.facts}, indent=1, default=str)
     )
@@ -305,7 +309,7 @@ def load_weights(system: MFEN, checkpoint: Path) -> None:
 
 
 def draw_curve(folder: Path) -> None:
-    """The learning curve of metrics.csv as curve.png."""
+    """The learning curve of all metrics*.csv as curve.png."""
     import csv
 
     import matplotlib
@@ -313,12 +317,14 @@ def draw_curve(folder: Path) -> None:
     matplotlib.use("Agg")
     from matplotlib import pyplot
 
-    with (folder / "metrics.csv").open() as stream:
-        rows = list(csv.DictReader(stream))
+    rows: list[dict[str, str]] = []
+    for file in sorted(folder.glob("metrics*.csv"), key=lambda f: f.stat().st_mtime):
+        with file.open() as stream:
+            rows += csv.DictReader(stream)
     figure, axes = pyplot.subplots(1, 2, figsize=(10, 3.5))
     for axis, prefix in zip(axes, ("train/", "val/"), strict=True):
-        for column in (c for c in rows[0] if c.startswith(prefix)):
-            points = [(int(row["epoch"]), float(row[column])) for row in rows if row[column]]
+        for column in dict.fromkeys(c for row in rows for c in row if c.startswith(prefix)):
+            points = [(int(row["epoch"]), float(row[column])) for row in rows if row.get(column)]
             axis.plot(*zip(*points, strict=True), marker=".", label=column.removeprefix(prefix))
         axis.set(xlabel="epoch", title=prefix.rstrip("/"))
         axis.legend(fontsize=7)
