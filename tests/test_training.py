@@ -124,6 +124,9 @@ def test_smoke_recipe_runs_resumes_and_leaves_what_it_says(rated, tmp_path, capf
     assert changed == {"head"}  # the second stage leaves all else as the first made it
     assert not torch.equal(after["system.head.pooled.7.weight"], before["system.head.pooled.7.weight"])
 
+    (rated / "few.csv").write_text("image,mos,split\n0.png,20,train\n1.png,80,val\n")
+    assert export_main([str(head / "best.ckpt"), "-o", str(model), "--calibrate", str(rated / "few.csv")]) == 2
+    assert "few: got 1 rows of split val, want at least 4" in capfd.readouterr().err
     assert export_main([str(head / "best.ckpt"), "-o", str(model), "--calibrate", str(rated / "set.csv")]) == 0
     verdict = iqassay.load(model).score(rated / "0.png")  # as README says: train, export, score
     assert 0 <= verdict.low <= verdict.score <= verdict.high <= 100

@@ -14,7 +14,6 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from PIL import Image
 
 from iqassay import __version__
 from iqassay.bench.correlation import plcc, srcc
@@ -27,7 +26,7 @@ from iqassay.systems.mfen import MFEN
 from iqassay.training.calibrate import calibration_table, conformal_interval
 from iqassay.training.export import export, principal_axes
 from iqassay.training.fit import build_system, load_weights, ratings_of, recipe_of, synthetic_sets
-from iqassay.training.head import VIEW_AREA
+from iqassay.training.head import VIEW_AREA, whole_view
 
 VIEWS = {"area": VIEW_AREA, "window": 384, "max_windows": 96, "global_weight": 0.5}
 
@@ -47,15 +46,20 @@ def ship(job: Export) -> Path:
     """Write ``job.out`` (.onnx and .json) from the run that ``job.checkpoint`` lies in.
 
     Raises:
-        ValueError: for a file that is no checkpoint of a run, or nothing to calibrate with.
+        ValueError: for a file that is no checkpoint of a run, a run without DAN, or too little to calibrate with.
     """
     recipe = recipe_of(job.checkpoint)
     if not job.calibrate:
         raise ValueError("got no --calibrate set, want at least one rated set to put scores on 0-100")
+    if not recipe.dan:
+        raise ValueError(f"{job.checkpoint}: got a run with --no-dan, want one whose network names distortions")
+    sets = [ratings_of(argument) for argument in job.calibrate + job.report]
+    for ratings in sets:
+        if len(ratings.split("val")) < 4:
+            raise ValueError(f"{ratings.name}: got {len(ratings.split('val'))} rows of split val, want at least 4")
     made = synthetic_sets(recipe)[1] if recipe.synthetic else None  # first: it may fail, and what follows takes long
     system = build_system(recipe).eval()
     load_weights(system, job.checkpoint)
-    sets = [ratings_of(argument) for argument in job.calibrate + job.report]
     training = [row for ratings in sets for row in ratings.split("train").rows]
     _say("statistics of the training pictures")
     centre, axes = principal_axes(_statistics(system, training[:: max(1, len(training) // 800)]))
@@ -93,15 +97,9 @@ def ship(job: Export) -> Path:
 
 @torch.no_grad()
 def _statistics(system: MFEN, rows: list[Rating]) -> np.ndarray:
-    """Encoder statistics of whole pictures at native size, cut to multiples of 32: (N, D)."""
-    out = []
-    for row in rows:
-        with Image.open(row.image) as file:
-            picture = np.asarray(file.convert("RGB"), np.float32)
-        tall, wide = (min(side, 640) // 32 * 32 for side in picture.shape[:2])
-        x = torch.from_numpy(picture[:tall, :wide]).permute(2, 0, 1)[None] / 255
-        out.append(pool_statistics(system.qen.encode(x.contiguous(memory_format=torch.channels_last)))[0].numpy())
-    return np.stack(out)
+    """Encoder statistics of whole pictures as the scorer sees them: (N, D)."""
+    views = (torch.from_numpy(whole_view(row.image)) for row in rows)
+    return np.concatenate([pool_statistics(system.qen.encode(view)).numpy() for view in views])
 
 
 def _look(scorer: Scorer, pictures: list) -> tuple[np.ndarray, np.ndarray]:
