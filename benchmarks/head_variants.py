@@ -22,7 +22,7 @@ import torch
 
 from iqassay.bench.correlation import srcc
 from iqassay.data.distortions import KINDS
-from iqassay.training.fit import build_system, synthetic_sets
+from iqassay.training.fit import build_system, load_weights, synthetic_sets
 from iqassay.training.head import Pictures, fit_head, gather, predict
 from iqassay.training.recipes import Recipe
 
@@ -70,8 +70,10 @@ def main() -> None:
     args = parser.parse_args()
     base = Recipe(data=[args.biq, args.flive], synthetic=[Path(args.pristine)], out=args.folder, batch=256,
                   steps=args.steps, epochs=10, lr=1e-3, decay=0.05)  # fmt: skip
-    head = build_system(base).head
-    biq, flive, synthetic = gather(base, build_system(base))
+    system = build_system(base).eval()
+    head = copy.deepcopy(system.head)  # as it is before the stage
+    load_weights(system, args.folder / "best.ckpt")
+    biq, flive, synthetic = gather(base, system)
     kind = np.concatenate([s.kind for s in synthetic_sets(base)[:2]])
     rows = []
 

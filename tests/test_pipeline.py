@@ -92,6 +92,18 @@ def test_samples_of_both_sources_stack(photos, tmp_path):
     assert batch["dataset"].tolist() == [0, 0, 1, 1]
 
 
+def test_rated_photos_are_read_by_the_one_policy(tmp_path):
+    """Upright, as the scorer reads them, whatever the EXIF orientation."""
+    picture = Image.fromarray(np.linspace(0, 255, 64 * 64, dtype=np.uint8).reshape(64, 64)).convert("RGB")
+    exif = Image.Exif()
+    exif[0x0112] = 3  # lies upside down in the file
+    picture.save(tmp_path / "a.png")
+    picture.rotate(180).save(tmp_path / "b.png", exif=exif)
+    (tmp_path / "set.csv").write_text("image,mos\na.png,20\nb.png,80\n")
+    rated = RatedPictures(read_ratings(tmp_path / "set.csv"), 0, 64, False, (50, 10), [1.0])
+    torch.testing.assert_close(rated[0]["x"], rated[1]["x"])
+
+
 def test_validation_crops_never_change(photos, tmp_path):
     (tmp_path / "set.csv").write_text("image,mos\n0.png,20\n1.png,80\n")
     rated = RatedPictures(read_ratings(tmp_path / "set.csv", photos), 0, 64, False, (50, 10), [1.0, 0.75])

@@ -66,6 +66,7 @@ def test_every_field_of_the_recipe_is_a_flag():
         (["mfen", "--data", "a.csv", "--frozen", "5"], "want 0 to 4"),
         (["mfen", "--data", "a.csv", "--shares", "1", "--shares", "2"], "got 2 --shares for 1 sets"),
         (["mfen", "--data", "a.csv:x:1..2..3"], "want WORST..BEST"),
+        (["mfen", "--data", "a/set.csv", "--data", "b/set.csv"], "want files whose names differ"),
         (["mfen", "--data", "a.csv", "--stage", "head"], "head together with --start"),
         (["mfen", "--dta", "a.csv"], "unrecognized arguments"),
         (["nothing"], "invalid choice"),
@@ -131,6 +132,31 @@ def test_smoke_recipe_runs_resumes_and_leaves_what_it_says(rated, tmp_path, capf
     verdict = iqassay.load(model).score(rated / "0.png")  # as README says: train, export, score
     assert 0 <= verdict.low <= verdict.score <= verdict.high <= 100
     assert [row["set"] for row in iqassay.load(model).card.accuracy] == ["set val"]
+
+
+@pytest.mark.parametrize("stage", ["network", "head"])
+def test_a_start_that_is_no_checkpoint_is_one_line_and_status_2(rated, tmp_path, stage, capsys):
+    (tmp_path / "notes.txt").write_text("not a checkpoint")
+    flags = ["--stage", stage, "--data", str(rated / "set.csv"), "--out", str(tmp_path / "run")]
+    for name in ("notes.txt", "nowhere.ckpt"):
+        assert main(["mfen", "--smoke", "--start", str(tmp_path / name), *flags]) == 2
+        assert "cannot be read as a checkpoint" in capsys.readouterr().err
+
+
+def test_statistics_are_kept_for_one_network_and_one_list_of_pictures(rated, tmp_path):
+    from iqassay.training.fit import build_system
+    from iqassay.training.head import gather
+
+    recipe = smoke(data=[str(rated / "set.csv")], out=tmp_path)
+    system = build_system(recipe).eval()
+    first = gather(recipe, system)[0]
+    torch.nn.init.zeros_(system.head.pooled[7].weight)  # the part that the stage trains
+    np.testing.assert_array_equal(gather(recipe, system)[0].statistics, first.statistics)
+    assert len(list(tmp_path.glob("statistics-*"))) == 1
+    torch.nn.init.zeros_(system.hfen.exits[0].weight)  # another network
+    assert not np.array_equal(gather(recipe, system)[0].statistics, first.statistics)
+    assert len(gather(smoke(data=recipe.data, out=tmp_path, limit=5), system)[0].score) == 10
+    assert len(list(tmp_path.glob("statistics-*"))) == 3
 
 
 def test_fixed_levels_stay_as_they_were(rated, tmp_path):

@@ -19,7 +19,7 @@ from torch import Tensor
 from torch.utils.data import ConcatDataset, Dataset, Sampler
 
 from iqassay.data.datasets import Ratings
-from iqassay.data.synthetic import UNKNOWN, SyntheticSet
+from iqassay.data.synthetic import UNKNOWN, SyntheticSet, eight_bit_photo
 
 Sample = dict[str, Tensor]
 
@@ -47,8 +47,7 @@ class RatedPictures(Dataset):
 
     def __getitem__(self, i: int) -> Sample:
         row = self.rows[i]
-        with Image.open(row.image) as file:
-            picture = file.convert("RGB")
+        picture = eight_bit_photo(row.image)
         scale = self.scales[int(torch.randint(len(self.scales), ()))] if self.train else self.scales[-1]
         scale = max(scale, self.size / min(picture.size))
         if scale != 1:

@@ -17,7 +17,7 @@ from PIL import Image
 from iqassay.data.distortions import KINDS, apply_chain, distort, random_chain
 from iqassay.data.restored import restore_chain
 from iqassay.data.targets import target_score
-from iqassay.image import SUFFIXES, read_image
+from iqassay.image import SUFFIXES, read_image, to_float
 
 UNKNOWN = -1.0
 
@@ -76,45 +76,39 @@ def render(files: list[Path], config: SyntheticConfig, cache: Path, processes: i
         done.mkdir(parents=True, exist_ok=True)
         shape = (config.count, config.size, config.size, 3)
         np.lib.format.open_memmap(done / "pixels.npy", mode="w+", dtype=np.uint8, shape=shape).flush()
-        # A contiguous share of contents for each task, so that no photo is decoded twice.
+        # A share of the contents for each task, so that no photo is decoded twice.
         owner = np.random.default_rng([config.seed, 0]).integers(len(files), size=config.count)
         shares = np.array_split(np.arange(len(files)), min(len(files), 16 * processes))
-        tasks = [
-            (done / "pixels.npy", [files[i] for i in share], np.isin(owner, share), owner, share, config)
-            for share in shares
-        ]
+        tasks = [(done / "pixels.npy", {i: files[i] for i in share.tolist()}, owner, config) for share in shares]
         labels = np.zeros((config.count, 1 + 26 + 25), np.float32)
         with ProcessPoolExecutor(processes) as pool:
-            for mask, rows in pool.map(_render_share, tasks):
-                labels[mask] = rows
+            for rows in pool.map(_render_share, tasks):
+                for i, row in rows.items():
+                    labels[i] = row
         np.savez(done / "labels.npz", labels=labels)
     labels = np.load(done / "labels.npz")["labels"]
     return SyntheticSet(np.load(done / "pixels.npy", mmap_mode="r"), labels[:, 0], labels[:, 1:27], labels[:, 27:])
 
 
-def _render_share(task: tuple) -> tuple[np.ndarray, np.ndarray]:
-    file, photos, mask, owner, share, config = task
+def _render_share(task: tuple[Path, dict[int, Path], np.ndarray, SyntheticConfig]) -> dict[int, np.ndarray]:
+    """Render the pictures of some contents into the file; the labels of each, by its number."""
+    file, photos, owner, config = task
     pixels = np.load(file, mmap_mode="r+")
-    clean = dict(zip(share.tolist(), photos, strict=True))
     rows: dict[int, np.ndarray] = {}
-    for content in share.tolist():
-        photo = _clean_photo(clean[content])
+    for content, path in photos.items():
+        photo = eight_bit_photo(path)
+        if photo.width * photo.height > 1_500_000:
+            photo = photo.reduce(2)  # hides what grain and sharpening a large photo has
         for i in np.flatnonzero(owner == content).tolist():
             picture, rows[i] = make(photo, config, np.random.default_rng([config.seed, 1 + i]))
             pixels[i] = np.rint(picture * 255)
-    return mask, np.stack([rows[i] for i in np.flatnonzero(mask).tolist()]) if rows else np.zeros((0, 52), np.float32)
+    return rows
 
 
-def _clean_photo(path: Path) -> Image.Image:
-    """A photo as 8-bit RGB; one over 1.5 megapixels is halved, which hides what grain and sharpening it has."""
-    picture = Image.fromarray(_as_uint8(read_image(path).pixels))
-    return picture.reduce(2) if picture.width * picture.height > 1_500_000 else picture
-
-
-def _as_uint8(pixels: np.ndarray) -> np.ndarray:
-    if pixels.dtype == np.uint16:
-        return (pixels // 257).astype(np.uint8)
-    return pixels if pixels.dtype == np.uint8 else np.rint(pixels * 255).astype(np.uint8)
+def eight_bit_photo(path: Path) -> Image.Image:
+    """A picture read by the one decoding policy (``read_image``), as 8-bit RGB. Raises ImageError."""
+    pixels = read_image(path).pixels
+    return Image.fromarray(pixels if pixels.dtype == np.uint8 else np.rint(to_float(pixels) * 255).astype(np.uint8))
 
 
 def make(photo: Image.Image, config: SyntheticConfig, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import csv
 import ctypes
 import dataclasses
 import json
 import logging
 import math
+import pickle
 import sys
 import warnings
 from pathlib import Path
@@ -300,9 +302,9 @@ def load_weights(system: MFEN, checkpoint: Path) -> None:
         ValueError: if the file is no such checkpoint.
     """
     try:
-        state = torch.load(checkpoint, map_location="cpu", weights_only=False)["state_dict"]
-    except (OSError, KeyError, RuntimeError) as error:
-        raise ValueError(f"{checkpoint}: not a checkpoint of iqassay train ({error})") from None
+        state = torch.load(checkpoint, map_location="cpu", weights_only=True)["state_dict"]
+    except (OSError, EOFError, KeyError, TypeError, RuntimeError, pickle.UnpicklingError):
+        raise ValueError(f"{checkpoint}: cannot be read as a checkpoint of iqassay train") from None
     weights = {k.removeprefix("system."): v for k, v in state.items() if k.startswith("system.")}
     own = system.state_dict()
     system.load_state_dict({k: v for k, v in weights.items() if k in own and v.shape == own[k].shape}, strict=False)
@@ -310,8 +312,6 @@ def load_weights(system: MFEN, checkpoint: Path) -> None:
 
 def draw_curve(folder: Path) -> None:
     """The learning curve of all metrics*.csv as curve.png."""
-    import csv
-
     import matplotlib
 
     matplotlib.use("Agg")

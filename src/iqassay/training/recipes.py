@@ -86,6 +86,9 @@ class Recipe:
         sets = len(self.data) + bool(self.synthetic)
         if not sets:
             raise ValueError("got neither --data nor --synthetic, want at least one set to train on")
+        names = [Path(argument.split(":")[0]).stem for argument in self.data]
+        if len(set(names)) < len(names):
+            raise ValueError(f"got --data called {', '.join(names)}, want files whose names differ: they name the sets")
         if self.shares and len(self.shares) != sets:
             raise ValueError(f"got {len(self.shares)} --shares for {sets} sets, want one each")
 
