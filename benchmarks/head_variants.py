@@ -70,6 +70,7 @@ def main() -> None:
     args = parser.parse_args()
     base = Recipe(data=[args.biq, args.flive], synthetic=[Path(args.pristine)], out=args.folder, batch=256,
                   steps=args.steps, epochs=10, lr=1e-3, decay=0.05)  # fmt: skip
+    torch.manual_seed(0)  # the head starts from random weights
     system = build_system(base).eval()
     head = copy.deepcopy(system.head)  # as it is before the stage
     load_weights(system, args.folder / "best.ckpt")

@@ -179,6 +179,7 @@ def fit_on_whole_pictures(recipe: Recipe) -> Path:
     """``iqassay train mfen --stage head``. Returns the path of a checkpoint like those of ``fit``."""
     if recipe.start is None:
         raise ValueError("got no --start, want the checkpoint whose head is to be trained")
+    torch.manual_seed(recipe.seed)  # the head may start from random weights
     system = build_system(recipe).eval()
     load_weights(system, recipe.start)
     recipe.out.mkdir(parents=True, exist_ok=True)
