@@ -1,4 +1,8 @@
-"""A tiny model file, made on the spot: its score is the mean brightness, its map the brightness of 32x32 squares."""
+"""Two tiny model files, made on the spot.
+
+The score of the first is the mean brightness, its map the brightness of 32x32 squares. The second takes references too:
+without one it answers like the first, with one the score is 2 minus the mean absolute difference, and so is the map.
+"""
 
 from __future__ import annotations
 
@@ -12,10 +16,17 @@ import pytest
 KINDS = ("jpeg", "white_noise", "gaussian_blur")
 PRESENCE = (0.45, 0.35, 0.15, 0.05)  # the last is "none"
 SEVERITY = (2.0, 4.0, 1.0)
+REFERENCE = {  # identical pictures have 2.0, black beside white 1.0
+    "calibration": {"raw": [1.0, 2.0], "score": [0.0, 98.0]},
+    "interval": {"score": [0.0, 98.0], "below": [10.0, 2.0], "above": [5.0, 1.0]},
+}
 
 
-def tiny_graph(kinds: int = len(KINDS), output: str = "score") -> bytes:
-    """ONNX bytes: score is the mean of the picture (0..1), unlike too; presence and severity are constant."""
+def tiny_graph(kinds: int = len(KINDS), output: str = "score", reference: bool = False) -> bytes:
+    """ONNX bytes: score is the mean of the picture (0..1), unlike too; presence and severity are constant.
+
+    reference: the graph also has the input `pictures`, and takes as many references after that many pictures.
+    """
     import onnx
     from onnx import TensorProto, helper, numpy_helper
 
@@ -32,15 +43,41 @@ def tiny_graph(kinds: int = len(KINDS), output: str = "score") -> bytes:
     ]
     node = helper.make_node
     nodes = [
-        node("ReduceMean", ["image", "channel"], ["gray"], keepdims=1),
-        node("AveragePool", ["gray"], ["map"], kernel_shape=[32, 32], strides=[32, 32]),
-        node("ReduceMean", ["image", "all"], [output], keepdims=0),
-        node("Identity", [output], ["unlike"]),
-        node("Unsqueeze", [output, "last"], ["column"]),
+        node("ReduceMean", ["seen", "channel"], ["gray"], keepdims=1),
+        node("AveragePool", ["gray"], ["squares"], kernel_shape=[32, 32], strides=[32, 32]),
+        node("ReduceMean", ["seen", "all"], ["mean"], keepdims=0),
+        node("Identity", ["mean"], ["unlike"]),
+        node("Unsqueeze", ["mean", "last"], ["column"]),
         node("Mul", ["column", "zero"], ["zeros"]),
         node("Add", ["zeros", "presences"], ["presence"]),
         node("Add", ["zeros", "severities"], ["severity"]),
     ]
+    if reference:  # "seen" is the picture, or its difference from the reference, which is then taken from 2
+        constants += [constant(name, [value], np.int64) for name, value in (("first", 0), ("end", 2**31))]
+        constants += [constant("batch", [0], np.int64), constant("two", 2.0)]
+        nodes = [
+            node("Slice", ["image", "first", "pictures", "batch"], ["picture"]),
+            node("Concat", ["image", "image"], ["twice"], axis=0),  # so that a picture alone stands where one would
+            node("Slice", ["twice", "pictures", "end", "batch"], ["rest"]),
+            node("Slice", ["rest", "first", "pictures", "batch"], ["reference"]),
+            node("Sub", ["picture", "reference"], ["difference"]),
+            node("Abs", ["difference"], ["distance"]),
+            node("Shape", ["image"], ["rows"], start=0, end=1),
+            node("Greater", ["rows", "pictures"], ["paired"]),
+            node("Where", ["paired", "distance", "picture"], ["seen"]),
+            *nodes,
+            node("Sub", ["two", "mean"], ["likeness"]),
+            node("Where", ["paired", "likeness", "mean"], [output]),
+            node("Sub", ["two", "squares"], ["likenesses"]),
+            node("Where", ["paired", "likenesses", "squares"], ["map"]),
+        ]
+    else:
+        nodes = [
+            node("Identity", ["image"], ["seen"]),
+            *nodes,
+            node("Identity", ["mean"], [output]),
+            node("Identity", ["squares"], ["map"]),
+        ]
     shapes: dict[str, list[str | int]] = {
         output: ["B"],
         "map": ["B", 1, "h", "w"],
@@ -49,10 +86,13 @@ def tiny_graph(kinds: int = len(KINDS), output: str = "score") -> bytes:
         "unlike": ["B"],
     }
     value = helper.make_tensor_value_info
+    inputs = [value("image", TensorProto.FLOAT, ["N", 3, "H", "W"])]
+    if reference:
+        inputs.append(value("pictures", TensorProto.INT64, [1]))
     graph = helper.make_graph(
         nodes,
         "tiny",
-        [value("image", TensorProto.FLOAT, ["B", 3, "H", "W"])],
+        inputs,
         [value(name, TensorProto.FLOAT, shape) for name, shape in shapes.items()],
         constants,
     )
@@ -89,9 +129,20 @@ def write_model(folder: Path, stem: str = "tiny", content: bytes | None = None, 
     return path
 
 
+def write_pair_model(folder: Path, stem: str = "pair", **changes: object) -> Path:
+    """Write the model file that takes references, and its card."""
+    return write_model(folder, stem, tiny_graph(reference=True), **{"name": stem, "reference": REFERENCE, **changes})
+
+
 @pytest.fixture(scope="session")
 def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_model(tmp_path_factory.mktemp("model"))
+
+
+@pytest.fixture(scope="session")
+def pair_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The model that takes references."""
+    return write_pair_model(tmp_path_factory.mktemp("pair_model"))
 
 
 @pytest.fixture(scope="session")

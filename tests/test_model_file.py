@@ -10,10 +10,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import tiny_card, tiny_graph, write_model
+from conftest import REFERENCE, tiny_card, tiny_graph, write_model, write_pair_model
 
 from iqassay import model_file
-from iqassay.model_file import ModelFileError, default_threads, load_model_file, open_session, shipped_models
+from iqassay.model_file import (
+    ModelFileError,
+    default_model,
+    default_threads,
+    load_model_file,
+    open_session,
+    shipped_models,
+)
 
 GRAPH = tiny_graph()
 
@@ -114,6 +121,42 @@ def test_a_graph_that_does_not_fit_its_card(tmp_path: Path) -> None:
     assert "'presence' has 3 values, want 4" in refused(tmp_path)
 
 
+def test_a_model_that_takes_references_has_tables_of_its_own_for_them(pair_model: Path, tiny_model: Path) -> None:
+    model = load_model_file(pair_model)
+    assert model.card.reference is not None
+    assert model.card.reference.calibration.raw == (1.0, 2.0)
+    assert model.card.reference.interval.above == (5.0, 1.0)
+    assert model.card.calibration.raw == (0.0, 1.0)
+    assert [value.name for value in open_session(model, threads=1).get_inputs()] == ["image", "pictures"]
+    assert load_model_file(tiny_model).card.reference is None
+
+
+@pytest.mark.parametrize(
+    ("reference", "word"),
+    [
+        (None, "reference is NoneType, want an object"),
+        ({}, "reference.calibration is missing"),
+        ({"calibration": REFERENCE["calibration"]}, "reference.interval is missing"),
+        ({**REFERENCE, "calibration": {"raw": [1, 1], "score": [0, 9]}}, "reference.calibration.raw is [1.0, 1.0]"),
+        ({**REFERENCE, "calibration": {"raw": [1, 2], "score": [0, 101]}}, "reference.calibration.score runs 0.0 to"),
+        ({**REFERENCE, "calibration": {"raw": [1, 2], "score": [0]}}, "reference.calibration has columns"),
+        ({**REFERENCE, "interval": {"score": [0], "below": [-1], "above": [1]}}, "reference.interval.below and"),
+    ],
+)
+def test_each_senseless_value_of_the_tables_for_references_is_named(
+    tmp_path: Path, reference: object, word: str
+) -> None:
+    write_pair_model(tmp_path, "tiny", reference=reference)
+    assert word in refused(tmp_path)
+
+
+def test_a_graph_and_a_card_that_disagree_about_references(tmp_path: Path) -> None:
+    write_model(tmp_path, content=GRAPH, reference=REFERENCE)
+    assert "got inputs ['image'] and" in refused(tmp_path)
+    write_model(tmp_path, content=tiny_graph(reference=True))
+    assert "want ['image'] and" in refused(tmp_path)
+
+
 @pytest.fixture
 def shelf(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The package with two shipped models."""
@@ -127,6 +170,7 @@ def shelf(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_shipped_models_are_found_by_name() -> None:
     assert [card.name for _, card in shipped_models()] == ["mfen", "yoto"]
     assert load_model_file("mfen").card.name == "mfen"
+    assert [default_model(reference=False), default_model(reference=True)] == ["mfen", "yoto"]
 
 
 @pytest.mark.usefixtures("shelf")
@@ -162,7 +206,8 @@ def test_listing_models_needs_neither_numpy_nor_onnxruntime() -> None:
 
 def test_whatever_the_card_holds_it_is_never_another_exception(tmp_path: Path) -> None:
     """Each value in turn replaced by each kind of JSON value: a ModelFileError or a model, nothing else."""
-    path = write_model(tmp_path, content=GRAPH)
+    path = write_pair_model(tmp_path)
+    good = json.loads(path.with_suffix(".json").read_text())
 
     def places(node: Any, put: Callable[[Any], None]) -> Any:
         yield node, put
@@ -170,7 +215,7 @@ def test_whatever_the_card_holds_it_is_never_another_exception(tmp_path: Path) -
         for key, value in list(items):
             yield from places(value, lambda new, node=node, key=key: node.__setitem__(key, new))
 
-    card = {"whole": tiny_card(GRAPH)}
+    card = {"whole": good}
     for old, put in list(places(card["whole"], lambda new: card.__setitem__("whole", new))):
         for new in (None, True, -1, 1e999, "x", [], {}, [None], [[]], {"a": 1}):
             put(new)

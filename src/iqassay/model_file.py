@@ -56,6 +56,14 @@ class Interval:
 
 
 @dataclass(frozen=True)
+class Reference:
+    """What holds instead when a picture is scored beside its reference."""
+
+    calibration: Calibration
+    interval: Interval
+
+
+@dataclass(frozen=True)
 class Card:
     """What a model file says of itself."""
 
@@ -73,6 +81,7 @@ class Card:
     interval: Interval
     unlike_threshold: float
     limits: tuple[str, ...]
+    reference: Reference | None = None  # None: the model takes no reference
 
 
 @dataclass(frozen=True)
@@ -82,6 +91,11 @@ class ModelFile:
     path: Path
     card: Card
     content: bytes = field(repr=False)
+
+
+def default_model(reference: bool) -> str:
+    """The name of the shipped model to use where none is asked for, with a reference or without."""
+    return "yoto" if reference else "mfen"
 
 
 def shipped_models() -> list[tuple[Path, Card]]:
@@ -115,7 +129,7 @@ def open_session(model: ModelFile, threads: int | None = None) -> onnxruntime.In
     """Open a model file with onnxruntime on the CPU.
 
     threads: how many to compute with; None means as many as this process may use. Raises ModelFileError when the file
-    is not an ONNX graph or has other inputs and outputs than a model file must have.
+    is not an ONNX graph or has other inputs and outputs than a model file of its card must have.
     """
     import onnxruntime  # here, not above: reading cards must stay quick
 
@@ -134,10 +148,11 @@ def open_session(model: ModelFile, threads: int | None = None) -> onnxruntime.In
         raise ModelFileError(f"{str(model.path)!r} is not an ONNX model that can be opened: {reason}") from error
     inputs = [value.name for value in session.get_inputs()]
     outputs = {value.name: value.shape for value in session.get_outputs()}
-    if inputs != ["image"] or not set(OUTPUTS) <= set(outputs):
+    want_inputs = ["image"] if model.card.reference is None else ["image", "pictures"]
+    if sorted(inputs) != want_inputs or not set(OUTPUTS) <= set(outputs):
         raise ModelFileError(
-            f"{str(model.path)!r} is not an iqassay model: got inputs {inputs} and outputs {sorted(outputs)}, "
-            f"want ['image'] and {sorted(OUTPUTS)}"
+            f"{str(model.path)!r} is not an iqassay model of the kind its card describes: got inputs {inputs} and "
+            f"outputs {sorted(outputs)}, want {want_inputs} and {sorted(OUTPUTS)}"
         )
     kinds = len(model.card.distortions)
     for name, want in (("presence", kinds + 1), ("severity", kinds)):
@@ -200,17 +215,6 @@ def _card(data: Any) -> Card:
     )
     if not 0 <= views.global_weight <= 1:
         raise ValueError(f"views.global_weight is {views.global_weight}, want 0 to 1")
-    calibration = Calibration(_numbers(data, "calibration", "raw"), _numbers(data, "calibration", "score"))
-    _same_length("calibration", calibration.raw, calibration.score)
-    _rising("calibration.raw", calibration.raw, strictly=True)
-    _rising("calibration.score", calibration.score, strictly=False)
-    if calibration.score[0] < 0 or calibration.score[-1] > 100:
-        raise ValueError(f"calibration.score runs {calibration.score[0]} to {calibration.score[-1]}, want 0 to 100")
-    interval = Interval(*(_numbers(data, "interval", key) for key in ("score", "below", "above")))
-    _same_length("interval", interval.score, interval.below, interval.above)
-    _rising("interval.score", interval.score, strictly=True)
-    if min(interval.below + interval.above) < 0:
-        raise ValueError("interval.below and interval.above are half widths, want 0 or more")
     distortions = _texts(data, "distortions")
     if not distortions or len(set(distortions)) != len(distortions):
         raise ValueError(f"distortions are {list(distortions)}, want names without a repetition")
@@ -229,11 +233,35 @@ def _card(data: Any) -> Card:
         accuracy=tuple(accuracy),
         distortions=distortions,
         views=views,
-        calibration=calibration,
-        interval=interval,
+        calibration=_calibration(data),
+        interval=_interval(data),
         unlike_threshold=_number(data, "unlike", "threshold"),
         limits=_texts(data, "limits"),
+        reference=Reference(_calibration(data, "reference"), _interval(data, "reference"))
+        if "reference" in data
+        else None,
     )
+
+
+def _calibration(data: Any, *at: str) -> Calibration:
+    where = ".".join([*at, "calibration"])
+    table = Calibration(*(_numbers(data, *at, "calibration", key) for key in ("raw", "score")))
+    _same_length(where, table.raw, table.score)
+    _rising(f"{where}.raw", table.raw, strictly=True)
+    _rising(f"{where}.score", table.score, strictly=False)
+    if table.score[0] < 0 or table.score[-1] > 100:
+        raise ValueError(f"{where}.score runs {table.score[0]} to {table.score[-1]}, want 0 to 100")
+    return table
+
+
+def _interval(data: Any, *at: str) -> Interval:
+    where = ".".join([*at, "interval"])
+    table = Interval(*(_numbers(data, *at, "interval", key) for key in ("score", "below", "above")))
+    _same_length(where, table.score, table.below, table.above)
+    _rising(f"{where}.score", table.score, strictly=True)
+    if min(table.below + table.above) < 0:
+        raise ValueError(f"{where}.below and {where}.above are half widths, want 0 or more")
+    return table
 
 
 def _get(data: Any, kind: type, *keys: str) -> Any:
