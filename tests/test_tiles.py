@@ -24,7 +24,7 @@ SIZES = [
 ]
 
 
-def brightness(batch: np.ndarray) -> Answers:
+def brightness(batch: np.ndarray, reference: np.ndarray | None = None) -> Answers:
     """A network that sees brightness, locally in squares of 32 pixels; always half sure of the first of two kinds."""
     _, _, height, width = batch.shape
     assert height % 32 == width % 32 == 0
@@ -81,7 +81,8 @@ def test_global_view_fits_the_area_even_when_padded(height: int, width: int) -> 
 def test_small_pictures_are_looked_at_whole_and_once() -> None:
     seen: list[tuple[int, ...]] = []
 
-    def network(batch: np.ndarray) -> Answers:
+    def network(batch: np.ndarray, reference: np.ndarray | None) -> Answers:
+        assert reference is None
         seen.append(batch.shape)
         return brightness(batch)
 
@@ -177,7 +178,7 @@ def test_batch_size_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_global_and_detail_views_share_the_score_as_the_card_says() -> None:
-    def network(batch: np.ndarray) -> Answers:
+    def network(batch: np.ndarray, reference: np.ndarray | None) -> Answers:
         """Says 1 of a detail window and 0 of the global view, each with its own distortion."""
         detail = batch.shape[2:] == (384, 384)
         answer = brightness(batch)

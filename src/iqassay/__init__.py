@@ -3,6 +3,8 @@
 >>> import iqassay
 >>> verdict = iqassay.score("photo.jpg")  # doctest: +SKIP
 >>> verdict.score, verdict.low, verdict.high  # 0 to 100, higher is better; a 90 % interval  # doctest: +SKIP
+>>> verdict = iqassay.score("small.jpg", reference="original.png")  # doctest: +SKIP
+>>> iqassay.compare("a.jpg", "b.jpg").better  # doctest: +SKIP
 
 Importing the package loads nothing heavy: numpy, Pillow and onnxruntime come with the first picture.
 """
@@ -13,6 +15,7 @@ import threading
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from iqassay.comparison import Comparison
     from iqassay.image import ImageError, Picture, read_image
     from iqassay.model_file import ModelFileError
     from iqassay.scorer import Scorer, Source
@@ -20,6 +23,7 @@ if TYPE_CHECKING:
 
 __version__ = "0.1.0"
 __all__ = [
+    "Comparison",
     "Distortion",
     "ImageError",
     "ModelFileError",
@@ -27,12 +31,14 @@ __all__ = [
     "Scorer",
     "Verdict",
     "__version__",
+    "compare",
     "load",
     "read_image",
     "score",
 ]
 
 _HOME = {
+    "Comparison": "comparison",
     "Distortion": "verdict",
     "ImageError": "image",
     "ModelFileError": "model_file",
@@ -45,24 +51,46 @@ _scorers: dict[str, Scorer] = {}
 _lock = threading.Lock()
 
 
-def score(picture: Source, model: str = "mfen") -> Verdict:
+def score(picture: Source, reference: Source | None = None, model: str | None = None, align: str = "fail") -> Verdict:
     """Score one picture from 0 to 100, higher is better: a path, the bytes of a file, a Pillow image or an array.
 
-    The model is opened at the first call and kept. Safe to call from several threads. Raises ImageError when the
-    picture cannot be read and ModelFileError when the model cannot; both are ValueErrors.
+    reference: the picture as it should look, in any of these forms; align: what to do when the two differ in size,
+    "fail", "resize" (the picture to the reference's size) or "crop" (both to their common middle).
+    model: the name of a shipped one or the path of an .onnx file; None is the shipped one that suits.
+
+    The model is opened at the first call and kept. Safe to call from several threads. Raises ImageError when a picture
+    cannot be read or the sizes differ and ModelFileError when the model cannot be used; both are ValueErrors.
     """
-    with _lock:
-        if model not in _scorers:
-            _scorers[model] = load(model)
-        scorer = _scorers[model]
-    return scorer.score(picture)
+    return _scorer(model, reference is not None).score(picture, reference, align)
 
 
-def load(model: str = "mfen", threads: int | None = None) -> Scorer:
-    """Open a model: the name of a shipped one or the path of an .onnx file. Raises ModelFileError."""
+def compare(
+    a: Source, b: Source, reference: Source | None = None, model: str | None = None, align: str = "fail"
+) -> Comparison:
+    """Which of two pictures looks better, by how much, and how sure that is. The rest is as for `score`."""
+    from iqassay import comparison
+
+    return comparison.compare(_scorer(model, reference is not None), a, b, reference, align)
+
+
+def load(model: str | None = None, threads: int | None = None) -> Scorer:
+    """Open a model: the name of a shipped one or the path of an .onnx file; None is the one for pictures without a
+    reference. Raises ModelFileError.
+    """
     from iqassay.scorer import Scorer
 
     return Scorer(model, threads)
+
+
+def _scorer(model: str | None, reference: bool) -> Scorer:
+    if model is None:
+        from iqassay.model_file import default_model
+
+        model = default_model(reference)
+    with _lock:
+        if model not in _scorers:
+            _scorers[model] = load(model)
+        return _scorers[model]
 
 
 def __getattr__(name: str) -> Any:

@@ -1,17 +1,18 @@
-"""Scorer: a picture goes in, a Verdict comes out. onnxruntime only, no torch."""
+"""Scorer: a picture goes in, with or without its reference, and a Verdict comes out. onnxruntime only, no torch."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Iterator
-from typing import TYPE_CHECKING
+from itertools import zip_longest
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from iqassay import tiles
+from iqassay.align import align as to_one_size
 from iqassay.image import MAX_PIXELS, Picture, read_image
-from iqassay.model_file import OUTPUTS, ModelFile, load_model_file, open_session
+from iqassay.model_file import OUTPUTS, Card, ModelFile, Reference, default_model, load_model_file, open_session
 from iqassay.verdict import Distortion, Verdict
 
 if TYPE_CHECKING:
@@ -21,12 +22,14 @@ if TYPE_CHECKING:
 
 PRESENT = 0.3  # a distortion is named from this probability on: each of three in a chain would have a third
 MOST_NAMED = 3  # pictures with more than three causes exist; a list that long helps nobody
+_NO_MORE: Any = object()
 
 
 class Scorer:
     """A model, opened once, that scores any number of pictures. One Scorer may be used by several threads at once.
 
-    model: the name of a shipped model, the path of an .onnx file with its card beside it, or a loaded ModelFile.
+    model: the name of a shipped model, the path of an .onnx file with its card beside it, or a loaded ModelFile; None
+    means the shipped one for pictures without a reference.
     threads: how many to compute with; None means as many as this process may use. It does not change a score.
     max_pixels: larger pictures are refused before they are decoded.
 
@@ -38,13 +41,15 @@ class Scorer:
 
     def __init__(
         self,
-        model: str | os.PathLike[str] | ModelFile = "mfen",
+        model: str | os.PathLike[str] | ModelFile | None = None,
         threads: int | None = None,
         max_pixels: int = MAX_PIXELS,
     ) -> None:
         for name, value in (("threads", threads), ("max_pixels", max_pixels)):
             if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < 1):
                 raise ValueError(f"{name}: got {value!r}, want a whole number of at least 1")
+        if model is None:
+            model = default_model(reference=False)
         model_file = model if isinstance(model, ModelFile) else load_model_file(model)
         self.card = model_file.card
         self.max_pixels = max_pixels
@@ -53,54 +58,92 @@ class Scorer:
     def __repr__(self) -> str:
         return f"Scorer({self.card.name!r}, version {self.card.version})"
 
-    def score(self, picture: Source) -> Verdict:
+    @property
+    def takes_reference(self) -> bool:
+        """Whether the model can score a picture against its reference."""
+        return self.card.reference is not None
+
+    def score(self, picture: Source, reference: Source | None = None, align: str = "fail") -> Verdict:
         """Score one picture: a path, the bytes of a file, a Pillow image, an array (see `read_image`) or a Picture.
 
+        reference: the picture as it should look, in any of these forms; identical pixels get the top score. None scores
+        the picture by itself. align: what to do when the two differ in size, "fail", "resize" or "crop" (see `align`).
+
         The same picture gets the same score on every run, whatever was scored before and with any number of threads.
-        Raises ImageError when the picture cannot be read.
+        Raises ImageError when a picture cannot be read or the sizes differ, ValueError when a reference is given to a
+        model that takes none.
         """
-        picture = self._read(picture)
-        card = self.card
-        answers = self.look(picture)
+        tables = self._tables(reference is not None)
+        picture = self.read(picture)
+        said: tuple[str, ...] = ()
+        if reference is not None:
+            picture, reference = to_one_size(picture, self.read(reference), align)
+            said = tuple(f"reference: {warning}" for warning in reference.warnings)
+        answers = self.look(picture, reference)
         raw = float(answers.score)
         if not np.isfinite(raw):
-            raise ValueError(f"the model {card.name!r} gave {raw}, want a finite number")
-        score = float(self._calibrated(raw))
-        below = float(np.interp(score, card.interval.score, card.interval.below))
-        above = float(np.interp(score, card.interval.score, card.interval.above))
+            raise ValueError(f"the model {self.card.name!r} gave {raw}, want a finite number")
+        score = float(_calibrated(raw, tables))
+        below = float(np.interp(score, tables.interval.score, tables.interval.below))
+        above = float(np.interp(score, tables.interval.score, tables.interval.above))
         return Verdict(
             score=score,
             low=max(0.0, score - below),
             high=min(100.0, score + above),
             distortions=self._distortions(answers),
-            map=self._calibrated(answers.map).astype(np.float32),
+            map=_calibrated(answers.map, tables).astype(np.float32),
             raw=raw,
-            model=card.name,
-            version=card.version,
-            warnings=picture.warnings + self._doubts(picture, float(answers.unlike)),
+            model=self.card.name,
+            version=self.card.version,
+            warnings=picture.warnings + said + self._doubts(picture, float(answers.unlike)),
+            full_reference=reference is not None,
         )
 
-    def look(self, picture: Source) -> tiles.Answers:
+    def look(self, picture: Source, reference: Source | None = None) -> tiles.Answers:
         """What the model says of a whole picture before the card turns it into a Verdict; calibrating starts from this.
 
-        Raises ImageError when the picture cannot be read.
+        reference: of the picture's size. Raises as `score` does.
         """
-        return tiles.look(self._read(picture).pixels, self.card.views, self._network)
+        self._tables(reference is not None)
+        beside = None if reference is None else self.read(reference).pixels
+        return tiles.look(self.read(picture).pixels, self.card.views, self._network, beside)
 
-    def score_many(self, pictures: Iterable[Source]) -> Iterator[Verdict]:
-        """Score pictures one after another, each when it is asked for; nothing is kept."""
-        for picture in pictures:
-            yield self.score(picture)
+    def score_many(
+        self, pictures: Iterable[Source], references: Iterable[Source | None] | None = None, align: str = "fail"
+    ) -> Iterator[Verdict]:
+        """Score pictures one after another, each when it is asked for; nothing is kept.
 
-    def _read(self, picture: Source) -> Picture:
+        references: one for each picture, in the same order. Raises ValueError where one of the two ends first.
+        """
+        if references is None:
+            for picture in pictures:
+                yield self.score(picture)
+            return
+        for number, (picture, reference) in enumerate(zip_longest(pictures, references, fillvalue=_NO_MORE)):
+            if picture is _NO_MORE or reference is _NO_MORE:
+                short, long = ("pictures", "references") if picture is _NO_MORE else ("references", "pictures")
+                raise ValueError(f"got {number} {short} but more {long}, want one reference for each picture")
+            yield self.score(picture, reference, align)
+
+    def read(self, picture: Source) -> Picture:
+        """Decode a picture within `max_pixels`, unless it is decoded already. Raises ImageError."""
         return picture if isinstance(picture, Picture) else read_image(picture, self.max_pixels)
 
-    def _network(self, batch: NDArray[np.float32]) -> tiles.Answers:
-        score, quality_map, presence, severity, unlike = self._session.run(OUTPUTS, {"image": batch})
-        return tiles.Answers(score, quality_map[:, 0], presence, severity, unlike)
+    def _tables(self, full_reference: bool) -> Card | Reference:
+        """The calibration and the interval of the mode."""
+        if not full_reference:
+            return self.card
+        if self.card.reference is None:
+            good = default_model(reference=True)
+            raise ValueError(f"the model {self.card.name!r} takes no reference, want one that does, such as {good!r}")
+        return self.card.reference
 
-    def _calibrated(self, raw: float | np.ndarray) -> np.ndarray:
-        return np.asarray(np.interp(raw, self.card.calibration.raw, self.card.calibration.score))
+    def _network(self, batch: tiles.Batch, reference: tiles.Batch | None) -> tiles.Answers:
+        feed = {"image": batch if reference is None else np.concatenate([batch, reference])}
+        if self.takes_reference:
+            feed["pictures"] = np.array([len(batch)], dtype=np.int64)
+        score, quality_map, presence, severity, unlike = self._session.run(OUTPUTS, feed)
+        return tiles.Answers(score, quality_map[:, 0], presence, severity, unlike)
 
     def _distortions(self, answers: tiles.Answers) -> tuple[Distortion, ...]:
         order = np.argsort(-answers.presence[:-1], kind="stable")[:MOST_NAMED]  # the last is "none"
@@ -117,3 +160,7 @@ class Scorer:
         if not unlike <= self.card.unlike_threshold:  # "not <=", so that NaN is unlike too
             doubts.append("unlike the training data: take the score with care")
         return tuple(doubts)
+
+
+def _calibrated(raw: float | np.ndarray, tables: Card | Reference) -> np.ndarray:
+    return np.asarray(np.interp(raw, tables.calibration.raw, tables.calibration.score))

@@ -7,6 +7,8 @@ views (windows at native size on an evenly spread grid), which see what shrinkin
 Which windows depends on the picture's size and the model's card alone, never on memory, batch size or threads, so the
 score does not depend on those either. Memory is bounded: pixels stay at their native depth, and only one batch of
 windows or one block of the shrinking exists as floats at a time.
+
+A reference, where there is one, is cut and shrunk exactly as its picture, so that the two stay aligned in every view.
 """
 
 from __future__ import annotations
@@ -23,7 +25,7 @@ from iqassay.model_file import Views
 
 MIN_SIDE = 64  # pixels: the least that a network takes
 STRIDE = 32  # pixels: a network takes sides that are multiples of this, and answers with a map of such cells
-BATCH = 2  # detail windows in one call: measured on two cores, 4 take as long for each window and 100 MB more
+BATCH = 2  # windows in one call, references included: on two cores 4 take as long for each and 100 MB more
 MAP_SIDE = 128  # cells: the most along the longer side of our map
 BLOCK = (64, 256)  # rows, columns: shrinking works on blocks of at least this, which fit a processor cache
 
@@ -55,29 +57,35 @@ class Answers:
     unlike: Floats
 
 
-Network = Callable[[NDArray[np.float32]], Answers]  # (B, 3, H, W) RGB in [0, 1], H and W multiples of 32, at least 64
+Batch = NDArray[np.float32]  # (B, 3, H, W) RGB in [0, 1], H and W multiples of 32, at least 64
+Network = Callable[[Batch, Batch | None], Answers]  # views, and the same views of the references or None
 
 
-def look(pixels: np.ndarray, views: Views, network: Network) -> Answers:
-    """Show a picture to a network, view by view, and put its answers together.
+def look(pixels: np.ndarray, views: Views, network: Network, reference: np.ndarray | None = None) -> Answers:
+    """Show a picture, beside its reference if there is one, to a network view by view, and put its answers together.
 
-    pixels: (H, W, 3) uint8, uint16 or float32, any size from 1x1. The map that comes back is the picture's, raw values
-    on a grid of at most 128 cells along the longer side.
+    pixels: (H, W, 3) uint8, uint16 or float32, any size from 1x1. reference: the same height and width, any of these
+    depths. The map that comes back is the picture's, raw values on a grid of at most 128 cells along the longer side.
+
+    Raises ValueError when picture and reference differ in size.
     """
     height, width = pixels.shape[:2]
+    if reference is not None and reference.shape != pixels.shape:
+        raise ValueError(f"got a picture of shape {pixels.shape} and a reference of {reference.shape}, want one shape")
     size = global_size(height, width, views.area)
     whole = size == (height, width)
     windows = [Window(0, 0, height, width)] if whole else plan_windows(height, width, views)
     canvas = _Canvas(height, width)
     answers: list[Answers] = []
-    for batch, answer in _ask(pixels, windows, network):
+    for batch, answer in _ask(pixels, reference, windows, network):
         answers.append(answer)
         for window, piece in zip(batch, answer.map, strict=True):
             canvas.paste(piece, window)
     weights = np.full(len(windows), 1 / len(windows))
     quality_map = canvas.mean()
     if not whole:
-        answer = network(_batch([shrink(pixels, *size)]))
+        overview = _batch([shrink(pixels, *size)])
+        answer = network(overview, None if reference is None else _batch([shrink(reference, *size)]))
         answers.append(answer)
         weights = np.append(weights * (1 - views.global_weight), views.global_weight)
         quality_map = canvas.blend(answer.map[0], size, views.global_weight)
@@ -149,14 +157,20 @@ def _spread(length: int, window: int, count: int) -> list[int]:
     return [round(step * (length - window) / (count - 1)) for step in range(count)]
 
 
-def _ask(pixels: np.ndarray, windows: list[Window], network: Network) -> Iterator[tuple[list[Window], Answers]]:
-    for start in range(0, len(windows), BATCH):
-        batch = windows[start : start + BATCH]
-        cuts = [pixels[at.top : at.top + at.height, at.left : at.left + at.width] for at in batch]
-        yield batch, network(_batch([to_float(cut) for cut in cuts]))
+def _ask(
+    pixels: np.ndarray, reference: np.ndarray | None, windows: list[Window], network: Network
+) -> Iterator[tuple[list[Window], Answers]]:
+    size = BATCH if reference is None else max(1, BATCH // 2)
+    for start in range(0, len(windows), size):
+        batch = windows[start : start + size]
+        yield batch, network(_cut(pixels, batch), None if reference is None else _cut(reference, batch))
 
 
-def _batch(views: list[NDArray[np.float32]]) -> NDArray[np.float32]:
+def _cut(pixels: np.ndarray, windows: list[Window]) -> Batch:
+    return _batch([to_float(pixels[at.top : at.top + at.height, at.left : at.left + at.width]) for at in windows])
+
+
+def _batch(views: list[NDArray[np.float32]]) -> Batch:
     """Views (H, W, 3) of one size -> (B, 3, H, W), padded to what the network takes."""
     return np.ascontiguousarray(np.stack([pad(view).transpose(2, 0, 1) for view in views]), dtype=np.float32)
 
@@ -165,9 +179,11 @@ def _combine(answers: list[Answers], weights: Floats, quality_map: Floats) -> An
     """The weighted mean over all views; a severity counts as much as its distortion is present in that view."""
     presence = np.concatenate([answer.presence for answer in answers])  # (views, kinds + 1)
     severity = np.concatenate([answer.severity for answer in answers])  # (views, kinds)
+    scores = np.concatenate([answer.score for answer in answers])
     share = weights[:, None] * presence[:, :-1]
     return Answers(
-        score=weights @ np.concatenate([answer.score for answer in answers]),
+        # Rounding must not carry a mean beyond its parts: identical pictures score the very top, however many views.
+        score=np.clip(weights @ scores, scores.min(), scores.max()),
         map=quality_map,
         presence=weights @ presence,
         severity=(share * severity).sum(0) / np.maximum(share.sum(0), 1e-12),

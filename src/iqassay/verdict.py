@@ -20,13 +20,14 @@ class Distortion:
 
 @dataclass(frozen=True)
 class Verdict:
-    """The quality of one picture.
+    """The quality of one picture, by itself or against its reference.
 
     score, low, high: 0 to 100, higher is better; the 90 % interval is low to high and holds the score.
     distortions: the most probable first; empty when none was found.
     map: (h, w) float32, local quality from 0 to 100, covering the whole picture.
     raw: the model's own value before calibration.
     warnings: plain phrases; empty when there is nothing to say.
+    full_reference: the picture was scored against a reference.
     """
 
     score: float
@@ -38,11 +39,16 @@ class Verdict:
     model: str
     version: str
     warnings: tuple[str, ...] = ()
+    full_reference: bool = False
 
-    def record(self, path: str) -> dict[str, Any]:
-        """This verdict as plain Python values, ready for JSON; numbers rounded to two decimals."""
+    def record(self, path: str, reference: str | None = None) -> dict[str, Any]:
+        """This verdict as plain Python values, ready for JSON; numbers rounded to two decimals.
+
+        reference: the path of the reference, if it has one; the key is there when the picture was scored against one.
+        """
         return {
             "path": path,
+            **({"reference": reference} if self.full_reference else {}),
             "score": round(self.score, 2),
             "low": round(self.low, 2),
             "high": round(self.high, 2),
