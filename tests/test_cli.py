@@ -206,11 +206,11 @@ def test_a_failing_picture_does_not_end_the_run(
     scorer = Scorer(tiny_model, threads=1)
     score, calls = scorer.score, iter([MemoryError("big"), RuntimeError("line\nbreak"), None])
 
-    def fail(source: Any) -> Any:
+    def fail(*sources: Any) -> Any:
         error = next(calls)
         if error:
             raise error
-        return score(source)
+        return score(*sources)
 
     monkeypatch.setattr(scorer, "score", fail)
     results = list(folder.score_files(scorer, [str(picture)] * 3))

@@ -22,9 +22,12 @@ from iqassay import __version__
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from iqassay.comparison import Comparison
     from iqassay.folder import Result
     from iqassay.model_file import Card
+    from iqassay.scorer import Scorer
 
+CLEAR = 0.6  # from this probability on, one of two pictures is called the better one
 app = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
 
 
@@ -38,6 +41,33 @@ class Format(str, Enum):
 class ListFormat(str, Enum):
     table = "table"
     json = "json"
+
+
+class TextFormat(str, Enum):
+    text = "text"
+    json = "json"
+
+
+class Align(str, Enum):
+    fail = "fail"
+    resize = "resize"
+    crop = "crop"
+
+
+Model = Annotated[
+    str | None,
+    typer.Option(
+        help="A shipped model (see `iqassay models`), or an .onnx file. [default: mfen; yoto with --ref]",
+        show_default=False,
+    ),
+]
+Alignment = Annotated[
+    Align,
+    typer.Option(
+        help="When a picture and its reference differ in size: fail; resize the picture to the reference's size; "
+        "crop both to the middle that they have in common."
+    ),
+]
 
 
 def _print_version(wanted: bool) -> None:
@@ -62,7 +92,26 @@ def iqassay(
 @app.command()
 def score(
     paths: Annotated[list[str], typer.Argument(metavar="PATH", help="Pictures, or folders of pictures.")],
-    model: Annotated[str, typer.Option(help="A shipped model (see `iqassay models`), or an .onnx file.")] = "mfen",
+    model: Model = None,
+    ref: Annotated[
+        str | None,
+        typer.Option(
+            "--ref",
+            metavar="REF",
+            help="Score against references: REF is one picture, or a folder whose pictures pair by name "
+            "(photo.jpg with photo.png).",
+        ),
+    ] = None,
+    pattern: Annotated[
+        str | None,
+        typer.Option(
+            "--pair",
+            metavar="PATTERN",
+            help="How a picture is named after its reference in the folder REF: {ref} stands for the reference's name "
+            "without its ending, * for anything. '{ref}_q*' pairs photo_q20.jpg with photo.png.",
+        ),
+    ] = None,
+    align: Alignment = Align.fail,
     format: Annotated[
         Format | None, typer.Option(help="How results are written. [default: by the ending of -o, else table]")
     ] = None,
@@ -80,9 +129,7 @@ def score(
 
     Exit status: 0 all scored, 1 some could not be, 2 wrong usage.
     """
-    from iqassay import folder
-    from iqassay.image import MAX_PIXELS
-    from iqassay.scorer import Scorer
+    from iqassay import folder, pairs
 
     for option, value in (("--threads", threads), ("--max-pixels", max_pixels)):
         if value is not None and value < 1:
@@ -90,11 +137,18 @@ def score(
     if format is None:
         ending = os.path.splitext(output or "")[1].lower().lstrip(".")
         format = Format(ending) if ending in Format.__members__ else Format.table
-    pictures = folder.find_pictures(paths, recursive)
+    if ref is None and (pattern is not None or align is not Align.fail):
+        raise folder.UsageError(f"{'--align' if pattern is None else '--pair'}: wants references, give --ref too")
+    if ref is None:
+        todo = [folder.Pair(picture) for picture in folder.find_pictures(paths, recursive)]
+    else:
+        todo = pairs.find_pairs(paths, ref, pattern, recursive)
+    pictures = [pair.path for pair in todo]
+    references = {pair.reference for pair in todo if pair.reference is not None}
     if (
         output
         and os.path.exists(output)
-        and os.path.realpath(output) in {os.path.realpath(picture) for picture in pictures}
+        and os.path.realpath(output) in {os.path.realpath(picture) for picture in (*pictures, *references)}
     ):
         raise folder.UsageError(f"-o {output}: is one of the pictures, want another file for the results")
     if map is not None:
@@ -102,16 +156,18 @@ def score(
             os.makedirs(map, exist_ok=True)
         except OSError as error:
             raise folder.UsageError(f"--map {map}: cannot make this folder: {error.strerror}") from error
-    scorer = Scorer(model, threads, max_pixels or MAX_PIXELS)
+    scorer = _open(model, ref is not None, threads, max_pixels)
     write = folder.WRITERS[format.value]
     if format is Format.table:
-        write = functools.partial(write, paths=pictures)
+        write = functools.partial(write, paths=pictures, reference=ref)
+    elif format is Format.csv:
+        write = functools.partial(write, reference=ref)
 
-    map_files = folder.map_names(pictures) if map is not None else {}
+    map_files = folder.map_names(pictures, references) if map is not None else {}
     failed = {"pictures": 0, "maps": 0}
 
     def records() -> Iterator[dict[str, Any]]:
-        for result in folder.score_files(scorer, pictures):
+        for result in folder.score_pairs(scorer, todo, align.value):
             failed["pictures"] += result.verdict is None
             if map is not None:
                 failed["maps"] += not _write_map(result, os.path.join(map, map_files[result.path]))
@@ -124,6 +180,50 @@ def score(
             if failed["pictures"]:
                 _say(f"{failed['pictures']} of {len(pictures)} pictures could not be scored")
     return int(any(failed.values()))
+
+
+@app.command()
+def compare(
+    a: Annotated[str, typer.Argument(metavar="A", help="A picture.")],
+    b: Annotated[str, typer.Argument(metavar="B", help="Another one.")],
+    ref: Annotated[str | None, typer.Option(metavar="REF", help="The picture that both were made from.")] = None,
+    model: Model = None,
+    align: Alignment = Align.fail,
+    format: Annotated[TextFormat, typer.Option(help="How the answer is written.")] = TextFormat.text,
+) -> int:
+    """Say which of two pictures looks better, by how much, and how surely.
+
+    Exit status: 0 compared, 1 a picture could not be read, 2 wrong usage.
+    """
+    from iqassay import comparison, folder
+    from iqassay.image import ImageError
+
+    for path in (a, b) if ref is None else (a, b, ref):
+        if os.path.isdir(path):
+            raise folder.UsageError(f"{path}: is a folder, want a picture")
+        folder.find_pictures([path])  # is there such a file?
+    if ref is None and align is not Align.fail:
+        raise folder.UsageError("--align: wants a reference, give --ref too")
+    scorer = _open(model, ref is not None)
+    try:
+        found = comparison.compare(scorer, a, b, ref, align.value)
+    except (ImageError, MemoryError) as error:
+        _say(str(error) or "not enough memory")
+        return 1
+    if format is TextFormat.json:
+        import json
+
+        record = {
+            "a": found.a.record(a, ref),
+            "b": found.b.record(b, ref),
+            "difference": round(found.difference, 2),
+            "win_probability": round(found.win_probability, 4),
+            "better": {"a": a, "b": b, "equal": None}[found.better],
+        }
+        print(json.dumps(record, indent=2))
+    else:
+        print(_comparison_text(a, b, found), file=_stdout(Format.table))
+    return 0
 
 
 @app.command()
@@ -206,6 +306,20 @@ def main(arguments: list[str] | None = None) -> int:
         raise
 
 
+def _open(model: str | None, reference: bool, threads: int | None = None, max_pixels: int | None = None) -> Scorer:
+    """Open the model that is asked for, or else the one that suits; with references it must be one that takes them."""
+    from iqassay.folder import UsageError
+    from iqassay.image import MAX_PIXELS
+    from iqassay.model_file import default_model
+    from iqassay.scorer import Scorer
+
+    scorer = Scorer(model or default_model(reference), threads, max_pixels or MAX_PIXELS)
+    if reference and not scorer.takes_reference:
+        suits = default_model(reference=True)
+        raise UsageError(f"--model {scorer.card.name}: takes no reference, want one that does, such as {suits}")
+    return scorer
+
+
 def _say(message: str) -> None:
     from iqassay.text import printable
 
@@ -237,6 +351,26 @@ def _with_progress(records: Iterator[dict[str, Any]], total: int, out: TextIO) -
             yield record
             if out.isatty():
                 bar.start()
+
+
+def _comparison_text(a: str, b: str, found: Comparison) -> str:
+    """One line that says which looks better, the better one first; a second one where there are warnings."""
+    from iqassay.text import printable
+
+    sides = [(printable(a), found.a), (printable(b), found.b)]
+    if found.better == "b":
+        sides.reverse()
+    (better, high), (worse, low) = sides
+    probability = max(found.win_probability, 1 - found.win_probability)
+    if probability < CLEAR:
+        text = f"no clear difference: {better} {high.score:.1f}, {worse} {low.score:.1f}; people would prefer {better}"
+    else:
+        text = (
+            f"{better} looks better than {worse}: {high.score:.1f} against {low.score:.1f}, "
+            f"by {abs(found.difference):.1f} points; people would prefer it"
+        )
+    doubts = [printable(f"{name}: {warning}") for name, verdict in sides for warning in verdict.warnings]
+    return f"{text} with probability {probability:.2f}" + ("\n" + "; ".join(doubts) if doubts else "")
 
 
 def _write_map(result: Result, path: str) -> bool:

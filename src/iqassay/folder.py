@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import csv
+import functools
 import hashlib
 import json
 import os
 import re
 import stat
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, TextIO
 
+from iqassay.align import align
 from iqassay.image import SUFFIXES, ImageError, Picture, read_image
 from iqassay.model_file import ModelFileError
 from iqassay.scorer import Scorer
@@ -30,16 +32,31 @@ class UsageError(ValueError):
 
 
 @dataclass(frozen=True)
-class Result:
-    """What became of one picture: a verdict, or an error in one line."""
+class Pair:
+    """A picture to score: by itself, against its reference, or not at all when `error` says why it has none."""
 
     path: str
+    reference: str | None = None
+    error: str = ""
+
+
+@dataclass(frozen=True)
+class Result:
+    """What became of one picture: a verdict, or an error in one line. `picture` is what was scored: cut or resized when
+    it was aligned with its reference.
+    """
+
+    path: str
+    reference: str | None = None
     picture: Picture | None = None
     verdict: Verdict | None = None
     error: str = ""
 
     def record(self) -> Record:
-        return self.verdict.record(self.path) if self.verdict else {"path": self.path, "error": self.error}
+        if self.verdict:
+            return self.verdict.record(self.path, self.reference)
+        reference = {} if self.reference is None else {"reference": self.reference}
+        return {"path": self.path, **reference, "error": self.error}
 
 
 # ---- finding --------------------------------------------------------------------------------------------------------
@@ -102,52 +119,86 @@ def _natural(name: str) -> tuple[list[str | int], str]:
 
 
 def score_files(scorer: Scorer, paths: list[str]) -> Iterator[Result]:
-    """Score pictures in order. The next one is decoded while the network is busy; a broken one is a Result with
-    `error`.
+    """Score pictures in order, each by itself; see `score_pairs`."""
+    return score_pairs(scorer, [Pair(path) for path in paths])
+
+
+def score_pairs(scorer: Scorer, pairs: list[Pair], how: str = "fail") -> Iterator[Result]:
+    """Score pictures in order, against their references where they have one. The next is decoded while the network is
+    busy, and a reference once for all the pictures in a row that share it; a broken one is a Result with `error`.
+
+    how: what to do where sizes differ, see `align`.
 
     Raises ModelFileError alone: when the model itself fails, the next picture would fare no better.
     """
+    read_reference = functools.lru_cache(maxsize=1)(_read)
     with ThreadPoolExecutor(max_workers=1) as reader:
-        ahead = reader.submit(_read, paths[0], scorer.max_pixels) if paths else None
-        for index, path in enumerate(paths):
+
+        def submit(pair: Pair) -> Future[tuple[Result, Picture | None]]:
+            return reader.submit(_read_pair, pair, how, scorer.max_pixels, read_reference)
+
+        ahead = submit(pairs[0]) if pairs else None
+        for index in range(len(pairs)):
             assert ahead is not None  # for the type checker
-            result = ahead.result()
-            if index + 1 < len(paths):
-                ahead = reader.submit(_read, paths[index + 1], scorer.max_pixels)
+            result, reference = ahead.result()
+            if index + 1 < len(pairs):
+                ahead = submit(pairs[index + 1])
             if result.picture is not None:
                 try:
-                    result = Result(path, result.picture, scorer.score(result.picture))
+                    result = replace(result, verdict=scorer.score(result.picture, reference))
                 except ModelFileError:
                     raise
                 except Exception as error:  # one picture must not end a run over many thousands
-                    result = Result(path, error=_reason(error))
+                    result = replace(result, picture=None, error=_reason(error))
             yield result
 
 
-def _read(path: str, max_pixels: int) -> Result:
+def _read_pair(
+    pair: Pair, how: str, max_pixels: int, read_reference: Callable[[str, int], Picture | str]
+) -> tuple[Result, Picture | None]:
+    """What to score: a Result with a picture or with an error, and the reference of this picture, if any."""
+    result = Result(pair.path, pair.reference, error=pair.error)
+    if pair.error:
+        return result, None
+    picture = _read(pair.path, max_pixels)
+    if isinstance(picture, str):
+        return replace(result, error=picture), None
+    if pair.reference is None:
+        return replace(result, picture=picture), None
+    reference = read_reference(pair.reference, max_pixels)
+    if isinstance(reference, str):
+        return replace(result, error=f"reference {pair.reference}: {reference}"), None
     try:
-        return Result(path, read_image(path, max_pixels))
-    except ImageError as error:
-        return Result(path, error=str(error).removeprefix(f"{path}: "))  # the record has the path already
+        picture, reference = align(picture, reference, how)
     except Exception as error:
-        return Result(path, error=_reason(error))
+        return replace(result, error=_reason(error)), None
+    return replace(result, picture=picture), reference
+
+
+def _read(path: str, max_pixels: int) -> Picture | str:
+    """A picture, or why it cannot be read."""
+    try:
+        return read_image(path, max_pixels)
+    except Exception as error:
+        return _reason(error).removeprefix(f"{path}: ")  # the record has the path already
 
 
 def _reason(error: Exception) -> str:
+    if isinstance(error, ImageError):
+        return str(error)
     if isinstance(error, MemoryError):
         return "not enough memory"
     return " ".join(f"{type(error).__name__}: {error}".split())[:300]
 
 
-def map_names(paths: list[str]) -> dict[str, str]:
+def map_names(paths: list[str], others: Iterable[str] = ()) -> dict[str, str]:
     """A file name for the map of each picture: its own name and .png; pictures of the same name get a suffix of their
     path.
 
-    A map never lands on one of the pictures, whatever the folder, since names of pictures are taken too.
+    A map never lands on one of the pictures or of the `others`, whatever the folder, since their names are taken too.
     """
     names: dict[str, str] = {}
-    plain = [os.path.basename(path) for path in paths]
-    taken = {name.casefold() for name in plain}
+    taken = {os.path.basename(path).casefold() for path in (*paths, *others)}
     counts: dict[str, int] = {}
     for path in dict.fromkeys(paths):
         key = os.path.basename(path).casefold()
@@ -187,23 +238,33 @@ def write_jsonl(records: Iterable[Record], out: TextIO) -> None:
         out.flush()
 
 
-def write_csv(records: Iterable[Record], out: TextIO) -> None:
-    """Flat columns with a header; distortions as "name:severity;name:severity", warnings joined by "; "."""
+def write_csv(records: Iterable[Record], out: TextIO, reference: str | None = None) -> None:
+    """Flat columns with a header; distortions as "name:severity;name:severity", warnings joined by "; ".
+
+    reference: where the references are; with one, each row names its own in a column after the path.
+    """
+    columns = COLUMNS if reference is None else ("path", "reference", *COLUMNS[1:])
     writer = csv.writer(out, lineterminator="\n")
-    writer.writerow(COLUMNS)
+    writer.writerow(columns)
     out.flush()
     for record in records:
         row = dict(record)
         row["distortions"] = ";".join(f"{item['name']}:{item['severity']}" for item in record.get("distortions", ()))
         row["warnings"] = "; ".join(record.get("warnings", ()))
-        writer.writerow([row.get(column, "") for column in COLUMNS])
+        writer.writerow([row.get(column, "") for column in columns])
         out.flush()
 
 
-def write_table(records: Iterable[Record], out: TextIO, paths: Iterable[str] = ()) -> None:
-    """Aligned columns for people, row by row; `paths` (all that will come) sets the width of the first column."""
+def write_table(
+    records: Iterable[Record], out: TextIO, paths: Iterable[str] = (), reference: str | None = None
+) -> None:
+    """Aligned columns for people, row by row; `paths` (all that will come) sets the width of the first column.
+
+    reference: where the references are, which the first line says.
+    """
     width = min(WIDEST_PATH, max([7, *(len(printable(path)) for path in paths)]))
-    out.write(f"{'picture':<{width}}  score  90 % interval  distortions (0 to 5)\n")
+    against = "" if reference is None else f"; against {printable(reference)}"
+    out.write(f"{'picture':<{width}}  score  90 % interval  distortions (0 to 5){against}\n")
     out.flush()
     for record in records:
         path = printable(record["path"])
