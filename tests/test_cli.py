@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -15,7 +16,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from conftest import write_model
+from conftest import write_model, write_pair_model
 from PIL import Image
 
 import iqassay
@@ -320,6 +321,248 @@ def test_very_long_names_still_get_a_map() -> None:
     assert all(len(name) <= 255 for name in names.values())
 
 
+# ---- references -----------------------------------------------------------------------------------------------------
+
+
+def gray(path: Path, value: int, size: tuple[int, int] = (80, 70)) -> Path:
+    path.parent.mkdir(exist_ok=True)
+    Image.new("RGB", size, (value, value, value)).save(path)
+    return path
+
+
+@pytest.fixture
+def against(run: Run, pair_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
+    """Run `score` with the model that takes references, in a folder that has shots/ and refs/ of flat gray pictures:
+    98 points for a picture like its reference, 0 for black beside white.
+    """
+    monkeypatch.chdir(tmp_path)
+    for name, value in (("refs/a.png", 255), ("refs/b.png", 102), ("shots/a.bmp", 204), ("shots/b.bmp", 102)):
+        gray(tmp_path / name, value)
+    return lambda *words: run("score", *words, "--model", pair_model)
+
+
+def test_pictures_are_scored_against_the_references_of_their_names(against: Run) -> None:
+    result = against("shots", "--ref", "refs", "--format", "json")
+    records = _json(result)
+    assert (result.status, result.err) == (0, "")
+    assert list(records[0])[:3] == ["path", "reference", "score"]
+    assert [[record[key] for key in ("path", "reference", "score")] for record in records] == [
+        [os.path.join("shots", "a.bmp"), os.path.join("refs", "a.png"), 78.4],
+        [os.path.join("shots", "b.bmp"), os.path.join("refs", "b.png"), 98.0],
+    ]
+    assert "reference" not in _json(against("shots", "--format", "json"))[0]
+
+
+def test_every_format_tells_the_reference(against: Run, tmp_path: Path) -> None:
+    Path("shots/c.bmp").write_bytes(b"broken")
+    gray(tmp_path / "refs/c.png", 0)
+    records = _json(against("shots", "--ref", "refs", "--format", "json"))
+    lines = against("shots", "--ref", "refs", "--format", "jsonl").out.splitlines()
+    assert [json.loads(line) for line in lines] == records
+    rows = list(csv.DictReader(io.StringIO(against("shots", "--ref", "refs", "--format", "csv").out)))
+    assert list(rows[0])[:3] == ["path", "reference", "score"]
+    assert [row["reference"] for row in rows] == [record["reference"] for record in records]
+    head, *table = against("shots", "--ref", "refs").out.splitlines()
+    assert head.endswith("distortions (0 to 5); against refs")
+    assert [row.split()[1] for row in table] == ["78.4", "98.0", "-"]
+
+
+def test_pictures_that_cannot_be_paired_are_errors_and_the_rest_is_scored(against: Run, tmp_path: Path) -> None:
+    gray(tmp_path / "refs/two.png", 0)
+    gray(tmp_path / "refs/two.bmp", 0)
+    Path("refs/broken.png").write_bytes(b"broken")
+    for name in ("alone", "two", "broken"):
+        gray(tmp_path / f"shots/{name}.bmp", 0)
+    result = against("shots", "--ref", "refs", "--format", "json")
+    assert (result.status, result.err) == (1, "iqassay: 3 of 5 pictures could not be scored\n")
+    records = {os.path.basename(record["path"]): record for record in _json(result)}
+    assert [name for name in records if "score" in records[name]] == ["a.bmp", "b.bmp"]
+    assert records["alone.bmp"].keys() == records["two.bmp"].keys() == {"path", "error"}
+    for name in ("two.png", "two.bmp"):
+        assert os.path.join("refs", name) in records["two.bmp"]["error"]
+    assert records["broken.bmp"]["reference"] == os.path.join("refs", "broken.png")
+    assert records["broken.bmp"]["error"].startswith(f"reference {os.path.join('refs', 'broken.png')}: got ")
+
+
+def test_a_pattern_pairs_names_that_carry_more(against: Run, tmp_path: Path) -> None:
+    for quality, value in ((20, 51), (90, 204)):
+        gray(tmp_path / f"jpeg/a_q{quality}.bmp", value)
+    records = _json(against("jpeg", "--ref", "refs", "--pair", "{ref}_q*", "--format", "json"))
+    assert [(record["reference"], record["score"]) for record in records] == [
+        (os.path.join("refs", "a.png"), 19.6),
+        (os.path.join("refs", "a.png"), 78.4),
+    ]
+
+
+def test_a_picture_among_the_references_is_like_itself(against: Run) -> None:
+    records = _json(against("refs/a.png", "refs/b.png", "--ref", "refs", "--format", "json"))
+    assert [record["score"] for record in records] == [98.0, 98.0]
+    assert [record["path"] for record in records] == ["refs/a.png", "refs/b.png"]
+
+
+@pytest.mark.parametrize("broken", [False, True])
+def test_one_reference_is_decoded_once(against: Run, monkeypatch: pytest.MonkeyPatch, broken: bool) -> None:
+    if broken:
+        Path("refs/a.png").write_bytes(b"broken")
+    read: list[str] = []
+    read_image = folder.read_image
+    monkeypatch.setattr(folder, "read_image", lambda path, *rest: (read.append(path), read_image(path, *rest))[1])
+    records = _json(against("shots", "shots", "--ref", "refs/a.png", "--format", "json"))
+    assert len(records) == 4
+    assert all("reference refs/a.png: " in record["error"] if broken else record["score"] for record in records)
+    assert read.count("refs/a.png") == 1
+
+
+def test_the_next_pair_is_decoded_while_the_network_is_busy(
+    against: Run, pair_model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scorer = Scorer(pair_model, threads=1)
+    score, read_image, next_is_read = scorer.score, folder.read_image, threading.Event()
+
+    def read(path: str, *rest: int) -> Any:
+        if path == "refs/b.png":
+            next_is_read.set()
+        return read_image(path, *rest)
+
+    def wait(*sources: Any) -> Any:
+        assert next_is_read.wait(5)
+        return score(*sources)
+
+    monkeypatch.setattr(folder, "read_image", read)
+    monkeypatch.setattr(scorer, "score", wait)
+    pairs = [folder.Pair(f"shots/{name}.bmp", f"refs/{name}.png") for name in "ab"]
+    assert [result.error for result in folder.score_pairs(scorer, pairs)] == ["", ""]
+
+
+def test_sizes_that_differ_are_aligned_only_when_asked_for(against: Run, tmp_path: Path) -> None:
+    gray(tmp_path / "shots/a.bmp", 204, (100, 66))
+    words = ("shots/a.bmp", "--ref", "refs", "--format", "json", "--map", "maps")
+    failed = against(*words)
+    assert failed.status == 1
+    assert all(size in _json(failed)[0]["error"] for size in ("100x66", "80x70"))
+    for how, said, size in (("resize", "resized from 100x66", (80, 70)), ("crop", "cut to their common", (80, 66))):
+        (record,) = _json(against(*words, "--align", how))
+        assert record["score"] == 78.4
+        assert any(said in warning for warning in record["warnings"])
+        with Image.open("maps/a.bmp.png") as drawn:
+            assert drawn.size == size, "the map shows what was scored"
+
+
+def test_a_map_never_overwrites_a_reference(against: Run, tmp_path: Path) -> None:
+    gray(tmp_path / "refs/a.bmp.png", 7)
+    before = Path("refs/a.bmp.png").read_bytes()
+    assert against("shots/a.bmp", "--ref", "refs/a.bmp.png", "--map", "refs").status == 0
+    assert Path("refs/a.bmp.png").read_bytes() == before
+
+
+def test_bad_references_are_refused_before_anything_is_scored(
+    against: Run, tiny_model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Scorer, "score", lambda *_: pytest.fail("scored before the usage was checked"))
+    Path("empty").mkdir()
+    cases: list[tuple[list[object], str]] = [
+        (["--ref", "nope"], "--ref nope: no such file or folder"),
+        (["--ref", "empty"], "--ref empty: no pictures in this folder"),
+        (["--ref", "refs", "--pair", "*_q"], "want one {ref}"),
+        (["--ref", "refs", "--pair", "{ref}_q*"], "got pictures like 'a.bmp' and references like 'a.png'"),
+        (["--ref", "refs/a.png", "--pair", "{ref}_q*"], "--pair: wants a folder of references"),
+        (["--pair", "{ref}_q*"], "--pair: wants references, give --ref too"),
+        (["--align", "crop"], "--align: wants references, give --ref too"),
+        (["--ref", "refs", "--align", "stretch"], "stretch"),
+        (["--ref", "refs", "-o", "refs/a.png"], "is one of the pictures"),
+    ]
+    for words, message in cases:
+        assert message in refused(against("shots", *words)), words
+
+
+def test_a_model_without_references_names_one_that_takes_them(run: Run, picture: Path, tiny_model: Path) -> None:
+    for words in (["score", picture], ["compare", picture, picture]):
+        error = refused(run(*words, "--ref", picture, "--model", tiny_model))
+        assert "tiny: takes no reference, want one that does, such as yoto" in error
+
+
+def test_the_default_model_is_the_one_that_suits(
+    run: Run, against: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / "weights").mkdir()
+    write_model(tmp_path / "weights", "mfen", name="mfen")
+    write_pair_model(tmp_path / "weights", "yoto")
+    monkeypatch.setattr(model_file, "WEIGHTS", tmp_path / "weights")
+    for words, name in ((["--ref", "refs"], "yoto"), ([], "mfen")):
+        assert main(["score", "shots", *words, "-o", "out.json"]) == 0
+        assert {record["model"] for record in json.loads(Path("out.json").read_text())} == {name}
+        assert model_file.default_model(bool(words)) == name
+    shown = " ".join(run("score", "--help").out.split())
+    assert f"[default: {model_file.default_model(False)}; {model_file.default_model(True)} with --ref]" in shown
+
+
+# ---- compare --------------------------------------------------------------------------------------------------------
+
+
+def test_compare_says_which_is_better_by_how_much_and_how_surely(run: Run, against: Run, pair_model: Path) -> None:
+    words = ["compare", "shots/a.bmp", "shots/b.bmp", "--ref", "refs/a.png", "--model", pair_model]
+    swapped = [words[0], words[2], words[1], *words[3:]]
+    found = _json(run(*words, "--format", "json"))
+    assert list(found) == ["a", "b", "difference", "win_probability", "better"]
+    assert [found[side]["score"] for side in "ab"] == [78.4, 39.2]
+    assert [found[side]["reference"] for side in "ab"] == ["refs/a.png"] * 2
+    assert (found["difference"], found["better"]) == (39.2, "shots/a.bmp")
+    assert 0.9 < found["win_probability"] <= 1
+    other = _json(run(*swapped, "--format", "json"))
+    assert (other["difference"], other["better"]) == (-39.2, "shots/a.bmp")
+    assert other["win_probability"] == pytest.approx(1 - found["win_probability"])
+    text = (
+        "shots/a.bmp looks better than shots/b.bmp: 78.4 against 39.2, by 39.2 points; "
+        f"people would prefer it with probability {found['win_probability']:.2f}\n"
+    )
+    for order in (words, swapped):
+        result = run(*order)
+        assert (result.status, result.out, result.err) == (0, text, "")
+
+
+def test_compare_says_when_there_is_no_clear_difference(run: Run, picture: Path, tiny_model: Path) -> None:
+    near = gray(picture.parent / "near.png", 52)
+    text = run("compare", picture, near, "--model", tiny_model).out
+    assert text.startswith(f"no clear difference: {near} 20.4, {picture} 20.0; people would prefer {near} with prob")
+    assert text.endswith("0.51\n")
+    same = _json(run("compare", picture, picture, "--model", tiny_model, "--format", "json"))
+    assert (same["difference"], same["win_probability"], same["better"]) == (0, 0.5, None)
+    assert "reference" not in same["a"]
+    assert "probability 0.50" in run("compare", picture, picture, "--model", tiny_model).out
+
+
+def test_compare_passes_warnings_on_in_a_second_line(run: Run, against: Run, pair_model: Path, tmp_path: Path) -> None:
+    gray(tmp_path / "big\n.bmp", 250, (160, 140))
+    words = ["compare", "big\n.bmp", "shots/a.bmp", "--ref", "refs/a.png", "--model", pair_model]
+    lines = run(*words, "--align", "resize").out.splitlines()
+    assert len(lines) == 2
+    assert lines[1] == "big\\n.bmp: resized from 160x140 to the reference's 80x70"
+    failed = run(*words)
+    assert (failed.status, failed.out) == (1, "")
+    assert "160x140" in failed.err
+
+
+def test_compare_of_what_cannot_be_read(run: Run, picture: Path, tiny_model: Path, pair_model: Path) -> None:
+    broken = picture.parent / "broken.jpg"
+    broken.write_bytes(b"\xff\xd8\xff not a picture")
+    for words in ([picture, broken], [broken, picture], [picture, picture, "--ref", broken]):
+        result = run("compare", *words, "--model", pair_model)
+        assert (result.status, result.out) == (1, "")
+        assert result.err.startswith(f"iqassay: {broken}: got ")
+        assert result.err.count("\n") == 1
+    cases: list[tuple[list[object], str]] = [
+        ([picture], "B"),
+        ([picture, picture, picture], "unexpected"),
+        ([picture, "nope.png"], "nope.png: no such file or folder"),
+        ([picture, picture.parent], "is a folder, want a picture"),
+        ([picture, picture, "--ref", picture.parent], "is a folder, want a picture"),
+        ([picture, picture, "--align", "crop"], "--align: wants references, give --ref too"),
+        ([picture, picture, "--format", "csv"], "csv"),
+    ]
+    for usage, words in cases:
+        assert words in refused(run("compare", *usage, "--model", tiny_model)), usage
+
+
 # ---- usage ----------------------------------------------------------------------------------------------------------
 
 
@@ -375,7 +618,7 @@ def test_version(run: Run) -> None:
     assert run("--version").out == f"iqassay {iqassay.__version__}\n"
 
 
-@pytest.mark.parametrize("words", [["--help"], ["--version"], ["score", "--help"], ["models", "--help"]])
+@pytest.mark.parametrize("words", [["--help"], ["--version"], ["score", "--help"], ["compare", "--help"]])
 def test_help_is_quick(words: list[str]) -> None:
     code = f"import sys\nfrom iqassay.cli import main\nassert main({words}) == 0\n"
     heavy = ("numpy", "PIL", "onnxruntime", "torch", "rich", "json")

@@ -203,7 +203,7 @@ def compare(
             raise folder.UsageError(f"{path}: is a folder, want a picture")
         folder.find_pictures([path])  # is there such a file?
     if ref is None and align is not Align.fail:
-        raise folder.UsageError("--align: wants a reference, give --ref too")
+        raise folder.UsageError("--align: wants references, give --ref too")
     scorer = _open(model, ref is not None)
     try:
         found = comparison.compare(scorer, a, b, ref, align.value)
