@@ -4,7 +4,6 @@ from PIL import Image
 
 from iqassay.data.distortions import GROUPS, KINDS, LEVELS, apply_chain, distort, parameter_at, random_chain
 from iqassay.data.filters import from_lab, to_lab
-from iqassay.data.restored import RESTORATIONS, restore, restore_chain
 
 
 def make_photo(height: int = 192, width: int = 256, seed: int = 0) -> np.ndarray:
@@ -265,38 +264,3 @@ def test_apply_chain() -> None:
     same = apply_chain(PHOTO, [], np.random.default_rng(0))
     np.testing.assert_array_equal(same, PHOTO)
     assert not np.shares_memory(same, PHOTO)
-
-
-# Restorations
-
-
-@pytest.mark.parametrize("name", [*RESTORATIONS, "jpeg"])
-def test_restorations(name: str) -> None:
-    before = PHOTO.copy()
-    mild, hard = (
-        np.mean([error(restore(PHOTO, name, strength, np.random.default_rng(i)), PHOTO) for i in range(3)])
-        for strength in (0, 1)
-    )
-    assert 0 < mild < hard
-    out = restore(PHOTO, name, 0.7, np.random.default_rng(1))
-    assert (out.shape, out.dtype) == (PHOTO.shape, np.float32)
-    assert out.min() >= 0
-    assert out.max() <= 1
-    np.testing.assert_array_equal(out, restore(PHOTO, name, 0.7, np.random.default_rng(1)))
-    np.testing.assert_array_equal(PHOTO, before)
-    for shape in ((8, 8), (9, 40)):
-        assert restore(make_photo(*shape), name, 1, np.random.default_rng(0)).shape == (*shape, 3)
-
-
-def test_restore_chain_is_seeded_and_varied() -> None:
-    first, strength = restore_chain(PHOTO, np.random.default_rng(7))
-    again, _ = restore_chain(PHOTO, np.random.default_rng(7))
-    np.testing.assert_array_equal(first, again)
-    assert 0 <= strength <= 1
-    assert len({error(restore_chain(PHOTO, np.random.default_rng(i))[0], PHOTO) for i in range(10)}) == 10
-
-
-@pytest.mark.parametrize(("name", "strength"), [("upscale", 0.5), ("enlarge", 1.5)])
-def test_restore_refuses(name: str, strength: float) -> None:
-    with pytest.raises(ValueError, match="want"):
-        restore(PHOTO, name, strength, np.random.default_rng(0))
