@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import write_model
+from conftest import write_model, write_pair_model
 
 import iqassay
 from iqassay import model_file
@@ -25,6 +25,7 @@ def loaded_after(code: str) -> list[str]:
 def test_the_public_names() -> None:
     """Taking a name away breaks somebody's program: this list changes on purpose only."""
     assert iqassay.__all__ == [
+        "Comparison",
         "Distortion",
         "ImageError",
         "ModelFileError",
@@ -32,6 +33,7 @@ def test_the_public_names() -> None:
         "Scorer",
         "Verdict",
         "__version__",
+        "compare",
         "load",
         "read_image",
         "score",
@@ -46,11 +48,14 @@ def test_the_public_names() -> None:
 
 
 def test_importing_the_package_loads_nothing_heavy() -> None:
-    assert loaded_after("import iqassay; iqassay.__version__, dir(iqassay), iqassay.score, iqassay.load") == []
+    names = "iqassay.__version__, dir(iqassay), iqassay.score, iqassay.compare, iqassay.load"
+    assert loaded_after(f"import iqassay; {names}") == []
 
 
-def test_scoring_never_loads_torch_or_the_command_line(tiny_model: Path) -> None:
-    code = f"import iqassay, numpy; iqassay.score(numpy.zeros((64, 64, 3), 'uint8'), {str(tiny_model)!r})"
+def test_scoring_never_loads_torch_or_the_command_line(pair_model: Path) -> None:
+    code = (
+        f"import iqassay, numpy; p = numpy.zeros((64, 64, 3), 'uint8'); iqassay.compare(p, p, p, {str(pair_model)!r})"
+    )
     assert set(loaded_after(code)) <= {"numpy", "PIL", "onnxruntime", "concurrent.futures"}
 
 
@@ -74,13 +79,55 @@ def test_score_opens_a_model_once_even_for_many_threads(
     assert len(set(scores)) == 1
 
 
+@pytest.fixture
+def shelf(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The package with a model for pictures alone and one for pairs."""
+    write_model(tmp_path, "mfen", name="mfen")
+    write_pair_model(tmp_path, "yoto")
+    monkeypatch.setattr(model_file, "WEIGHTS", tmp_path)
+    monkeypatch.setattr(iqassay, "_scorers", {})
+
+
+@pytest.mark.usefixtures("shelf")
+def test_the_model_is_the_one_that_suits_unless_one_is_named(photo: np.ndarray) -> None:
+    alone, pair = iqassay.score(photo), iqassay.score(photo, photo)
+    assert (alone.model, alone.full_reference) == ("mfen", False)
+    assert (pair.model, pair.full_reference, pair.score) == ("yoto", True, 98)
+    named = iqassay.score(photo, model="yoto")
+    assert (named.model, named.full_reference) == ("yoto", False)
+    assert iqassay.load().card.name == "mfen"
+    with pytest.raises(ValueError, match="'mfen' takes no reference, want one that does, such as 'yoto'"):
+        iqassay.score(photo, photo, "mfen")
+
+
+@pytest.mark.usefixtures("shelf")
+def test_compare_stays_a_function_after_its_first_call(photo: np.ndarray) -> None:
+    """A module of the package called `compare` would take the name away when it is imported."""
+    darker = photo // 2
+    for _ in range(2):
+        compared = iqassay.compare(photo, darker)
+        assert isinstance(compared, iqassay.Comparison)
+        assert (compared.better, compared.a.model) == ("a", "mfen")
+    assert iqassay.compare(photo, darker, darker).better == "b"
+    assert iqassay.compare(photo, darker, darker, model="yoto").b.model == "yoto"
+
+
+@pytest.mark.usefixtures("shelf")
+def test_sizes_that_differ_are_aligned_as_asked(photo: np.ndarray) -> None:
+    cut = photo[5:-5, 5:-5]
+    with pytest.raises(iqassay.ImageError, match="110x80"):
+        iqassay.score(cut, photo)
+    assert iqassay.score(cut, photo, align="crop").score == 98
+    assert iqassay.compare(cut, photo, photo, align="crop").better == "equal"
+
+
 def test_load_gives_a_scorer(tiny_model: Path, photo: np.ndarray) -> None:
     scorer = iqassay.load(str(tiny_model), threads=1)
     assert isinstance(scorer, iqassay.Scorer)
     verdict = scorer.score(photo)
     assert isinstance(verdict, iqassay.Verdict)
     assert isinstance(verdict.distortions[0], iqassay.Distortion)
-    assert iqassay.score(photo, str(tiny_model)).score == verdict.score
+    assert iqassay.score(photo, model=str(tiny_model)).score == verdict.score
 
 
 def test_the_version_is_the_one_of_the_project() -> None:

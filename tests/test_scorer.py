@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import io
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
@@ -183,6 +184,214 @@ def test_a_score_that_is_not_a_number_is_an_error(tiny_model: Path) -> None:
     nan = np.full((80, 100, 3), np.nan, dtype=np.float32)
     with pytest.raises(ValueError, match="want a finite number"):
         scorer.score(Picture(nan))
+
+
+# ---- with a reference: the model says 2 minus the mean distance -----------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def pair_scorer(pair_model: Path) -> Scorer:
+    return Scorer(pair_model, threads=1)
+
+
+def noise(height: int, width: int, seed: int = 6) -> np.ndarray:
+    return np.random.default_rng(seed).integers(0, 256, (height, width, 3), dtype=np.uint8)
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (63, 65), (375, 500), (97, 9000), (300, 2500), (1500, 2000)])
+def test_identical_pictures_get_exactly_the_top(pair_scorer: Scorer, shape: tuple[int, int]) -> None:
+    picture = noise(*shape)
+    for other in (picture.copy(), picture.astype(np.uint16) * 257):
+        for verdict in (pair_scorer.score(picture, other), pair_scorer.score(other, picture)):
+            assert (verdict.score, verdict.low, verdict.high) == (98, 96, 99)
+            assert (verdict.map == 98).all()
+            assert verdict.full_reference
+
+
+def test_score_and_interval_of_a_pair_follow_the_tables_for_pairs(pair_scorer: Scorer) -> None:
+    verdict = pair_scorer.score(flat(51), flat(102))  # 0.2 apart
+    assert verdict.raw == pytest.approx(1.8, abs=1e-4)
+    assert verdict.score == pytest.approx(0.8 * 98, abs=0.02)
+    assert verdict.low == pytest.approx(0.8 * 98 - 3.6, abs=0.02)
+    assert verdict.high == pytest.approx(0.8 * 98 + 1.8, abs=0.02)
+    assert np.allclose(verdict.map, 0.8 * 98, atol=0.02)
+
+
+def test_one_model_serves_both_modes(pair_scorer: Scorer, scorer: Scorer) -> None:
+    """Without a reference it answers as the model that knows no references."""
+    assert pair_scorer.takes_reference
+    assert not scorer.takes_reference
+    for shape in ((90, 120), (700, 900)):
+        alone, plain = pair_scorer.score(noise(*shape)), scorer.score(noise(*shape))
+        assert (alone.score, alone.low, alone.high) == (plain.score, plain.low, plain.high)
+        assert np.array_equal(alone.map, plain.map)
+        assert not alone.full_reference
+
+
+def test_a_picture_goes_through_the_network_once_unless_it_has_a_reference(
+    pair_model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scorer = Scorer(pair_model, threads=1)
+    session, seen = scorer._session, []
+
+    class Spy:
+        def run(self, outputs: list[str], feed: dict[str, np.ndarray]) -> list[np.ndarray]:
+            seen.append((len(feed["image"]), feed["pictures"].tolist()))
+            return session.run(outputs, feed)
+
+    monkeypatch.setattr(scorer, "_session", Spy())
+    picture = noise(481, 640)  # four windows and the whole
+    scorer.score(picture)
+    assert seen == [(2, [2]), (2, [2]), (1, [1])]
+    seen.clear()
+    scorer.score(picture, picture)
+    assert seen == [(2, [1])] * 5
+
+
+def test_picture_and_reference_are_not_mixed_up(pair_model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The pictures come first, in every batch; the tiny model could not tell."""
+    monkeypatch.setattr(tiles, "BATCH", 6)
+    scorer = Scorer(pair_model, threads=1)
+    session = scorer._session
+
+    class Spy:
+        def run(self, outputs: list[str], feed: dict[str, np.ndarray]) -> list[np.ndarray]:
+            (pictures,) = feed["pictures"]
+            assert len(feed["image"]) == 2 * pictures
+            assert (feed["image"][:pictures] == 0).all()
+            assert np.allclose(feed["image"][pictures:], 1)
+            return session.run(outputs, feed)
+
+    monkeypatch.setattr(scorer, "_session", Spy())
+    assert scorer.score(flat(0, 900, 1300), flat(255, 900, 1300)).score == pytest.approx(0, abs=1e-4)
+
+
+@pytest.mark.parametrize("shape", [(80, 100), (700, 900)])
+def test_batches_threads_and_order_do_not_change_the_score_of_a_pair(
+    pair_model: Path, monkeypatch: pytest.MonkeyPatch, shape: tuple[int, int]
+) -> None:
+    picture, reference = noise(*shape), noise(*shape, seed=7)
+    one, two = Scorer(pair_model, threads=1), Scorer(pair_model, threads=2)
+    first = one.score(picture, reference)
+    one.score(reference)
+    again = one.score(picture, reference)
+    assert (first.score, first.low, first.distortions) == (again.score, again.low, again.distortions)
+    assert np.array_equal(first.map, again.map)
+    assert two.score(picture, reference).score == pytest.approx(first.score, abs=0.1)
+    for size in (1, 5, 100):
+        monkeypatch.setattr(tiles, "BATCH", size)
+        assert one.score(picture, reference).score == pytest.approx(first.score, abs=0.01)
+
+
+@pytest.mark.parametrize("shape", [(375, 500), (700, 900)])
+def test_a_pair_that_is_off_by_a_pixel_is_seen_everywhere(pair_scorer: Scorer, shape: tuple[int, int]) -> None:
+    picture = noise(*shape)
+    verdict = pair_scorer.score(picture, np.roll(picture, 1, axis=1))
+    assert verdict.map.max() < 85
+    assert verdict.score < 85
+
+
+def test_a_stored_rotation_is_undone_before_the_two_are_compared(pair_scorer: Scorer, tmp_path: Path) -> None:
+    picture, file = noise(80, 100), tmp_path / "turned.png"
+    exif = Image.Exif()
+    exif[0x0112] = 6  # "turn by 90 degrees clockwise to see it upright"
+    Image.fromarray(np.rot90(picture)).save(file, exif=exif)
+    assert pair_scorer.score(picture, file).score == 98
+    assert pair_scorer.score(file, picture).score == 98
+
+
+def test_sizes_that_differ_are_refused_unless_told_how_to_align(pair_scorer: Scorer) -> None:
+    reference = noise(80, 100)
+    with pytest.raises(ImageError, match="got a picture of 90x70 pixels and a reference of 100x80"):
+        pair_scorer.score(reference[5:-5, 5:-5], reference)
+    cut = pair_scorer.score(reference[5:-5, 5:-5], reference, align="crop")
+    assert cut.score == 98
+    assert cut.warnings == ("90x70 and the reference's 100x80 cut to their common 90x70 around the middle",)
+    resized = pair_scorer.score(flat(9), flat(9, 160, 200), align="resize")
+    assert resized.score == 98
+    assert resized.warnings == ("resized from 100x80 to the reference's 200x160",)
+    with pytest.raises(ValueError, match="align: got 'stretch'"):
+        pair_scorer.score(reference, reference, align="stretch")
+
+
+def test_a_reference_for_a_model_that_takes_none(scorer: Scorer) -> None:
+    for ask in (scorer.score, scorer.look, lambda picture, reference: list(scorer.score_many([picture], [reference]))):
+        with pytest.raises(ValueError, match="'tiny' takes no reference, want one that does, such as 'yoto'"):
+            ask(flat(1), flat(1))
+
+
+def test_a_reference_that_cannot_be_read_is_named(pair_scorer: Scorer, pair_model: Path, tmp_path: Path) -> None:
+    with pytest.raises(ImageError, match=r"gone\.png: no such file"):
+        pair_scorer.score(flat(1), tmp_path / "gone.png")
+    with pytest.raises(ImageError, match="want at most"):
+        Scorer(pair_model, threads=1, max_pixels=100 * 80).score(flat(1), flat(1, 81, 100), align="crop")
+
+
+def test_warnings_of_the_reference_say_whose_they_are(pair_scorer: Scorer) -> None:
+    verdict = pair_scorer.score(Picture(flat(9), ("odd",)), Picture(flat(9), ("strange",)))
+    assert verdict.warnings == ("odd", "reference: strange")
+
+
+def test_a_record_names_the_reference_when_there_was_one(pair_scorer: Scorer) -> None:
+    record = pair_scorer.score(flat(9), flat(9)).record("a.jpg", "b.png")
+    assert list(record)[:3] == ["path", "reference", "score"]
+    assert record["reference"] == "b.png"
+    assert pair_scorer.score(flat(9), flat(9)).record("a.jpg")["reference"] is None
+    assert "reference" not in pair_scorer.score(flat(9)).record("a.jpg")
+
+
+def test_look_is_what_comes_before_the_card_for_pairs_too(pair_scorer: Scorer) -> None:
+    answers = pair_scorer.look(flat(51), flat(102))
+    assert float(answers.score) == pair_scorer.score(flat(51), flat(102)).raw
+    assert np.allclose(answers.map, 1.8, atol=1e-4)
+    with pytest.raises(ValueError, match="want one shape"):
+        pair_scorer.look(flat(51), flat(51, 90, 100))
+
+
+def test_one_scorer_serves_several_threads_in_both_modes(pair_scorer: Scorer) -> None:
+    jobs = [(flat(value, 400, 400), flat(90, 400, 400) if value % 2 else None) for value in range(0, 240, 15)]
+    want = [pair_scorer.score(*job).score for job in jobs]
+    with ThreadPoolExecutor(4) as pool:
+        got = list(pool.map(lambda job: pair_scorer.score(*job).score, jobs * 4))
+    assert got == want * 4
+
+
+def test_score_many_takes_a_reference_for_each_picture_when_it_is_asked_for(pair_scorer: Scorer) -> None:
+    pulled: list[int] = []
+
+    def references():
+        for value in (0, 51, 102):
+            pulled.append(value)
+            yield flat(value)
+
+    verdicts = pair_scorer.score_many((flat(value) for value in (0, 0, 0)), references())
+    assert pulled == []
+    assert next(verdicts).score == 98
+    assert pulled == [0]
+    assert [round(verdict.score / 98, 2) for verdict in verdicts] == [0.8, 0.6]
+    mixed = pair_scorer.score_many([flat(51)] * 2, [None, flat(51)])
+    assert [verdict.full_reference for verdict in mixed] == [False, True]
+
+
+@pytest.mark.parametrize(
+    ("pictures", "references", "said"),
+    [(3, 2, "got 2 references but more pictures"), (1, 2, "got 1 pictures but more references")],
+)
+def test_as_many_references_as_pictures(pair_scorer: Scorer, pictures: int, references: int, said: str) -> None:
+    verdicts = pair_scorer.score_many([flat(9)] * pictures, [flat(9)] * references)
+    assert [next(verdicts).score for _ in range(min(pictures, references))] == [98] * min(pictures, references)
+    with pytest.raises(ValueError, match=said):
+        next(verdicts)
+
+
+def test_a_pair_whose_score_is_not_a_number_is_an_error(pair_scorer: Scorer) -> None:
+    nan = Picture(np.full((80, 100, 3), np.nan, dtype=np.float32))
+    for picture, reference in ((nan, flat(9)), (flat(9), nan), (nan, nan)):
+        with pytest.raises(ValueError, match="want a finite number"):
+            pair_scorer.score(picture, reference)
+
+
+# ---- the map as a picture -------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("shape", [(90, 120), (1500, 2000), (1, 1), (1, 3000)])

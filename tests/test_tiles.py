@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from iqassay import tiles
+from iqassay.image import to_float
 from iqassay.model_file import Views
 from iqassay.tiles import Answers, global_size, look, pad, plan_windows, shrink
 
@@ -33,6 +34,13 @@ def brightness(batch: np.ndarray, reference: np.ndarray | None = None) -> Answer
     score = batch.mean((1, 2, 3))
     row = np.ones((len(batch), 1), dtype=np.float32)
     return Answers(score, squares, row * [[0.5, 0.25, 0.25]], row * [[2.0, 4.0]], score)
+
+
+def likeness(batch: np.ndarray, reference: np.ndarray | None = None) -> Answers:
+    """A network that says 2 minus the mean distance from the reference, for whole views and squares of 32 pixels."""
+    assert reference is not None
+    answers = brightness(np.abs(batch - reference))
+    return Answers(2 - answers.score, 2 - answers.map, answers.presence, answers.severity, answers.unlike)
 
 
 @pytest.mark.parametrize(("height", "width"), SIZES)
@@ -199,11 +207,120 @@ def test_global_and_detail_views_share_the_score_as_the_card_says() -> None:
     assert answers.severity == pytest.approx([(0.6 * 3 + 0.05 * 1) / 0.65, 2.0])
 
 
-def test_memory_stays_small_beside_a_large_picture() -> None:
+@pytest.mark.parametrize(
+    ("height", "width"), [(1, 1), (1, 5000), (63, 65), (480, 640), (481, 640), (700, 900), (97, 9000)]
+)
+def test_a_reference_is_seen_through_the_same_views(height: int, width: int) -> None:
+    """Beside its negative a picture is half gray everywhere, if and only if no view is off by a pixel."""
+    pixels = np.random.default_rng(6).integers(0, 256, (height, width, 3), dtype=np.uint8)
+    views: list[float] = []
+
+    def network(batch: np.ndarray, reference: np.ndarray | None) -> Answers:
+        assert reference is not None
+        assert reference.shape == batch.shape
+        assert reference.dtype == batch.dtype == np.float32
+        assert reference.flags.c_contiguous
+        views.append(float(np.abs(batch + reference - 1).max()))
+        return brightness(batch)
+
+    got = look(pixels, VIEWS, network, 255 - pixels)
+    assert max(views) < 1e-6
+    assert got.score == pytest.approx(float(look(pixels, VIEWS, brightness).score), abs=1e-6), "the picture's own views"
+
+
+@pytest.mark.parametrize(("height", "width"), [(375, 500), (1500, 2000), (97, 9000)])
+@pytest.mark.parametrize("axis", [0, 1])
+def test_a_shift_of_one_pixel_is_seen_in_every_view(height: int, width: int, axis: int) -> None:
+    pixels = np.random.default_rng(7).integers(0, 256, (height, width, 3), dtype=np.uint8)
+    views: list[np.ndarray] = []
+
+    def network(batch: np.ndarray, reference: np.ndarray | None) -> Answers:
+        views.append(np.abs(batch - reference).mean((1, 2, 3)))
+        return brightness(batch)
+
+    look(pixels, VIEWS, network, np.roll(pixels, 1, axis))
+    details = np.concatenate(views[:-1] or views)
+    assert details.min() > 0.25, "two noises differ by a third on average"
+    assert views[-1] > 0.03, "also where shrinking has averaged most of it away"
+    views.clear()
+    look(pixels, VIEWS, network, pixels.copy())
+    assert np.concatenate(views).max() == 0
+
+
+@pytest.mark.parametrize(
+    ("height", "width"), [(1, 1), (63, 65), (375, 500), (97, 9000), (300, 2500), (700, 1100), (1500, 2000)]
+)
+def test_identical_pictures_get_exactly_what_the_network_says_of_each_view(height: int, width: int) -> None:
+    pixels = np.random.default_rng(8).integers(0, 256, (height, width, 3), dtype=np.uint8)
+    for top in (0.1, 0.98765):  # numbers whose sevenths and thirds do not add up to them
+
+        def network(batch: np.ndarray, reference: np.ndarray | None, top: float = top) -> Answers:
+            same = likeness(batch, reference)
+            return Answers(
+                (same.score - 2 + top).astype(np.float32), same.map, same.presence, same.severity, same.unlike
+            )
+
+        for weight in (0.5, 0.35):
+            views = Views(VIEWS.area, VIEWS.window, VIEWS.max_windows, weight)
+            assert look(pixels, views, network, pixels).score == np.float32(top)
+
+
+@pytest.mark.parametrize("size", [(80, 100), (700, 900)])
+def test_depth_makes_no_difference(size: tuple[int, int]) -> None:
+    pixels = np.random.default_rng(9).integers(0, 256, (*size, 3), dtype=np.uint8)
+    deep = pixels.astype(np.uint16) * 257
+    exact = to_float(pixels)
+    for one, two in ((pixels, deep), (deep, pixels), (pixels, exact), (exact, deep)):
+        answers = look(one, VIEWS, likeness, two)
+        assert answers.score == 2
+        assert np.allclose(answers.map, 2)
+
+
+def test_the_map_shows_where_a_picture_differs() -> None:
+    reference = np.random.default_rng(10).integers(0, 256, (1536, 2048, 3), dtype=np.uint8)
+    pixels = reference.copy()
+    pixels[1152:, :512] ^= 128
+    quality = look(pixels, Views(VIEWS.area, 384, 96, 0.0), likeness, reference).map
+    assert np.abs(quality[36:, :15] - (2 - 128 / 255)).max() < 1e-6
+    assert np.abs(quality[:36] - 2).max() < 1e-6
+    assert np.abs(quality[36:, 17:] - 2).max() < 1e-6
+
+
+def test_batch_size_changes_nothing_beside_a_reference(monkeypatch: pytest.MonkeyPatch) -> None:
+    pixels, reference = np.random.default_rng(11).integers(0, 256, (2, 900, 1300, 3), dtype=np.uint8)
+    wanted = look(pixels, VIEWS, likeness, reference)
+    for size in (1, 3, 4, 100):
+        monkeypatch.setattr(tiles, "BATCH", size)
+        got = look(pixels, VIEWS, likeness, reference)
+        assert got.score == pytest.approx(float(wanted.score), abs=1e-6)
+        assert np.allclose(got.map, wanted.map, atol=1e-6)
+
+
+def test_a_call_holds_as_many_views_with_a_reference_as_without() -> None:
+    shapes: list[tuple[int, ...]] = []
+
+    def network(batch: np.ndarray, reference: np.ndarray | None) -> Answers:
+        shapes.append(batch.shape)
+        return likeness(batch, reference)
+
+    pixels = np.zeros((481, 640, 3), dtype=np.uint8)
+    look(pixels, VIEWS, network, pixels)
+    assert shapes == [(1, 3, 384, 384)] * 4 + [(1, 3, 480, 640)]
+
+
+def test_a_reference_of_another_size_is_refused() -> None:
+    pixels = np.zeros((80, 100, 3), dtype=np.uint8)
+    with pytest.raises(ValueError, match=r"got a picture of shape \(80, 100, 3\) and a reference of \(100, 80, 3\)"):
+        look(pixels, VIEWS, likeness, pixels.swapaxes(0, 1))
+
+
+@pytest.mark.parametrize("pair", [False, True])
+def test_memory_stays_small_beside_a_large_picture(pair: bool) -> None:
     pixels = np.zeros((4000, 5000, 3), dtype=np.uint8)  # 60 MB, 240 MB as floats
+    reference = pixels.copy() if pair else None
     tracemalloc.start()
     try:
-        look(pixels, Views(VIEWS.area, VIEWS.window, 8, 0.5), brightness)
+        look(pixels, Views(VIEWS.area, VIEWS.window, 8, 0.5), likeness if pair else brightness, reference)
         peak = tracemalloc.get_traced_memory()[1]
     finally:
         tracemalloc.stop()
