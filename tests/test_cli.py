@@ -455,9 +455,7 @@ def test_a_map_never_overwrites_a_reference(against: Run, tmp_path: Path) -> Non
     assert Path("refs/a.bmp.png").read_bytes() == before
 
 
-def test_bad_references_are_refused_before_anything_is_scored(
-    against: Run, tiny_model: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_bad_references_are_refused_before_anything_is_scored(against: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Scorer, "score", lambda *_: pytest.fail("scored before the usage was checked"))
     Path("empty").mkdir()
     cases: list[tuple[list[object], str]] = [
@@ -465,9 +463,9 @@ def test_bad_references_are_refused_before_anything_is_scored(
         (["--ref", "empty"], "--ref empty: no pictures in this folder"),
         (["--ref", "refs", "--pair", "*_q"], "want one {ref}"),
         (["--ref", "refs", "--pair", "{ref}_q*"], "got pictures like 'a.bmp' and references like 'a.png'"),
-        (["--ref", "refs/a.png", "--pair", "{ref}_q*"], "--pair: wants a folder of references"),
-        (["--pair", "{ref}_q*"], "--pair: wants references, give --ref too"),
-        (["--align", "crop"], "--align: wants references, give --ref too"),
+        (["--ref", "refs/a.png", "--pair", "{ref}_q*"], "--pair: got one picture as --ref refs/a.png"),
+        (["--pair", "{ref}_q*"], "--pair: got no references, want --ref too"),
+        (["--align", "crop"], "--align: got no references, want --ref too"),
         (["--ref", "refs", "--align", "stretch"], "stretch"),
         (["--ref", "refs", "-o", "refs/a.png"], "is one of the pictures"),
     ]
@@ -556,7 +554,7 @@ def test_compare_of_what_cannot_be_read(run: Run, picture: Path, tiny_model: Pat
         ([picture, "nope.png"], "nope.png: no such file or folder"),
         ([picture, picture.parent], "is a folder, want a picture"),
         ([picture, picture, "--ref", picture.parent], "is a folder, want a picture"),
-        ([picture, picture, "--align", "crop"], "--align: wants references, give --ref too"),
+        ([picture, picture, "--align", "crop"], "--align: got no reference, want --ref too"),
         ([picture, picture, "--format", "csv"], "csv"),
     ]
     for usage, words in cases:

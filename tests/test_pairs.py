@@ -136,7 +136,7 @@ def test_pictures_named_outright_and_pictures_among_the_references(pairing: Pair
             "--pair: got 'photo_q*', want one {ref} in it for the reference's name, as in '{ref}_q*'",
         ),
         ("refs", "{ref}{ref}", "want one {ref}"),
-        ("refs/a.png", "{ref}_*", "--pair: wants a folder of references, got --ref refs/a.png, which is one picture"),
+        ("refs/a.png", "{ref}_*", "--pair: got one picture as --ref refs/a.png, want a folder of references"),
         ("nope", None, "--ref nope: no such file or folder"),
         ("empty", None, "--ref empty: no pictures in this folder"),
         (

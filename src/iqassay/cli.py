@@ -138,7 +138,7 @@ def score(
         ending = os.path.splitext(output or "")[1].lower().lstrip(".")
         format = Format(ending) if ending in Format.__members__ else Format.table
     if ref is None and (pattern is not None or align is not Align.fail):
-        raise folder.UsageError(f"{'--align' if pattern is None else '--pair'}: wants references, give --ref too")
+        raise folder.UsageError(f"{'--align' if pattern is None else '--pair'}: got no references, want --ref too")
     if ref is None:
         todo = [folder.Pair(picture) for picture in folder.find_pictures(paths, recursive)]
     else:
@@ -203,7 +203,7 @@ def compare(
             raise folder.UsageError(f"{path}: is a folder, want a picture")
         folder.find_pictures([path])  # is there such a file?
     if ref is None and align is not Align.fail:
-        raise folder.UsageError("--align: wants references, give --ref too")
+        raise folder.UsageError("--align: got no reference, want --ref too")
     scorer = _open(model, ref is not None)
     try:
         found = comparison.compare(scorer, a, b, ref, align.value)
@@ -313,7 +313,7 @@ def _open(model: str | None, reference: bool, threads: int | None = None, max_pi
     from iqassay.model_file import default_model
     from iqassay.scorer import Scorer
 
-    scorer = Scorer(model or default_model(reference), threads, max_pixels or MAX_PIXELS)
+    scorer = Scorer(default_model(reference) if model is None else model, threads, max_pixels or MAX_PIXELS)
     if reference and not scorer.takes_reference:
         suits = default_model(reference=True)
         raise UsageError(f"--model {scorer.card.name}: takes no reference, want one that does, such as {suits}")

@@ -38,7 +38,7 @@ def find_pairs(paths: Iterable[str], reference: str, pattern: str | None = None,
         raise UsageError(f"--ref {error}") from error
     if references == [reference]:
         if pattern is not None:
-            raise UsageError(f"--pair: wants a folder of references, got --ref {reference}, which is one picture")
+            raise UsageError(f"--pair: got one picture as --ref {reference}, want a folder of references")
         return [Pair(picture, reference) for picture, _ in found]
     index = _index(references, reference)
     fitting = [_fitting(index, _below(picture, path), pattern) for picture, path in found]
