@@ -53,13 +53,12 @@ def tiny_graph(kinds: int = len(KINDS), output: str = "score", reference: bool =
         node("Add", ["zeros", "severities"], ["severity"]),
     ]
     if reference:  # "seen" is the picture, or its difference from the reference, which is then taken from 2
-        constants += [constant(name, [value], np.int64) for name, value in (("first", 0), ("end", 2**31))]
-        constants += [constant("batch", [0], np.int64), constant("two", 2.0)]
+        constants += [constant("0", [0], np.int64), constant("end", [2**31], np.int64), constant("two", 2.0)]
         nodes = [
-            node("Slice", ["image", "first", "pictures", "batch"], ["picture"]),
+            node("Slice", ["image", "0", "pictures", "0"], ["picture"]),
             node("Concat", ["image", "image"], ["twice"], axis=0),  # so that a picture alone stands where one would
-            node("Slice", ["twice", "pictures", "end", "batch"], ["rest"]),
-            node("Slice", ["rest", "first", "pictures", "batch"], ["reference"]),
+            node("Slice", ["twice", "pictures", "end", "0"], ["rest"]),
+            node("Slice", ["rest", "0", "pictures", "0"], ["reference"]),
             node("Sub", ["picture", "reference"], ["difference"]),
             node("Abs", ["difference"], ["distance"]),
             node("Shape", ["image"], ["rows"], start=0, end=1),

@@ -42,17 +42,13 @@ def compare(scorer: Scorer, a: Source, b: Source, reference: Source | None = Non
     if reference is not None:
         reference = scorer.read(reference)  # once for both
     first, second = scorer.score(a, reference, align), scorer.score(b, reference, align)
-    difference = first.score - second.score
-    if difference == 0:
-        return Comparison(first, second, difference, 0.5)
-    better, worse = (first, second) if difference > 0 else (second, first)
-    sure = _probability(better, worse)
-    return Comparison(first, second, difference, sure if difference > 0 else 1 - sure)
+    return Comparison(first, second, first.score - second.score, _win_probability(first, second))
 
 
-def _probability(better: Verdict, worse: Verdict) -> float:
-    """That the one with the higher score is the better one: 0.5 to 1. Always asked this way round, for the symmetry."""
-    spread = math.hypot(better.score - better.low, worse.high - worse.score) / DEVIATIONS
-    if spread == 0:
-        return 1.0
-    return (1 + math.erf((better.score - worse.score) / spread / math.sqrt(2))) / 2
+def _win_probability(a: Verdict, b: Verdict) -> float:
+    if a.score == b.score:
+        return 0.5
+    if a.score < b.score:
+        return 1 - _win_probability(b, a)  # asked one way round only, so that the symmetry is exact
+    deviation = math.hypot(a.score - a.low, b.high - b.score) / DEVIATIONS  # of the difference
+    return (1 + math.erf((a.score - b.score) / deviation / math.sqrt(2))) / 2 if deviation else 1.0

@@ -219,6 +219,9 @@ def _card(data: Any) -> Card:
     if not distortions or len(set(distortions)) != len(distortions):
         raise ValueError(f"distortions are {list(distortions)}, want names without a repetition")
     licence = _get(data, dict, "licence")
+    reference = None
+    if "reference" in data:
+        reference = Reference(_calibration(data, "reference"), _interval(data, "reference"))
     accuracy = _get(data, list, "accuracy")
     if not all(isinstance(row, dict) and isinstance(row.get("set"), str) for row in accuracy):
         raise ValueError("accuracy holds something that is not a measurement, want objects with 'set'")
@@ -237,13 +240,12 @@ def _card(data: Any) -> Card:
         interval=_interval(data),
         unlike_threshold=_number(data, "unlike", "threshold"),
         limits=_texts(data, "limits"),
-        reference=Reference(_calibration(data, "reference"), _interval(data, "reference"))
-        if "reference" in data
-        else None,
+        reference=reference,
     )
 
 
 def _calibration(data: Any, *at: str) -> Calibration:
+    """The table under the keys `at`, or at the top level."""
     where = ".".join([*at, "calibration"])
     table = Calibration(*(_numbers(data, *at, "calibration", key) for key in ("raw", "score")))
     _same_length(where, table.raw, table.score)

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 PRESENT = 0.3  # a distortion is named from this probability on: each of three in a chain would have a third
 MOST_NAMED = 3  # pictures with more than three causes exist; a list that long helps nobody
-_NO_MORE: Any = object()
+_NO_MORE: Any = object()  # stands in for what the shorter of two iterables lacks
 
 
 class Scorer:
