@@ -125,6 +125,11 @@ def _unsharp(image: np.ndarray, sigma: float, gain: float) -> np.ndarray:
     return image + np.float32(gain) * (image - gaussian(image, sigma))
 
 
+def _partly(image: np.ndarray, out: np.ndarray, share: float) -> np.ndarray:
+    """The change from `image` to `out`, scaled."""
+    return image + np.float32(min(share, 1)) * (out - image)
+
+
 def _denoised(image: np.ndarray, strength: float, rng: np.random.Generator) -> np.ndarray:
     """Sensor-like noise (stronger in the light, some of it in colour only), removed a little too well or not enough."""
     sigma = 0.015 + 0.13 * strength
@@ -181,11 +186,6 @@ def _texture_erased(image: np.ndarray, strength: float, rng: np.random.Generator
 # --- restorers whose mistakes have a look of their own ------------------------------------------------------
 
 
-def _partly(image: np.ndarray, out: np.ndarray, share: float) -> np.ndarray:
-    """The change from `image` to `out`, scaled."""
-    return image + np.float32(min(share, 1)) * (out - image)
-
-
 def _tv_denoised(image: np.ndarray, strength: float, rng: np.random.Generator) -> np.ndarray:
     """A little noise, then total variation: flat patches between sharp edges, like a watercolour."""
     noise = rng.standard_normal(image.shape, dtype=np.float32)
@@ -225,17 +225,21 @@ def _iterated(image: np.ndarray, strength: float, rng: np.random.Generator) -> n
     return blurred + (sharp - luma)[..., None]
 
 
+def _shrunk(image: np.ndarray, factor: float, kernel: Image.Resampling) -> np.ndarray:
+    height, width = image.shape[:2]
+    return resized(image, max(4, round(height / factor)), max(4, round(width / factor)), kernel)
+
+
 def _super_resolved(image: np.ndarray, strength: float, rng: np.random.Generator) -> np.ndarray:
     """Shrunk 1.15..4 times, enlarged by iterative back-projection with a shrinking kernel that is only a guess."""
     height, width = image.shape[:2]
     factor = 1.15 * (4 / 1.15) ** strength
-    low_height, low_width = max(4, round(height / factor)), max(4, round(width / factor))
     true, guess = (_DOWN[i] for i in rng.integers(len(_DOWN), size=2))
     up, crisp = _UP[rng.integers(len(_UP))], rng.choice([0, 0.8])
-    small = resized(image, low_height, low_width, true)
+    small = _shrunk(image, factor, true)
     out = resized(small, height, width, up)
     for _ in range(4):
-        out = out + resized(small - resized(out, low_height, low_width, guess), height, width, up)
+        out = out + resized(small - _shrunk(out, factor, guess), height, width, up)
     return shock(out, crisp * strength)  # edge-directed sharpening
 
 
@@ -243,18 +247,19 @@ def _jagged(image: np.ndarray, strength: float, rng: np.random.Generator) -> np.
     """Shrunk, enlarged by repeated pixels and smoothed a little: stairs along slanted edges."""
     height, width = image.shape[:2]
     factor = 1.5 * 2**strength
-    small = resized(image, max(4, round(height / factor)), max(4, round(width / factor)), Image.Resampling.BOX)
-    stairs = resized(small, height, width, Image.Resampling.NEAREST)
+    stairs = resized(_shrunk(image, factor, Image.Resampling.BOX), height, width, Image.Resampling.NEAREST)
     smooth = gaussian(stairs, rng.uniform(0.2, 0.45) * factor)
     return _partly(image, shock(smooth, rng.choice([0, 0.8])), 0.2 + 1.6 * strength)
 
 
 def _inpainted(image: np.ndarray, strength: float, rng: np.random.Generator) -> np.ndarray:
     """Blobs, scratches or grid lines filled smoothly from around them or with texture from elsewhere."""
-    hole = _HOLES[rng.integers(len(_HOLES))](image.shape[0], image.shape[1], strength, rng)
+    make_hole, copied, offset = _HOLES[rng.integers(len(_HOLES))], rng.random() < 0.5, rng.integers(12, 60, size=2)
+    height, width = image.shape[:2]
+    hole = make_hole(height, width, strength, rng)
     out = fill(image, hole)
-    if rng.random() < 0.5:
-        elsewhere = np.roll(image, rng.integers(12, 60, size=2), axis=(0, 1))
+    if copied:
+        elsewhere = np.roll(image, offset, axis=(0, 1))
         out = out + hole[..., None] * (elsewhere - gaussian(elsewhere, 4))
     return _partly(image, out, 0.3 + 1.4 * strength)
 
@@ -307,14 +312,14 @@ def _learned_codec(image: np.ndarray, strength: float, rng: np.random.Generator)
     size = int(rng.choice([8, 16]))
     row, column = np.mgrid[:size, :size] / size
     step = 0.008 * 30**strength * (0.4 + rng.uniform(0.5, 2) * np.hypot(row, column)).astype(np.float32)
-    given_back = np.float32(rng.choice([0, rng.uniform(0.3, 1)]))
+    given_back = rng.choice([0, rng.uniform(0.3, 1)])
 
-    def coded(plane: np.ndarray, given_back: np.float32) -> np.ndarray:
+    def coded(plane: np.ndarray, given_back: float) -> np.ndarray:
         def code(coefficients: np.ndarray) -> np.ndarray:
             whole = np.floor(np.abs(coefficients) / step + np.float32(0.35))  # below 0.65 of a step: the dead zone
             kept = np.sign(coefficients) * np.maximum(whole - np.float32(0.1), 0) * step
             signs = rng.integers(0, 2, coefficients.shape, dtype=np.int8) * np.int8(2) - np.int8(1)
-            return kept + given_back * signs * (coefficients - kept)
+            return kept + np.float32(given_back) * signs * (coefficients - kept)
 
         smooth = gaussian(plane, size / 4)  # arrives whole: coarse rounding of it would show the blocks
         return smooth + by_blocks(plane - smooth, size, code)
@@ -322,7 +327,7 @@ def _learned_codec(image: np.ndarray, strength: float, rng: np.random.Generator)
     height, width = image.shape[:2]
     luma, *chroma = np.moveaxis(image @ YCC_FROM_RGB.T, -1, 0)
     half = (-(-height // 2), -(-width // 2))  # colour is coded at half size, and none is invented
-    colours = [resized(coded(resized(plane, *half), np.float32(0)), height, width) for plane in chroma]
+    colours = [resized(coded(resized(plane, *half), 0), height, width) for plane in chroma]
     return np.stack([coded(luma, given_back), *colours], axis=-1) @ RGB_FROM_YCC.T
 
 
@@ -334,15 +339,17 @@ def _texture_replaced(image: np.ndarray, strength: float, rng: np.random.Generat
     luma = luma_of(image)
     other = _other_texture(luma, rng)
     angle = np.float32(np.pi / 2) * _texture_share(luma) * np.float32(0.1 + 0.9 * strength)
-    keep, take = np.cos(angle) - 1, np.sin(angle) * _texture_share(other)  # cosine and sine keep the energy
-    scales = 2 + round(strength)
+    fits = _texture_share(other)
     change = np.zeros_like(luma)
-    for own, foreign in zip(wavelet_bands(luma, scales)[:-1], wavelet_bands(other, scales)[:-1], strict=True):
-        change += keep * own + take * _as_strong(foreign, own)
+    pairs = zip(wavelet_bands(luma, 3)[:3], wavelet_bands(other, 3)[:3], (1, 1, strength), strict=True)
+    for own, foreign, turn in pairs:  # a turn by cosine and sine keeps the energy
+        part = angle * np.float32(turn)
+        change += (np.cos(part) - 1) * own + np.sin(part) * fits * _as_strong(foreign, own)
     return image + change[..., None]
 
 
 def _other_texture(luma: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Noise, or the plane itself mirrored and moved."""
     if rng.random() < 0.5:
         return np.float32(0.02) * rng.standard_normal(luma.shape, dtype=np.float32)
     return np.roll(luma[:, ::-1], rng.integers(0, luma.shape, size=2), axis=(0, 1))
@@ -391,13 +398,11 @@ def _colour_bled(image: np.ndarray, strength: float, rng: np.random.Generator) -
     height, width = image.shape[:2]
     factor = 2 * 4**strength
     ycc = image @ YCC_FROM_RGB.T
-    small = resized(ycc[..., 1:], max(1, round(height / factor)), max(1, round(width / factor)), Image.Resampling.BOX)
+    small = _shrunk(ycc[..., 1:], factor, Image.Resampling.BOX)
     ycc[..., 1:] = resized(small, height, width, _UP[rng.integers(len(_UP))])
     if rng.random() < 0.4:
         guided = edge_preserving(ycc @ RGB_FROM_YCC.T, radius=round(factor), softness=0.03)
         ycc[..., 1:] = guided @ YCC_FROM_RGB[1:].T
-    bits = 64 - 48 * strength  # and in few steps
-    ycc[..., 1:] = np.rint(ycc[..., 1:] * bits) / np.float32(bits) if rng.random() < 0.3 else ycc[..., 1:]
     return ycc @ RGB_FROM_YCC.T
 
 
