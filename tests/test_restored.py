@@ -138,6 +138,16 @@ def test_chain_holds_all_restorations_pairs_codecs_and_near_perfect_pictures(mon
     assert 0.05 < np.mean(np.array(errors) < 10**-3.6) < 0.5  # PSNR over 36 dB
 
 
+def test_chain_does_without_webp(monkeypatch: pytest.MonkeyPatch) -> None:
+    for codec in CODECS:
+        monkeypatch.delitem(RESTORATIONS, codec)
+    monkeypatch.setattr(restored, "CODECS", ())
+    monkeypatch.setattr(restored, "_webp", None)  # a call would raise
+    small = make_photo(8, 8)
+    for i in range(60):
+        restore_chain(small, np.random.default_rng(i))
+
+
 @pytest.mark.parametrize(("name", "strength"), [("upscale", 0.5), ("enlarge", 1.5)])
 def test_restore_refuses(name: str, strength: float) -> None:
     with pytest.raises(ValueError, match="want"):

@@ -69,7 +69,8 @@ def restore_chain(image: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarr
     if rng.random() < 0.15:
         out = restore(out, "tone_shifted", float(rng.uniform(0, 0.5)), rng)
     if name not in CODECS and rng.random() < 0.3:  # restored pictures are usually saved as something
-        out = restore(out, "webp" if rng.random() < 0.3 else "jpeg", float(rng.uniform(0, 0.5)), rng)
+        codec = "webp" if rng.random() < 0.3 and "webp" in CODECS else "jpeg"
+        out = restore(out, codec, float(rng.uniform(0, 0.5)), rng)
     return out, strength
 
 
