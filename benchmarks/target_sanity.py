@@ -61,12 +61,13 @@ def check_samples(folder: Path) -> None:
     # so it is already turned round: the wanted SRCC is +1.
     print("\nLIVE (opinion -> implied by the measure; higher is better)")
     groups: dict[str, list[tuple[float, float]]] = {}
-    parts: dict[str, list[float]] = {"PSNR": [], "HaarPSI": [], "MDSI": []}
+    parts: dict[str, list[float]] = {"PSNR": [], "DSS": [], "HaarPSI": [], "MDSI": []}
     with open(folder / "live.csv", newline="") as f:
         for row in csv.DictReader(f):
             a, b = load(folder / row["ref"]), load(folder / row["image"])
             measure = targets.full_reference(a, b)
             parts["PSNR"].append(-float(np.log(np.mean((a - b) ** 2))))
+            parts["DSS"].append(targets.dss(a * 255, b * 255))
             parts["HaarPSI"].append(targets.haarpsi(*(targets.halved(x) * 255 for x in (a, b))))
             parts["MDSI"].append(-targets.mdsi(*(targets.halved(x) * 255 for x in (a, b))))
             content = f"{row['distortion']} {Path(row['ref']).stem.removeprefix('ref_')}"

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
+from scipy import fft, ndimage
 
 from .distortions import KINDS, LEVELS
 
@@ -91,13 +92,15 @@ def _at(by_kind: dict[str, np.ndarray], kind: str, level: float) -> float:
 
 
 def full_reference(pristine: np.ndarray, distorted: np.ndarray) -> float:
-    """How alike two pictures look: 1 identical, 0 nothing left in common. About 15 ms at 512x512.
+    """How alike two pictures look: 1 identical, 0 nothing left in common. About 10 ms at 256x256.
 
-    The mean of two published colour-aware measures, which err on different distortions:
+    The geometric mean of what happened to texture and what happened to shapes and colour, by three published measures:
+    DSS (Balanov et al., 2015) compares how much each frequency varies from place to place and looks where that went
+    worst. It asks for as much texture, not the same pixels, and follows opinions of codecs best; colour it cannot see.
     HaarPSI (Reisenhofer et al., 2018) compares Haar wavelet coefficients and averages where the picture has structure;
-    MDSI (Nafchi et al., 2016) compares gradients and chroma and looks at how unevenly they suffered.
-    Both look at the picture shrunk by two, as their authors do at this size, whatever the size: crops of one picture
-    must be judged at one viewing distance.
+    MDSI (Nafchi et al., 2016) compares gradients and chroma and looks at how unevenly they suffered: the mean of both.
+    HaarPSI and MDSI look at the picture shrunk by two, as their authors do at this size, DSS at every pixel, whatever
+    the size: crops of one picture must be judged at one viewing distance.
 
     Args:
         pristine, distorted: float32 (H, W, 3), sRGB in [0, 1], at least 8x8, the same shape.
@@ -107,8 +110,10 @@ def full_reference(pristine: np.ndarray, distorted: np.ndarray) -> float:
     """
     if pristine.shape != distorted.shape or pristine.ndim != 3 or pristine.shape[2] != 3 or min(pristine.shape[:2]) < 8:
         raise ValueError(f"got shapes {pristine.shape} and {distorted.shape}, want the same (H, W, 3), at least 8x8")
-    a, b = halved(pristine) * np.float32(255), halved(distorted) * np.float32(255)
-    return float(np.clip((haarpsi(a, b) + 1 - 2 * mdsi(a, b)) / 2, 0, 1))
+    a, b = pristine * np.float32(255), distorted * np.float32(255)
+    small_a, small_b = halved(a), halved(b)
+    shapes = (haarpsi(small_a, small_b) + 1 - 2 * mdsi(small_a, small_b)) / 2
+    return float(np.sqrt(np.clip(shapes, 0, 1) * np.clip(dss(a, b), 0, 1)))
 
 
 _YIQ = np.array([[0.299, 0.587, 0.114], [0.596, -0.274, -0.322], [0.211, -0.523, 0.312]], dtype=np.float32)
@@ -153,6 +158,48 @@ def mdsi(a: np.ndarray, b: np.ndarray) -> float:
     # The similarity can fall below zero; its fourth root is then complex, as in the paper.
     root = np.power((share * structure + (1 - share) * chroma).astype(np.complex64), 0.25)
     return float(np.abs(root - root.mean()).mean() ** 0.25)
+
+
+# How much each of the 8x8 DCT frequencies counts in DSS: the eye's falling sensitivity; below a hundredth, not at all.
+_FREQUENCY = np.exp(-np.add.outer((np.arange(8) + 0.5) ** 2, (np.arange(8) + 0.5) ** 2) / (2 * 1.55**2))
+_SEEN = _FREQUENCY >= 0.01
+_BAND_WEIGHT = np.where(_SEEN, _FREQUENCY, 0)[_SEEN] / _FREQUENCY[_SEEN].sum()
+_NEAR = np.exp(-(np.arange(-1, 2) ** 2) / (2 * 1.5**2))
+_NEAR /= _NEAR.sum()
+
+
+def dss(a: np.ndarray, b: np.ndarray) -> float:
+    """DSS, 1 identical and about 0 at worst; pictures (H, W, 3) RGB in 0..255, at least 8x8, not shrunk."""
+    x, y = _subbands(a @ _YIQ[0]), _subbands(b @ _YIQ[0])
+    mean_x, mean_y = _nearby(x), _nearby(y)
+    variance_x = np.maximum(_nearby(x * x) - mean_x**2, 0)
+    variance_y = np.maximum(_nearby(y * y) - mean_y**2, 0)
+    both = np.sqrt(variance_x * variance_y)
+    constant = np.full((len(x), 1, 1), 300.0)
+    constant[0] = 1000  # the mean of the block
+    similarity = _worst((2 * both + constant) / (variance_x + variance_y + constant))
+    covariance = _nearby(x[:1] * y[:1]) - mean_x[:1] * mean_y[:1]
+    similarity[0] *= _worst((covariance + 1000) / (both[:1] + 1000))[0]
+    return float(similarity @ _BAND_WEIGHT)
+
+
+def _subbands(luma: np.ndarray) -> np.ndarray:
+    """The 8x8 DCT of blocks side by side, sorted by frequency: (bands, H // 8, W // 8), the blocks' mean first."""
+    rows, columns = (n // 8 for n in luma.shape)
+    blocks = luma[: rows * 8, : columns * 8].astype(np.float64).reshape(rows, 8, columns, 8)
+    return fft.dctn(blocks, axes=(1, 3), norm="ortho").transpose(1, 3, 0, 2)[_SEEN]
+
+
+def _nearby(x: np.ndarray) -> np.ndarray:
+    """Gaussian means of 3x3 in each plane of (bands, H, W); nothing lies beyond the border."""
+    return ndimage.correlate1d(ndimage.correlate1d(x, _NEAR, 1, mode="constant"), _NEAR, 2, mode="constant")
+
+
+def _worst(maps: np.ndarray) -> np.ndarray:
+    """The mean of the lowest twentieth of each plane: (bands, H, W) -> (bands,)."""
+    flat = maps.reshape(len(maps), -1)
+    count = max(1, round(flat.shape[1] / 20))
+    return np.partition(flat, count - 1, axis=1)[:, :count].mean(axis=1)
 
 
 def halved(x: np.ndarray) -> np.ndarray:
