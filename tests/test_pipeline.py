@@ -39,17 +39,18 @@ def test_labels_say_what_was_done():
     photo = Image.fromarray(np.random.default_rng(0).integers(0, 255, (80, 90, 3), dtype=np.uint8))
     only = SyntheticConfig(size=64, kinds=("jpeg", "white_noise"), untouched=0, chained=0, restored=0)
     for seed in range(6):
-        picture, labels = make(photo, only, np.random.default_rng(seed))
+        picture, reference, labels = make(photo, only, np.random.default_rng(seed))
         kind, severity = labels[1:27], labels[27:]
-        assert picture.shape == (64, 64, 3)
+        assert picture.shape == reference.shape == (64, 64, 3)
+        assert not np.array_equal(picture, reference)
         assert kind.sum() == 1
         assert KINDS[int(kind.argmax())] in only.kinds
         assert 1 <= severity[kind.argmax()] <= 5
         assert (severity >= 0).sum() == 1
-    untouched = make(photo, SyntheticConfig(size=64, untouched=1), np.random.default_rng(0))[1]
+    untouched = make(photo, SyntheticConfig(size=64, untouched=1), np.random.default_rng(0))[2]
     assert untouched[26] == 1
     assert (untouched[27:] == -1).all()
-    restored = make(photo, SyntheticConfig(size=64, untouched=0, restored=1), np.random.default_rng(0))[1]
+    restored = make(photo, SyntheticConfig(size=64, untouched=0, restored=1), np.random.default_rng(0))[2]
     assert (restored[1:] == -1).all()
     assert untouched[0] > restored[0]
 

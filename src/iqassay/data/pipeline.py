@@ -2,6 +2,7 @@
 
 A sample is a dictionary of tensors:
     x         (3, S, S) float32, RGB in [0, 1]
+    reference (3, S, S) float32, RGB in [0, 1], aligned with x; only in the full-reference sets
     score     () float32, standardised inside its set (mean 0, deviation 1), higher is better
     dataset   () int64, which set
     kind      (26,) float32, shares of the distortion types and "none", all -1 where unknown
@@ -28,6 +29,7 @@ class RatedPictures(Dataset):
     """Crops of rated photos. Training: random scale, place and flip; otherwise the centre at a fixed scale.
 
     The score belongs to the whole picture, so a crop often shows a shrunk picture rather than a small piece of it.
+    ``pairs``: with the reference, for rows that have one; the same scale, place and flip for both.
     """
 
     def __init__(
@@ -38,7 +40,9 @@ class RatedPictures(Dataset):
         train: bool,
         standard: tuple[float, float],
         scales: Sequence[float],
+        pairs: bool = False,
     ) -> None:
+        self.pairs = pairs
         self.rows, self.index, self.size, self.train, self.scales = ratings.rows, index, size, train, tuple(scales)
         self.mean, self.deviation = standard
 
@@ -47,25 +51,38 @@ class RatedPictures(Dataset):
 
     def __getitem__(self, i: int) -> Sample:
         row = self.rows[i]
-        picture = eight_bit_photo(row.image)
+        pictures = [eight_bit_photo(row.image)]
+        if self.pairs and row.reference is not None:
+            pictures.append(eight_bit_photo(row.reference))
+            if pictures[0].size != pictures[1].size:
+                sizes = " and ".join(f"{p.width}x{p.height}" for p in pictures)
+                raise ValueError(f"{row.image}: got {sizes} pixels of it and its reference, want the same size")
+        picture = pictures[0]
         scale = self.scales[int(torch.randint(len(self.scales), ()))] if self.train else self.scales[-1]
         scale = max(scale, self.size / min(picture.size))
         if scale != 1:
             sides = [max(self.size, round(side * scale)) for side in picture.size]
-            picture = picture.resize((sides[0], sides[1]), Image.Resampling.BICUBIC)
-        room = [side - self.size for side in picture.size]
+            pictures = [p.resize((sides[0], sides[1]), Image.Resampling.BICUBIC) for p in pictures]
+        room = [side - self.size for side in pictures[0].size]
         left, top = [int(torch.randint(r + 1, ())) if self.train else r // 2 for r in room]
-        crop = np.asarray(picture.crop((left, top, left + self.size, top + self.size)))
+        crops = [np.asarray(p.crop((left, top, left + self.size, top + self.size))) for p in pictures]
         flip = self.train and bool(torch.rand(()) < 0.5)
-        return _sample(crop, flip, (row.score - self.mean) / self.deviation, self.index, None, None)
+        return _sample(crops, flip, (row.score - self.mean) / self.deviation, self.index, None, None)
 
 
 class SyntheticPictures(Dataset):
-    """Crops of a rendered synthetic set, with distortion types and severities."""
+    """Crops of a rendered synthetic set, with distortion types and severities; ``pairs``: with their references too."""
 
     def __init__(
-        self, pictures: SyntheticSet, index: int, size: int, train: bool, standard: tuple[float, float]
+        self,
+        pictures: SyntheticSet,
+        index: int,
+        size: int,
+        train: bool,
+        standard: tuple[float, float],
+        pairs: bool = False,
     ) -> None:
+        self.pairs, self.score = pairs, pictures.pair_score if pairs else pictures.score
         self.set, self.index, self.size, self.train = pictures, index, size, train
         self.mean, self.deviation = standard
 
@@ -79,18 +96,20 @@ class SyntheticPictures(Dataset):
                 f"got synthetic pictures of {self.set.pixels.shape[1]} pixels, want at least the crop, {self.size}"
             )
         left, top = (int(torch.randint(room + 1, ())) if self.train else room // 2 for _ in range(2))
-        crop = self.set.pixels[i, top : top + self.size, left : left + self.size]
+        pictures = [self.set.pixels[i], self.set.reference[i]] if self.pairs else [self.set.pixels[i]]
+        crops = [p[top : top + self.size, left : left + self.size] for p in pictures]
         flip = self.train and bool(torch.rand(()) < 0.5)
-        score = (float(self.set.score[i]) - self.mean) / self.deviation
-        return _sample(crop, flip, score, self.index, self.set.kind[i], self.set.severity[i])
+        score = (float(self.score[i]) - self.mean) / self.deviation
+        return _sample(crops, flip, score, self.index, self.set.kind[i], self.set.severity[i])
 
 
 def _sample(
-    crop: np.ndarray, flip: bool, score: float, index: int, kind: np.ndarray | None, severity: np.ndarray | None
+    crops: list[np.ndarray], flip: bool, score: float, index: int, kind: np.ndarray | None, severity: np.ndarray | None
 ) -> Sample:
-    crop = np.array(crop[:, ::-1] if flip else crop)
+    crops = [np.array(crop[:, ::-1] if flip else crop) for crop in crops]
+    pictures = [torch.from_numpy(crop).permute(2, 0, 1).float() / 255 for crop in crops]
     return {
-        "x": torch.from_numpy(crop).permute(2, 0, 1).float() / 255,
+        **dict(zip(("x", "reference"), pictures, strict=False)),
         "score": torch.tensor(score, dtype=torch.float32),
         "dataset": torch.tensor(index),
         "kind": torch.full((26,), UNKNOWN) if kind is None else torch.from_numpy(np.asarray(kind)),
@@ -108,15 +127,27 @@ class MixedBatches(Sampler[list[int]]):
     """Batches that hold every set in fixed shares, for ranking inside a set; ``steps`` batches make an epoch.
 
     Each set is gone through in a random order of its own, again and again; the order depends on ``seed``, the epoch
-    and, with several devices, on which one asks.
+    and, with several devices, on which one asks. Sets named by ``paired``, which come with references, never mix with
+    the others: a fair coin decides for every batch which of the two it is made of (YOTO's joint training).
     """
 
-    def __init__(self, data: ConcatDataset, shares: Sequence[float], batch: int, steps: int, seed: int) -> None:
-        total = sum(shares)
-        counts = [max(2, round(batch * share / total)) for share in shares]
+    def __init__(
+        self,
+        data: ConcatDataset,
+        shares: Sequence[float],
+        batch: int,
+        steps: int,
+        seed: int,
+        paired: Sequence[int] = (),
+    ) -> None:
         if len(shares) != len(data.datasets):
             raise ValueError(f"got {len(shares)} shares for {len(data.datasets)} data sets, want one each")
-        self.counts, self.steps, self.seed, self.epoch = counts, steps, seed, 0
+        self.modes: list[dict[int, int]] = []  # for each mode: set -> how many of it in a batch
+        for mode in ([i for i in range(len(shares)) if i not in paired], list(paired)):
+            total = sum(shares[i] for i in mode)
+            if mode:
+                self.modes.append({i: max(2, round(batch * shares[i] / total)) for i in mode})
+        self.steps, self.seed, self.epoch = steps, seed, 0
         ends = data.cumulative_sizes
         self.ranges = list(zip([0, *ends[:-1]], ends, strict=True))
 
@@ -132,8 +163,10 @@ class MixedBatches(Sampler[list[int]]):
         device = torch.distributed.get_rank() if several else 0
         generator = torch.Generator().manual_seed((self.seed * 10_007 + self.epoch) * 10_007 + device)
         orders = [self._endless(start, end, generator) for start, end in self.ranges]
+        coins = torch.Generator().manual_seed(self.seed * 10_007 + self.epoch)  # all devices in the same mode
         for _ in range(self.steps):
-            yield [next(order) for order, count in zip(orders, self.counts, strict=True) for _ in range(count)]
+            mode = self.modes[int(torch.randint(len(self.modes), (), generator=coins))]
+            yield [next(orders[i]) for i, count in mode.items() for _ in range(count)]
 
     def _endless(self, start: int, end: int, generator: torch.Generator) -> Iterator[int]:
         while True:

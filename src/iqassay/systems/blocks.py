@@ -2,9 +2,28 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
+
+
+N_KINDS = 25  # the distortion types of KADID-10k; one more class stands for "none"
+
+
+@dataclass
+class Prediction:
+    """What every system answers.
+
+    score (B,): raw quality, higher is better. quality_map (B, 1, H/32, W/32): the same unit, cell by cell. extras:
+    ``kind`` (B, 26), logits over 25 distortion types and "none", and ``severity`` (B, 25) in [0, 5] (KADID-10k levels)
+    where the system has them, ``statistics`` (B, D) of the encoder's pyramid, and what a system's own docstring names.
+    """
+
+    score: Tensor
+    quality_map: Tensor
+    extras: dict[str, Tensor] = field(default_factory=dict)
 
 
 class OctaveConv(nn.Module):
@@ -106,6 +125,58 @@ def pool_statistics(maps: list[Tensor]) -> Tensor:
     return torch.cat(out, 1)
 
 
+class Standardise(nn.BatchNorm1d):
+    """Batch normalisation without weights, written out in evaluation: the exporter wants to know shapes for its own."""
+
+    def __init__(self, inputs: int) -> None:
+        super().__init__(inputs, affine=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        if self.training or self.running_mean is None or self.running_var is None:
+            return super().forward(x)
+        return (x - self.running_mean) * torch.rsqrt(self.running_var + self.eps)
+
+
+class Regressor(nn.Module):
+    """A score (B,) from statistics (B, D): the regression head of VCRNet and MAMIQA without their inception blocks.
+
+    Two hidden layers of PReLU and dropout. The inputs are standardised and held within six deviations, so that a
+    strange picture cannot run away with the score.
+    """
+
+    def __init__(self, inputs: int, width: int = 512, dropout: float = 0.5) -> None:
+        super().__init__()
+        self.scale = Standardise(inputs)
+        self.layers = nn.Sequential(
+            nn.Dropout(0.4 * dropout),
+            nn.Linear(inputs, width),
+            nn.PReLU(),
+            nn.Dropout(dropout),
+            nn.Linear(width, width),
+            nn.PReLU(),
+            nn.Dropout(dropout),
+            nn.Linear(width, 1),
+        )
+
+    def forward(self, statistics: Tensor) -> Tensor:
+        return self.layers(self.scale(statistics.float()).clamp(-6, 6)).squeeze(1)
+
+
+class DistortionHead(nn.Module):
+    """Which distortions, and how strong: logits (B, 26) and severities (B, 25) in [0, 5] from statistics (B, D)."""
+
+    def __init__(self, inputs: int) -> None:
+        super().__init__()
+        self.scale = nn.BatchNorm1d(inputs)
+        self.trunk = nn.Sequential(nn.Dropout(0.2), nn.Linear(inputs, 256), nn.ReLU(inplace=True))
+        self.kind = nn.Linear(256, N_KINDS + 1)
+        self.severity = nn.Linear(256, N_KINDS)
+
+    def forward(self, statistics: Tensor) -> dict[str, Tensor]:
+        v = self.trunk(self.scale(statistics).float())
+        return {"kind": self.kind(v), "severity": 5 * torch.sigmoid(self.severity(v))}
+
+
 class QualityHead(nn.Module):
     """Score and quality map from fused maps at strides 4, 8, 16, 32 and from the encoder's own statistics.
 
@@ -114,25 +185,13 @@ class QualityHead(nn.Module):
 
         score = global + sum(s w) / sum(w)          map = score + s - sum(s w) / sum(w)
 
-    so that the weighted mean of the map is the score. The patch weighting is MANIQA's and YOTO's; the global term is
-    the regression head of VCRNet and MAMIQA (two hidden layers of PReLU and dropout) without the inception blocks. Its
-    inputs are standardised and held within six deviations, so that a strange picture cannot run away with the score.
+    so that the weighted mean of the map is the score. The patch weighting is MANIQA's and YOTO's.
     """
 
     def __init__(self, channels: tuple[int, ...], statistics: int, width: int = 512, dropout: float = 0.5) -> None:
         super().__init__()
         total = sum(channels)
-        self.scale = nn.BatchNorm1d(2 * total + statistics, affine=False)
-        self.pooled = nn.Sequential(
-            nn.Dropout(0.4 * dropout),
-            nn.Linear(2 * total + statistics, width),
-            nn.PReLU(),
-            nn.Dropout(dropout),
-            nn.Linear(width, width),
-            nn.PReLU(),
-            nn.Dropout(dropout),
-            nn.Linear(width, 1),
-        )
+        self.regressor = Regressor(2 * total + statistics, width, dropout)
         self.cells = nn.Sequential(nn.Conv2d(total, 64, 1), nn.BatchNorm2d(64), nn.ReLU(inplace=True))
         self.local = nn.Conv2d(64, 2, 1)
 
@@ -143,11 +202,25 @@ class QualityHead(nn.Module):
         w = torch.sigmoid(w) + 1e-3
         return s, (s * w).sum((1, 2, 3)) / w.sum((1, 2, 3))
 
-    def regress(self, statistics: Tensor) -> Tensor:
-        """The global term (B,) from the statistics of the fused maps and the encoder's, (B, D)."""
-        return self.pooled(self.scale(statistics.float()).clamp(-6, 6)).squeeze(1)
-
     def forward(self, maps: list[Tensor], statistics: Tensor) -> tuple[Tensor, Tensor]:
         local, patch = self.patches(maps)
-        score = self.regress(torch.cat([pool_statistics(maps), statistics], 1)) + patch
+        score = self.regressor(torch.cat([pool_statistics(maps), statistics], 1)) + patch
         return score, local + (score - patch)[:, None, None, None]
+
+
+class GatedAttention(nn.Module):
+    """Single-head attention added through a gate: x + g softmax(q k^T / sqrt(C)) v, with g = GELU(Linear(x)).
+
+    q is made of ``query``, k and v of ``source``. YOTO's adapter and its shallow-to-deep attention are this block with
+    different streams and windows.
+    """
+
+    def __init__(self, width: int, dropout: float = 0.1) -> None:
+        super().__init__()
+        self.q, self.k, self.v = (nn.Linear(width, width) for _ in range(3))
+        self.gate = nn.Linear(width, 1)
+        self.drop = nn.Dropout(dropout)
+
+    def forward(self, x: Tensor, query: Tensor, source: Tensor) -> Tensor:  # (B, N, C), (B, N, C), (B, M, C)
+        found = F.scaled_dot_product_attention(self.q(query), self.k(source), self.v(source))
+        return x + F.gelu(self.gate(x)) * self.drop(found)

@@ -8,6 +8,7 @@ Every encoder has one interface, whatever its family:
 
 H and W are multiples of 32. Normalisation is the encoder's own affair, so that callers only ever see [0, 1].
 
+Swin: Liu et al., "Swin Transformer" (ICCV 2021), as transformers builds it.
 EfficientNet-Lite: Tan & Le, "EfficientNet" (ICML 2019), the Lite variants without squeeze-and-excite, ReLU6 throughout.
 VAN: Guo et al., "Visual Attention Network" (CVMJ 2023): large-kernel attention.
 """
@@ -269,15 +270,52 @@ class ChannelNorm(nn.LayerNorm):
         return super().forward(x.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
 
 
-def encoder(name: str, pretrained: bool = True) -> EfficientNetLite | VAN:
-    """Build an encoder by its name: ``efficientnet_lite0`` to ``2`` or ``van_b0`` to ``b2`` (random weights).
+# ----------------------------------------------------------------------------------------------------------------- Swin
+
+
+class SwinT(nn.Module):
+    """Swin-T, one layer normalisation at the end of each stage; random weights, or those of a state dict file.
+
+    Raises:
+        ImportError: without transformers.
+    """
+
+    channels = (96, 192, 384, 768)
+
+    def __init__(self, weights: str | Path | None = None) -> None:
+        super().__init__()
+        try:
+            from transformers import SwinBackbone, SwinConfig
+        except ImportError as error:
+            raise ImportError("the encoder swin_t is built by transformers: pip install 'iqassay[hub]'") from error
+        stages = [f"stage{i}" for i in range(1, 5)]
+        self.backbone = SwinBackbone(SwinConfig(depths=[2, 2, 6, 2], drop_path_rate=0.2, out_features=stages))
+        if weights is not None:
+            self.load_state_dict(torch.load(weights, map_location="cpu", weights_only=True))
+
+    @property
+    def levels(self) -> list[nn.Module]:
+        """The parts that make each level; unlike other encoders' they do not take maps."""
+        swin = self.backbone.swin
+        return [nn.ModuleList([swin.embeddings, swin.encoder.layers[0]]), *swin.encoder.layers[1:]]
+
+    def encode(self, x: Tensor) -> list[Tensor]:
+        """(B, 3, H, W) in [0, 1] -> four maps at strides 4, 8, 16, 32. Its input is [-1, 1], as YOTO's code has it."""
+        return list(self.backbone(x * 2 - 1).feature_maps)
+
+
+def encoder(name: str, pretrained: bool = True) -> EfficientNetLite | VAN | SwinT:
+    """Build an encoder by its name: ``efficientnet_lite0`` to ``2``, or with random weights ``van_b0`` to ``b2`` or
+    ``swin_t``.
 
     Raises:
         ValueError: for any other name.
     """
+    if name == "swin_t":
+        return SwinT()
     if name.startswith("efficientnet_lite") and name[-1] in "012" and len(name) == 18:
         return EfficientNetLite(int(name[-1]), pretrained)
     if name in _VAN:
         return VAN(name)
-    known = ["efficientnet_lite0", "efficientnet_lite1", "efficientnet_lite2", *_VAN]
+    known = ["efficientnet_lite0", "efficientnet_lite1", "efficientnet_lite2", *_VAN, "swin_t"]
     raise ValueError(f"got encoder {name!r}, want one of {', '.join(known)}")

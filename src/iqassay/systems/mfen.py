@@ -19,17 +19,14 @@ widths nor the losses. Our choices are listed in docs/mfen.md; the paper's figur
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from iqassay.systems.blocks import FUSIONS, OctaveConv, QualityHead, pool_statistics
+from iqassay.systems.blocks import FUSIONS, DistortionHead, OctaveConv, Prediction, QualityHead, Regressor, pool_statistics
 from iqassay.systems.encoders import check_picture_batch, encoder, run_levels
-
-N_KINDS = 25  # the distortion types of KADID-10k; one more class stands for "none"
-
 
 @dataclass
 class MFENConfig:
@@ -52,20 +49,6 @@ class MFENConfig:
     def paper(cls) -> MFENConfig:
         """VAN-B2 for quality, VAN-B0 with a pyramid of its own for distortions; random weights."""
         return cls(encoder="van_b2", dan_encoder="van_b0", dan_shared=0, pretrained=False)
-
-
-@dataclass
-class Prediction:
-    """What every system answers.
-
-    score (B,): raw quality, higher is better. quality_map (B, 1, H/32, W/32): the same unit, cell by cell. extras: MFEN
-    gives ``statistics`` (B, D), mean and deviation of every channel of the quality encoder's pyramid, and with a DAN
-    ``kind`` (B, 26), logits over 25 distortion types and "none", and ``severity`` (B, 25) in [0, 5] (KADID-10k levels).
-    """
-
-    score: Tensor
-    quality_map: Tensor
-    extras: dict[str, Tensor] = field(default_factory=dict)
 
 
 class HFEN(nn.Module):
@@ -109,18 +92,13 @@ class DAN(nn.Module):
         self.normalise, self.channels, self.shared = whole.normalise, whole.channels, shared
         self.levels = whole.levels[shared:]
         self.own = nn.ModuleList(_own_view(c) for c in whole.channels[:shared])
-        total = 2 * sum(whole.channels)
-        self.scale = nn.BatchNorm1d(total)
-        self.trunk = nn.Sequential(nn.Dropout(0.2), nn.Linear(total, 256), nn.ReLU(inplace=True))
-        self.kind = nn.Linear(256, N_KINDS + 1)
-        self.severity = nn.Linear(256, N_KINDS)
+        self.head = DistortionHead(2 * sum(whole.channels))
 
     def forward(self, x: Tensor, maps: list[Tensor]) -> tuple[list[Tensor], dict[str, Tensor]]:
         early = [own(f) for own, f in zip(self.own, maps[: self.shared], strict=True)]
         deep = run_levels(self.levels, maps[self.shared - 1] if self.shared else self.normalise(x))
         maps = early + deep
-        v = self.trunk(self.scale(pool_statistics(maps)).float())  # (B, 256)
-        return maps, {"kind": self.kind(v), "severity": 5 * torch.sigmoid(self.severity(v))}
+        return maps, self.head(pool_statistics(maps))
 
 
 def _own_view(channels: int) -> nn.Sequential:
@@ -186,3 +164,18 @@ class MFEN(nn.Module):
             adapted = [adapt(d) for adapt, d in zip(self.adapt, distortion_maps, strict=True)]
             maps = [fuse(z, d) for fuse, z, d in zip(self.fuse_distortion, maps, adapted, strict=True)]
         return maps, extras
+
+    def regressed(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """What the head sees of a picture: the statistics (B, D) for its regressor, and the patches' mean (B,)."""
+        maps, extras = self.fused(x)
+        return torch.cat([pool_statistics(maps), extras["statistics"]], 1), self.head.patches(maps)[1]
+
+    @property
+    def regressor(self) -> Regressor:
+        """The global term of the head, which the second stage of training trains alone."""
+        return self.head.regressor
+
+    @property
+    def encoder(self) -> nn.Module:
+        """The encoder that the statistics are of."""
+        return self.qen

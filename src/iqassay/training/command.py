@@ -11,7 +11,7 @@ from pathlib import Path
 
 from iqassay.training.recipes import Recipe, smoke
 
-_SYSTEMS = ("mfen",)
+_SYSTEMS = ("mfen", "yoto")
 
 
 def parser() -> argparse.ArgumentParser:
@@ -25,6 +25,8 @@ def parser() -> argparse.ArgumentParser:
     top.add_argument("--smoke", action="store_true", help="the two-minute recipe; other flags still count")
     hints = typing.get_type_hints(Recipe)
     for field in dataclasses.fields(Recipe):
+        if field.name == "system":  # an argument, above
+            continue
         flag, kind = "--" + field.name.replace("_", "-"), hints[field.name]
         default = field.default if field.default is not dataclasses.MISSING else field.default_factory()  # type: ignore
         shown = f"{field.metadata['help']} (default: {default if default not in (None, []) else 'none'})"
@@ -57,7 +59,6 @@ def main(arguments: list[str]) -> int:
     """Run ``iqassay train``. Returns the exit status: 0 done, 2 for a wrong flag, file or range, 130 when stopped."""
 
     def work(given: dict) -> Path:
-        given.pop("system")
         recipe = smoke(**given) if given.pop("smoke") else Recipe(**given)
         if recipe.stage == "head":
             from iqassay.training.head import fit_on_whole_pictures

@@ -15,7 +15,9 @@ import torch
 from onnx import TensorProto, helper, numpy_helper
 from torch import Tensor, nn
 
+from iqassay.systems.blocks import Prediction
 from iqassay.systems.mfen import MFEN
+from iqassay.systems.yoto import YOTO
 
 OUTPUTS = ("score", "map", "presence", "severity", "unlike")
 
@@ -23,22 +25,42 @@ OUTPUTS = ("score", "map", "presence", "severity", "unlike")
 class Deployed(nn.Module):
     """What the graph computes: (B, 3, H, W) in [0, 1] -> the five outputs of a model file.
 
+    YOTO's also takes ``pictures`` (1,): how many of the B are pictures; the rest are their references, in order. There
+    are as many references as pictures, or none. Both modes are one straight graph without branches: whatever the other
+    mode needs is computed for an empty slice of the batch.
+
     ``unlike`` is how far the picture's encoder statistics lie from those of the training pictures: the root mean square
     of its coordinates in their whitened principal axes, so that about 1 is ordinary.
     """
 
-    def __init__(self, system: MFEN, centre: Tensor, axes: Tensor) -> None:
+    def __init__(self, system: MFEN | YOTO, centre: Tensor, axes: Tensor) -> None:
         super().__init__()
         self.system = system
         self.register_buffer("centre", centre)  # (D,)
         self.register_buffer("axes", axes)  # (D, K)
 
-    def forward(self, image: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
-        prediction = self.system(image)
+    def forward(self, image: Tensor, pictures: Tensor | None = None) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
+        prediction = self.system(image) if pictures is None else self.either(image, pictures[0])
         presence = prediction.extras["kind"].softmax(1)
         place = (prediction.extras["statistics"] - self.centre) @ self.axes
         unlike = place.square().mean(1).sqrt()
         return prediction.score, prediction.quality_map, presence, prediction.extras["severity"], unlike
+
+
+    def either(self, image: Tensor, pictures: Tensor) -> Prediction:
+        """YOTO's answer for the first ``pictures`` of a batch, whose rest are their references."""
+        yoto, count = self.system, image.shape[0]
+        references, alone = count - pictures, 2 * pictures - count
+        seen = yoto.see(image)
+        tokens = yoto.tokens(seen)
+        x, r = [t[:pictures] for t in tokens], [t[references:] for t in tokens]  # without references, r is x
+        s, w, held = yoto.cells(x, r, references.clamp(max=1).to(image.dtype))
+        described = yoto.statistics(image[:alone], [f[:alone] for f in seen])
+        without = yoto.without_reference(described, s[:alone], w[:alone], held[:alone])
+        pairs = [f[:references] for f in seen], [f[pictures:] for f in seen]
+        graded = yoto.with_reference(*pairs, s[:references], w[:references], held)
+        score, quality_map = (torch.cat(parts) for parts in zip(without, graded, strict=True))
+        return Prediction(score, quality_map, yoto.causes([f[:pictures] for f in seen]))
 
 
 def principal_axes(statistics: np.ndarray, keep: int = 48) -> tuple[Tensor, Tensor]:
@@ -49,9 +71,10 @@ def principal_axes(statistics: np.ndarray, keep: int = 48) -> tuple[Tensor, Tens
     return torch.tensor(centre, dtype=torch.float32), torch.tensor(rows[:keep].T / spread[:keep], dtype=torch.float32)
 
 
-def export(system: MFEN, centre: Tensor, axes: Tensor, card: dict, file: Path) -> Path:
+def export(system: MFEN | YOTO, centre: Tensor, axes: Tensor, card: dict, file: Path) -> Path:
     """Write ``file`` (.onnx, float16 weights, float32 arithmetic) and, beside it, its card, which gains the sha256."""
-    graph = to_onnx(Deployed(system, centre, axes).eval())
+    inputs = ("image", "pictures") if isinstance(system, YOTO) else ("image",)
+    graph = to_onnx(Deployed(system, centre, axes).eval(), inputs=inputs)
     halve_weights(graph)
     file.parent.mkdir(parents=True, exist_ok=True)
     content = graph.SerializeToString()
@@ -61,26 +84,32 @@ def export(system: MFEN, centre: Tensor, axes: Tensor, card: dict, file: Path) -
     return file
 
 
-def to_onnx(network: nn.Module, outputs: Sequence[str] = OUTPUTS) -> onnx.ModelProto:
+def to_onnx(
+    network: nn.Module, outputs: Sequence[str] = OUTPUTS, inputs: Sequence[str] = ("image",)
+) -> onnx.ModelProto:
     """The graph, for any batch and any height and width that are multiples of 32.
 
     By torch's tracing exporter: the graph has no branches to lose, and it takes 2 seconds where the newer one takes 50.
     """
     free: dict[str, dict[int, str]] = {name: {0: "batch"} for name in outputs}
-    free["image"] = {0: "batch", 2: "height", 3: "width"}
     if "map" in outputs:
-        free["map"] = {0: "batch", 2: "rows", 3: "columns"}
+        free["map"] |= {2: "rows", 3: "columns"}
+    if "differences" in outputs:
+        free |= {name: {0: "batch", 1: "cells"} for name in outputs}
+    examples = {"image": torch.rand(3, 3, 96, 128), "reference": torch.rand(3, 3, 96, 128), "pictures": torch.tensor([2])}
+    free |= {name: {0: "images", 2: "height", 3: "width"} for name in inputs if name != "pictures"}
     buffer = io.BytesIO()
     with warnings.catch_warnings(), torch.no_grad():
         warnings.simplefilter("ignore")
         torch.onnx.export(
             network,
-            (torch.rand(2, 3, 96, 128),),
+            tuple(examples[name] for name in inputs),
             buffer,  # type: ignore[arg-type]  # documented, but not in the annotation
             dynamo=False,
-            input_names=["image"],
+            input_names=list(inputs),
             output_names=list(outputs),
             dynamic_axes=free,
+            do_constant_folding=False,  # keeps the weights' names, by which systems.load_pretrained finds them
             opset_version=17,
         )
     return onnx.load_from_string(buffer.getvalue())

@@ -33,9 +33,14 @@ from iqassay.data.datasets import Ratings, read_ratings
 from iqassay.data.distortions import KINDS
 from iqassay.data.pipeline import MixedBatches, RatedPictures, SyntheticPictures, standard_of
 from iqassay.data.synthetic import SyntheticConfig, SyntheticSet, pristine_files, render
+from iqassay.systems.blocks import Prediction
 from iqassay.systems.mfen import MFEN, MFENConfig
+from iqassay.systems.yoto import YOTO, YOTOConfig
 from iqassay.training.losses import SetScales, kind_loss, ranking_loss, score_loss, severity_loss
 from iqassay.training.recipes import Recipe
+
+
+System = MFEN | YOTO
 
 
 class Training(lightning.LightningModule):
@@ -46,9 +51,9 @@ class Training(lightning.LightningModule):
         self.recipe, self.sets, self.chosen_by = recipe, sets, chosen_by
         self.system = build_system(recipe)
         self.scales = SetScales(standards)
-        self.pretrained = list(self.system.qen.levels)
+        self.pretrained = list(self.system.encoder.levels)
         fixed = self.pretrained[: recipe.frozen]
-        if recipe.dan:
+        if isinstance(self.system, MFEN) and recipe.dan:
             fixed += self.system.dan.levels[: max(0, recipe.dan_frozen - self.system.dan.shared)]
             self.pretrained += self.system.dan.levels
         for level in fixed:
@@ -56,7 +61,7 @@ class Training(lightning.LightningModule):
         self.answers: list[tuple[Tensor, ...]] = []
 
     def training_step(self, batch: dict[str, Tensor], _: int) -> Tensor:
-        prediction = self.system(batch["x"].contiguous(memory_format=torch.channels_last))
+        prediction = self.look(batch)
         raw, recipe = prediction.score.float(), self.recipe
         losses = {
             "score": score_loss(self.scales(raw, batch["dataset"]), batch["score"]),
@@ -77,8 +82,13 @@ class Training(lightning.LightningModule):
         self.log("loss", total.detach(), prog_bar=True, logger=False)
         return total
 
-    def validation_step(self, batch: dict[str, Tensor], _: int) -> None:
-        prediction = self.system(batch["x"].contiguous(memory_format=torch.channels_last))
+    def look(self, batch: dict[str, Tensor]) -> Prediction:
+        """The system's answer to a batch, with the references where it has them."""
+        pictures = [batch[k].contiguous(memory_format=torch.channels_last) for k in ("x", "reference") if k in batch]
+        return self.system(*pictures)
+
+    def validation_step(self, batch: dict[str, Tensor], _: int, dataloader_idx: int = 0) -> None:
+        prediction = self.look(batch)
         right = torch.full_like(batch["score"], torch.nan)
         if "kind" in prediction.extras:
             known = batch["kind"][:, 0] >= 0
@@ -121,27 +131,41 @@ def step_size(step: int, total: int) -> float:
     return (step + 1) / warm if step < warm else 0.5 + 0.5 * math.cos(math.pi * min(1, (step - warm) / (total - warm)))
 
 
-def build_system(recipe: Recipe) -> MFEN:
+def build_system(recipe: Recipe) -> System:
     """The recipe's system with its pretrained encoders, untrained otherwise."""
     name = recipe.encoder
-    config = MFENConfig(name, name, hfen=recipe.hfen, dan=recipe.dan, fusion=recipe.fusion, width=recipe.width)
-    return MFEN(config).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    system: System
+    if recipe.system == "yoto":
+        switches = {key: getattr(recipe, key) for key in ("adapter", "sda", "windows", "segments", "statistics")}
+        system = YOTO(YOTOConfig(name, recipe.tokens, **switches))
+    else:
+        config = MFENConfig(name, name, hfen=recipe.hfen, dan=recipe.dan, fusion=recipe.fusion, width=recipe.width)
+        system = MFEN(config)
+    return system.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
 
 @dataclasses.dataclass
 class Sets:
-    """The pictures of a run. ``chosen_by`` counts the sets, first in ``names``, whose validation picks the epoch."""
+    """The pictures of a run. ``chosen_by`` counts the sets, first in ``names``, whose validation picks the epoch;
+    ``paired`` are the numbers of those that come with references.
+    """
 
     names: list[str]
     chosen_by: int
+    paired: list[int]
     train: ConcatDataset
     val: ConcatDataset
     facts: dict[str, dict]
 
 
 def load_sets(recipe: Recipe) -> Sets:
-    """Read the rated sets, render the synthetic ones, and add those left out, which are only looked at."""
-    names, train, val, facts = [], [], [], {}
+    """Read the rated sets, render the synthetic ones, and add those left out, which are only looked at.
+
+    YOTO has a second set of those with references, "NAME with reference", unless ``recipe.mode`` leaves it out.
+    """
+    names, train, val, facts, paired = [], [], [], {}, []
+    alone = recipe.system != "yoto" or recipe.mode != "full-reference"  # pictures by themselves
+    pairs = recipe.system == "yoto" and recipe.mode != "no-reference"
 
     def add(name: str, new_train: Any, new_val: Any, standard: tuple[float, float]) -> None:
         names.append(name)
@@ -159,17 +183,29 @@ def load_sets(recipe: Recipe) -> Sets:
                 f"{argument}: got {len(parts[0])} train and {len(parts[1])} val rows, want at least 2 of each"
             )
         standard = standard_of([row.score for row in parts[0].rows])
-        make = [
-            RatedPictures(part, len(names), recipe.crop, part is parts[0], standard, recipe.scales) for part in parts
-        ]
-        add(ratings.name, make[0], make[1], standard)
+        for with_reference in (False, True):
+            if not (pairs and all(row.reference for row in ratings.rows) if with_reference else alone):
+                continue
+            index = len(names)
+            paired += [index] if with_reference else []
+            make = [
+                RatedPictures(part, index, recipe.crop, part is parts[0], standard, recipe.scales, with_reference)
+                for part in parts
+            ]
+            add(ratings.name + " with reference" * with_reference, make[0], make[1], standard)
     synthetic = synthetic_sets(recipe) if recipe.synthetic else None
     if synthetic is not None:
-        standard = standard_of(synthetic[0].score)
-        make_synthetic = [
-            SyntheticPictures(s, len(names), recipe.crop, s is synthetic[0], standard) for s in synthetic[:2]
-        ]
-        add("synthetic", make_synthetic[0], make_synthetic[1], standard)
+        for with_reference in [False] * alone + [True] * pairs:
+            index = len(names)
+            paired += [index] if with_reference else []
+            standard = standard_of(synthetic[0].pair_score if with_reference else synthetic[0].score)
+            make_synthetic = [
+                SyntheticPictures(s, index, recipe.crop, s is synthetic[0], standard, with_reference)
+                for s in synthetic[:2]
+            ]
+            add("synthetic" + " with reference" * with_reference, make_synthetic[0], make_synthetic[1], standard)
+    if not names:
+        raise ValueError("got --mode full-reference and no set with references, want --synthetic or a reference column")
     chosen_by = len(names)
     if synthetic is not None and recipe.synthetic_without:
         add("unseen_types", None, SyntheticPictures(synthetic[2], len(names), recipe.crop, False, standard), standard)
@@ -183,7 +219,7 @@ def load_sets(recipe: Recipe) -> Sets:
             RatedPictures(rows, len(names), recipe.crop, False, standard, recipe.scales),
             standard,
         )
-    return Sets(names, chosen_by, ConcatDataset(train), ConcatDataset(val), facts)
+    return Sets(names, chosen_by, paired, ConcatDataset(train), ConcatDataset(val), facts)
 
 
 def synthetic_sets(recipe: Recipe) -> list[SyntheticSet]:
@@ -200,6 +236,13 @@ def synthetic_sets(recipe: Recipe) -> list[SyntheticSet]:
     cache = recipe.out.parent / "cache"
     drawn = [render([f for f in files if f not in held] or files, config, cache), render(held, small, cache)]
     return [*drawn, render(held, unseen, cache)] if unseen.kinds else drawn
+
+
+def shares_of(recipe: Recipe, sets: Sets) -> list[float]:
+    """Share of a batch for each training set: the recipe's, which a set and its pairs have in common."""
+    given = dict(zip([Path(a.split(":")[0]).stem for a in recipe.data] + ["synthetic"], recipe.shares, strict=False))
+    trained = [name for name in sets.names if sets.facts[name]["train"]]
+    return [given.get(name.removesuffix(" with reference"), 1.0) for name in trained]
 
 
 def ratings_of(argument: str) -> Ratings:
@@ -241,11 +284,11 @@ def fit(recipe: Recipe) -> Path:
         json.dumps({"recipe": dataclasses.asdict(recipe), "sets": sets.facts}, indent=1, default=str)
     )
 
-    shares = recipe.shares or [1.0] * len(sets.train.datasets)
-    sampler = MixedBatches(sets.train, shares, recipe.batch, recipe.steps, recipe.seed)
+    sampler = MixedBatches(sets.train, shares_of(recipe, sets), recipe.batch, recipe.steps, recipe.seed, sets.paired)
     more = recipe.workers > 0
     batches = DataLoader(sets.train, batch_sampler=sampler, num_workers=recipe.workers, persistent_workers=more)
-    answers = DataLoader(sets.val, batch_size=recipe.batch, num_workers=recipe.workers)
+    # One loader for each set: some have references and some have not.
+    answers = [DataLoader(part, batch_size=recipe.batch, num_workers=recipe.workers) for part in sets.val.datasets]
     best = ModelCheckpoint(recipe.out, "best", monitor="val/srcc", mode="max", enable_version_counter=False)
     last = ModelCheckpoint(recipe.out, "last", save_top_k=1, monitor=None, enable_version_counter=False)
     stop = EarlyStopping("val/srcc", mode="max", patience=recipe.patience)
@@ -295,7 +338,7 @@ def recipe_of(checkpoint: Path) -> Recipe:
     return Recipe(**(settings | folders))
 
 
-def load_weights(system: MFEN, checkpoint: Path) -> None:
+def load_weights(system: System, checkpoint: Path) -> None:
     """Take the system's weights from a checkpoint; parts that it lacks, or has in another shape, keep theirs.
 
     Raises:

@@ -17,12 +17,13 @@ def _flag(default: Any, text: str) -> Any:
 
 @dataclass
 class Recipe:
-    """A run of ``iqassay train mfen``; docs/mfen.md has the command that trained the shipped model.
+    """A run of ``iqassay train SYSTEM``; docs/mfen.md and docs/yoto.md have the commands of the shipped models.
 
     Raises:
         ValueError: for a value out of its range, or nothing to train on.
     """
 
+    system: str = "mfen"  # the first argument of the command
     data: list[str] = _flag(
         [], "ratings CSV, CSV:FOLDER of its pictures, or CSV:FOLDER:WORST..BEST of its score; repeatable"
     )
@@ -38,11 +39,18 @@ class Recipe:
     start: Path | None = _flag(None, "checkpoint to take the first weights from")
     stage: str = _flag("network", "network, on crops; or head: only the score's head, on whole pictures, after --start")
 
-    encoder: str = _flag("efficientnet_lite0", "encoder of QEN and DAN")
-    hfen: bool = _flag(True, "high-frequency extraction network")
-    dan: bool = _flag(True, "distortion-aware network")
-    fusion: str = _flag("attention", "attention, concat or sum")
-    width: int = _flag(512, "width of the quality head")
+    encoder: str = _flag("efficientnet_lite0", "encoder of every part that has one")
+    hfen: bool = _flag(True, "mfen: high-frequency extraction network")
+    dan: bool = _flag(True, "mfen: distortion-aware network")
+    fusion: str = _flag("attention", "mfen: attention, concat or sum")
+    width: int = _flag(512, "mfen: width of the quality head")
+    mode: str = _flag("joint", "yoto: joint, no-reference or full-reference")
+    tokens: int = _flag(64, "yoto: width of a token")
+    adapter: str = _flag("attention", "yoto: attention (HA), difference or concat")
+    sda: bool = _flag(True, "yoto: semantic distortion aware attention")
+    windows: bool = _flag(True, "yoto: windowed attention after the global one")
+    segments: bool = _flag(True, "yoto: segment embedding")
+    statistics: bool = _flag(True, "yoto: whole-picture term and distance, which are ours")
 
     epochs: int = _flag(10, "epochs; one is --steps batches")
     steps: int = _flag(250, "batches in an epoch")
@@ -76,7 +84,9 @@ class Recipe:
             raise ValueError(f"got --average {self.average}, want 0 to below 1")
         if not self.scales or min(self.scales) <= 0 or max(self.scales) > 1:
             raise ValueError(f"got --scales {self.scales}, want numbers above 0 and at most 1")
-        for name in ("epochs", "steps", "batch", "width", "synthetic_count", "synthetic_size"):
+        if self.mode not in ("joint", "no-reference", "full-reference"):
+            raise ValueError(f"got --mode {self.mode}, want joint, no-reference or full-reference")
+        for name in ("epochs", "steps", "batch", "width", "tokens", "synthetic_count", "synthetic_size"):
             if getattr(self, name) < 1:
                 raise ValueError(f"got --{name.replace('_', '-')} {getattr(self, name)}, want at least 1")
         if self.synthetic and self.synthetic_size < self.crop:

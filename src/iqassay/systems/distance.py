@@ -1,0 +1,95 @@
+"""How far two pictures are apart, from their feature pyramids, cell by cell: zero exactly where they are the same.
+
+    [1] Ding et al., "DISTS", TPAMI 2020: means for texture, correlations for structure, on a network's feature maps.
+    [2] Balanov et al., "Image quality assessment based on DCT subband similarity", ICIP 2015: energies of 8x8 DCT bands.
+
+Our own part of the full-reference mode, not YOTO's. In every cell of 32x32 pixels and every channel three differences are
+taken: of the local means, of the local deviations (texture that is replaced by texture of the same energy does not count),
+and of structure (1 - SSIM's contrast-structure term: it does count). A monotone network makes one number of them:
+its weights are not negative, so more of any difference never brings two pictures closer.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+EPSILON = 1e-3  # under the root that compresses a difference: keeps the gradient finite where pictures are the same
+FLOOR = 0.05  # energy, in units of a channel's ordinary energy, below which two textures count as the same
+PLAIN = 66  # channels of the picture itself: 64 DCT bands of luma, two of chroma
+
+
+def plain_maps(x: Tensor) -> Tensor:
+    """(B, 3, H, W) RGB in [0, 1] -> (B, 66, H/4, W/4): the 8x8 DCT of luma at every fourth pixel, and the chroma."""
+    luma, blue, red = (0.299, 0.587, 0.114), (-0.169, -0.331, 0.5), (0.5, -0.419, -0.081)
+    y, c = (F.conv2d(x, x.new_tensor(rows)[:, :, None, None]) for rows in ([luma], [blue, red]))
+    n = torch.arange(8, device=x.device, dtype=x.dtype)
+    basis = torch.cos(math.pi / 8 * (n[None] + 0.5) * n[:, None]) / 2  # (frequency, place)
+    basis = basis * torch.where(n == 0, math.sqrt(0.5), 1.0)[:, None]
+    bands = torch.einsum("uy,vx->uvyx", basis, basis).reshape(64, 1, 8, 8)
+    return torch.cat([F.conv2d(F.pad(y, (2, 2, 2, 2), mode="reflect"), bands, stride=4), F.avg_pool2d(c, 4)], 1)
+
+
+class Distance(nn.Module):
+    """Pyramids of two pictures -> the distance of every cell, (B, H/32 * W/32), not negative, zero for equal pyramids.
+
+    ``differences`` has no parameters but the ordinary mean and deviation of every channel, which it learns as batch
+    normalisation does; ``forward`` is the monotone network on top of it.
+    """
+
+    def __init__(self, channels: tuple[int, ...], hidden: int = 64) -> None:
+        super().__init__()
+        self.channels = (PLAIN, *channels)
+        self.register_buffer("mean", torch.zeros(sum(self.channels)))
+        self.register_buffer("energy", torch.ones(sum(self.channels)))
+        self.register_buffer("seen", torch.zeros(()))
+        inputs = 3 * sum(self.channels[:-1]) + self.channels[-1]  # the last level has one value in a cell: its mean
+        self.first = nn.Parameter(torch.rand(hidden, inputs) * (4 / inputs))
+        self.bias = nn.Parameter(torch.linspace(0, 2, hidden))
+        self.second = nn.Parameter(torch.rand(hidden) * (2 / hidden))
+        self.direct = nn.Parameter(torch.rand(inputs) * (2 / inputs))
+
+    def differences(self, x: Sequence[Tensor], reference: Sequence[Tensor]) -> Tensor:
+        """Two pyramids of five maps, plain_maps first -> (B, cells, inputs), from 0 to about 1.4, 0 where equal."""
+        if self.training:
+            self._learn_scale(reference)
+        means = self.mean.split(self.channels)
+        energies = self.energy.split(self.channels)
+        out = []
+        for a, b, mean, energy, side in zip(x, reference, means, energies, (8, 8, 4, 2, 1), strict=True):
+            scale = energy.rsqrt()[:, None, None]
+            a, b = ((f - mean[:, None, None]) * scale for f in (a, b))
+            mean_a, mean_b = (F.avg_pool2d(f, side) if side > 1 else f for f in (a, b))
+            shift = (mean_a - mean_b).square()
+            found = [shift / (shift + 0.5)]
+            if side > 1:
+                energy_a, energy_b = (
+                    (F.avg_pool2d(f.square(), side) - m.square()).clamp(min=0) for f, m in ((a, mean_a), (b, mean_b))
+                )
+                # Half the energy of the difference, by itself: a covariance would lose the small ones to rounding.
+                unlike = F.avg_pool2d((a - b).square(), side) - shift
+                total = energy_a + energy_b + FLOOR
+                texture = ((energy_a + 1e-6).sqrt() - (energy_b + 1e-6).sqrt()).square()
+                found += [texture / total, unlike.clamp(min=0) / total]
+            out += [(d + EPSILON).sqrt() - math.sqrt(EPSILON) for d in found]
+        found = torch.cat(out, 1).permute(0, 2, 3, 1)
+        b, h, w, k = found.shape
+        return found.reshape(b, h * w, k)  # spelt out, because an empty batch leaves nothing to infer -1 from
+
+    def forward(self, differences: Tensor) -> Tensor:
+        hidden = F.softplus(F.linear(differences, self.first.abs(), -self.bias)) - F.softplus(-self.bias)
+        hidden = hidden / (1 + hidden)
+        return (F.linear(hidden, self.second.abs()[None]) + F.linear(differences, self.direct.abs()[None])).squeeze(2)
+
+    @torch.no_grad()
+    def _learn_scale(self, maps: Sequence[Tensor]) -> None:
+        mean = torch.cat([f.float().mean((0, 2, 3)) for f in maps])
+        energy = torch.cat([f.float().var((0, 2, 3)) for f in maps]) + 1e-6
+        step = max(0.01, 1 / (1 + float(self.seen)))
+        self.mean += step * (mean - self.mean)
+        self.energy += step * (energy - self.energy)
+        self.seen += 1
