@@ -129,9 +129,13 @@ class EfficientNetLite(nn.Module):
         self.channels = tuple(channels)
         if pretrained:
             self.load_state_dict(_lite_weights(variant, self)[0])
-            for module in self.modules():
-                if isinstance(module, ConvBN):
-                    module.fold()
+            self.fold()
+
+    def fold(self) -> None:
+        """Put every batch normalisation into its convolution."""
+        for module in self.modules():
+            if isinstance(module, ConvBN):
+                module.fold()
 
     def normalise(self, x: Tensor) -> Tensor:
         """[0, 1] -> [-1, 1]."""

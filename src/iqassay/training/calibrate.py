@@ -6,17 +6,25 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 
-def calibration_table(raw: ArrayLike, opinion: ArrayLike, knots: int = 13) -> dict[str, list[float]]:
+def calibration_table(
+    raw: ArrayLike, opinion: ArrayLike, knots: int = 13, top: tuple[float, float] | None = None
+) -> dict[str, list[float]]:
     """A non-decreasing piecewise linear map from raw score to opinion (0..100), as the card's ``calibration``.
 
     The means of ``knots`` equal groups of pictures in raw order, made monotone by pooling neighbours that disagree. The
-    two outer groups are continued, at the slope of their neighbours, one raw unit beyond the first and last picture.
+    two outer groups are continued, at the slope of their neighbours, one raw unit beyond the first and last picture;
+    or upwards to ``top``, (raw, score), where the best possible picture is known.
     """
     x, y = (np.asarray(v, np.float64) for v in (raw, opinion))
+    if top is not None:  # what is at the top already would only repeat it
+        below = x < top[0] - 1e-3
+        x, y = x[below], np.minimum(y[below], top[1])
     order = np.argsort(x, kind="stable")
     groups = np.array_split(order, min(knots, max(2, len(x) // 8)))
     xs, ys = np.array([x[g].mean() for g in groups]), _monotone(np.array([y[g].mean() for g in groups]))
-    for end, inner, extreme in ((0, 1, x.min() - 1), (-1, -2, x.max() + 1)):
+    if top is not None:
+        xs, ys = np.append(xs, top[0]), np.append(ys, top[1])
+    for end, inner, extreme in ((0, 1, x.min() - 1), (-1, -2, x.max() + 1))[: 1 if top is not None else 2]:
         slope = (ys[end] - ys[inner]) / (xs[end] - xs[inner])
         at = 0 if end == 0 else len(xs)
         xs, ys = np.insert(xs, at, extreme), np.insert(ys, at, ys[end] + slope * (extreme - xs[end]))

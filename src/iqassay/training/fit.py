@@ -102,6 +102,8 @@ class Training(lightning.LightningModule):
         self.answers.clear()
         gathered: list[Any] = [self.all_gather(column) for column in columns]
         raw, score, dataset, right = (column.reshape(-1).cpu().numpy() for column in gathered)
+        if self.trainer.is_global_zero:
+            np.savez(self.recipe.out / "val.npz", raw=raw, score=score, dataset=dataset, sets=self.sets)
         found = [srcc(raw[dataset == i], score[dataset == i]) for i in range(len(self.sets))]
         for name, value in zip(self.sets, found, strict=True):
             self.log(f"val/srcc_{name}", float(value), prog_bar=True)
@@ -231,7 +233,7 @@ def synthetic_sets(recipe: Recipe) -> list[SyntheticSet]:
     held = files[::10] if len(files) >= 20 else files[:1]
     seen = tuple(kind for kind in KINDS if kind not in recipe.synthetic_without)
     config = SyntheticConfig(recipe.synthetic_count, recipe.synthetic_size, recipe.synthetic_seed, kinds=seen)
-    small = dataclasses.replace(config, count=max(8, min(400, recipe.synthetic_count // 10)), seed=config.seed + 1)
+    small = dataclasses.replace(config, count=max(8, min(800, recipe.synthetic_count // 10)), seed=config.seed + 1)
     unseen = dataclasses.replace(small, kinds=tuple(recipe.synthetic_without), chained=0, restored=0)
     cache = recipe.out.parent / "cache"
     drawn = [render([f for f in files if f not in held] or files, config, cache), render(held, small, cache)]
@@ -265,7 +267,7 @@ def fit(recipe: Recipe) -> Path:
     """Run a recipe, going on from its last checkpoint if there is one. Returns the best checkpoint's path.
 
     In ``recipe.out``: last.ckpt and best.ckpt, recipe.json, metrics.csv (metrics-N.csv from before the run went on),
-    curve.png.
+    curve.png, val.npz (raw score, standardised opinion and set of every picture of the last validation).
     """
     _keep_memory()
     _quiet()

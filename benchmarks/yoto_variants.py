@@ -1,0 +1,113 @@
+"""Joint training against separate, and what each part of YOTO is worth: short trainings over three seeds.
+
+    python benchmarks/yoto_variants.py --biq biq2021.csv:IMAGES --flive flive_voc.csv:IMAGES --pristine FOLDER
+
+Every run is the same short recipe with the switches of its row. "paper's head" rows are the light network without the two
+terms that are ours (--no-statistics), so that its own parts decide; "shipped" rows have them. Each mode trained alone has
+as many batches as joint training has in all. One row a run goes to benchmarks/yoto_variants.csv as soon as it is there, and
+its validation answers are kept in --work; runs already in the file are not repeated. At the end the paired bootstrap of
+joint against separate training goes to benchmarks/yoto_joint.csv. Only validation splits are read.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import itertools
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+
+from iqassay.bench.correlation import srcc
+
+HERE = Path(__file__).parent
+SHORT = shlex.split(
+    "--batch 24 --epochs 1 --crop 160 --workers 0 --synthetic-count 14000 --devices 1 --precision bf16-mixed"
+    " --scales 0.75 --scales 0.5 --lr 0.001 --average 0.97"
+)
+ALONE = {"joint": [], "no-reference": ["--mode", "no-reference"], "full-reference": ["--mode", "full-reference"]}
+PARTS = {
+    "no HA: difference": ["--adapter", "difference"],
+    "no HA: concat": ["--adapter", "concat"],
+    "no SDA": ["--no-sda"],
+    "no windows": ["--no-windows"],
+    "no segments": ["--no-segments"],
+}
+VARIANTS = {f"paper's head, {name}": ["--no-statistics", *flags] for name, flags in (ALONE | PARTS).items()}
+VARIANTS |= {f"shipped, {name}": flags for name, flags in ALONE.items()}
+
+
+def write(file: Path, rows: list[dict]) -> None:
+    with file.open("w", newline="") as stream:
+        writer = csv.DictWriter(stream, list(dict.fromkeys(key for row in rows for key in row)))
+        writer.writeheader()
+        writer.writerows(rows)
+
+
+def answers(folder: Path) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+    """Raw scores and opinions of every set of a run."""
+    kept = np.load(folder / "val.npz")
+    return {
+        str(name): (kept["raw"][kept["dataset"] == i], kept["score"][kept["dataset"] == i])
+        for i, name in enumerate(kept["sets"])
+    }
+
+
+def joint_against_alone(work: Path, head: str, rounds: int = 2000) -> list[dict]:
+    """SRCC of joint training less that of the mode alone: mean over seeds, 95 % interval over pictures and seeds.
+
+    Both runs of a seed answer the same pictures; each round draws pictures, and a seed for each, with replacement.
+    """
+    rng, rows = np.random.default_rng(0), []
+    for mode in ("no-reference", "full-reference"):
+        runs = []
+        for seed in range(3):
+            folders = [work / f"{head}, {name}-{seed}" for name in ("joint", mode)]
+            if all((folder / "val.npz").exists() for folder in folders):
+                runs.append([answers(folder) for folder in folders])
+        for name in runs[0][1] if runs else ():
+            found = [[srcc(*run[name]) for run in pair] for pair in runs]
+            gains = []
+            for _ in range(rounds):
+                together, alone = runs[int(rng.integers(len(runs)))]
+                drawn = rng.integers(len(alone[name][0]), size=len(alone[name][0]))
+                gains.append(srcc(*(v[drawn] for v in together[name])) - srcc(*(v[drawn] for v in alone[name])))
+            low, high = np.quantile(gains, (0.025, 0.975))
+            means = np.mean(found, axis=0)
+            rows.append({"head": head, "mode": mode, "set": name, "seeds": len(runs), "joint": round(means[0], 4),
+                         "alone": round(means[1], 4), "gain": round(means[0] - means[1], 4),
+                         "low": round(low, 4), "high": round(high, 4)})  # fmt: skip
+    return rows
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--biq", required=True)
+    parser.add_argument("--flive", required=True)
+    parser.add_argument("--pristine", required=True)
+    parser.add_argument("--steps", default="250")
+    parser.add_argument("--limit", default="400")
+    parser.add_argument("--work", type=Path, default=Path("runs/yoto_variants"))
+    args = parser.parse_args()
+    file = HERE / "yoto_variants.csv"
+    done = list(csv.DictReader(file.open())) if file.exists() else []
+    seen = {(row["variant"], row["seed"]) for row in done}
+    everything = ["--data", args.biq, "--data", args.flive, "--synthetic", args.pristine]
+    for seed, variant in itertools.product(map(str, range(3)), VARIANTS):
+        if (variant, seed) in seen:
+            continue
+        out = args.work / f"{variant}-{seed}"
+        command = [sys.executable, "-m", "iqassay", "train", "yoto", *SHORT, "--steps", args.steps]
+        command += ["--limit", args.limit, *everything, "--seed", seed, "--out", str(out), *VARIANTS[variant]]
+        subprocess.run(command, check=True)
+        measured = {name: round(srcc(*values), 4) for name, values in answers(out).items()}
+        done.append({"variant": variant, "seed": seed, "steps": args.steps, **measured})
+        write(file, done)
+    write(HERE / "yoto_joint.csv", [row for h in ("paper's head", "shipped") for row in joint_against_alone(args.work, h)])
+
+
+if __name__ == "__main__":
+    main()
