@@ -106,7 +106,9 @@ def main() -> None:
         measured = {name: round(srcc(*values), 4) for name, values in answers(out).items()}
         done.append({"variant": variant, "seed": seed, "steps": args.steps, **measured})
         write(file, done)
-    write(HERE / "yoto_joint.csv", [row for h in ("paper's head", "shipped") for row in joint_against_alone(args.work, h)])
+    write(
+        HERE / "yoto_joint.csv", [row for h in ("paper's head", "shipped") for row in joint_against_alone(args.work, h)]
+    )
 
 
 if __name__ == "__main__":

@@ -41,7 +41,9 @@ def load_pretrained(model: str | os.PathLike[str] = "yoto") -> YOTO:
     if isinstance(system.encoder, EfficientNetLite):
         system.encoder.fold()  # as the pretrained one is
     graph = onnx.load_from_string(file.content).graph
-    values = {t.name.removesuffix("_half"): torch.from_numpy(numpy_helper.to_array(t).copy()) for t in graph.initializer}
+    values = {
+        t.name.removesuffix("_half"): torch.from_numpy(numpy_helper.to_array(t).copy()) for t in graph.initializer
+    }
     for node in graph.node:  # equal tensors are kept once
         if node.op_type == "Identity" and node.input[0] in values:
             values[node.output[0]] = values[node.input[0]]
@@ -49,7 +51,9 @@ def load_pretrained(model: str | os.PathLike[str] = "yoto") -> YOTO:
     state = {key: values[f"system.{key}"].to(old.dtype) for key, old in own.items() if f"system.{key}" in values}
     missing = [key for key in own if key not in state and not key.endswith(("num_batches_tracked", "distance.seen"))]
     if missing:
-        raise ValueError(f"{file.path}: got no weights for {', '.join(missing[:3])} and {len(missing)} in all, want all")
+        raise ValueError(
+            f"{file.path}: got no weights for {', '.join(missing[:3])} and {len(missing)} in all, want all"
+        )
     system.load_state_dict(state, strict=False)
     return system.eval()
 

@@ -8,7 +8,6 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-
 N_KINDS = 25  # the distortion types of KADID-10k; one more class stands for "none"
 
 

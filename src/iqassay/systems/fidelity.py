@@ -36,9 +36,8 @@ class FidelityLoss(nn.Module):
 
     def forward(self, x: Tensor, reference: Tensor) -> Tensor:
         if x.shape != reference.shape or x.ndim != 4 or x.shape[1] != 3 or min(x.shape[2:]) < 33:
-            raise ValueError(
-                f"got shapes {tuple(x.shape)} and {tuple(reference.shape)}, want the same (B, 3, H, W), H and W at least 33"
-            )
+            shapes = f"{tuple(x.shape)} and {tuple(reference.shape)}"
+            raise ValueError(f"got shapes {shapes}, want the same (B, 3, H, W), H and W at least 33")
         low, high = torch.aminmax(torch.stack([x.detach(), reference.detach()]))
         if low < -1 or high > 2:  # a network's output may overshoot a little; 0..255 is a mistake
             raise ValueError(f"got values from {float(low):.3g} to {float(high):.3g}, want RGB in [0, 1]")

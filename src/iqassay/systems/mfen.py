@@ -25,8 +25,17 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from iqassay.systems.blocks import FUSIONS, DistortionHead, OctaveConv, Prediction, QualityHead, Regressor, pool_statistics
+from iqassay.systems.blocks import (
+    FUSIONS,
+    DistortionHead,
+    OctaveConv,
+    Prediction,
+    QualityHead,
+    Regressor,
+    pool_statistics,
+)
 from iqassay.systems.encoders import check_picture_batch, encoder, run_levels
+
 
 @dataclass
 class MFENConfig:

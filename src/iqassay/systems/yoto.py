@@ -5,8 +5,8 @@
     [3] Ali et al., "XCiT", NeurIPS 2021: attention over channels for any number of tokens (the light configuration).
 
          x ---> encoder ---> tokens of 4 levels --> CTR --> HA (query: reference, key and value: x) --+
-                   | shared                                 |                                         |
-    reference ---> encoder ---> tokens ----------> CTR -----+      SDA: shallow tokens of x           +--> merge --> head
+                   | shared                                 |                                         +--> merge --> head
+    reference ---> encoder ---> tokens ----------> CTR -----+      SDA: shallow tokens of x           |
                                                                    attend to deep tokens of x --------+
 
 Without a reference, x takes its place: the same weights then do self-attention, and nothing is computed twice. A
@@ -149,9 +149,7 @@ class YOTO(nn.Module):
         self.sda = nn.ModuleDict({f"{i}{j}": GatedAttention(width, config.dropout) for i, j in pairs})
         self.merge = nn.ModuleList(nn.LayerNorm(width) for _ in range(4 + len(pairs)))
         self.local, self.weight = (
-            nn.Sequential(
-                nn.Linear(width, width // 2), nn.ReLU(), nn.Dropout(config.dropout), nn.Linear(width // 2, 1)
-            )
+            nn.Sequential(nn.Linear(width, width // 2), nn.ReLU(), nn.Dropout(config.dropout), nn.Linear(width // 2, 1))
             for _ in range(2)
         )
         if config.statistics:
@@ -168,7 +166,9 @@ class YOTO(nn.Module):
             raw, quality_map = self.without_reference(self.statistics(x, seen), *cells)
             return Prediction(raw, quality_map, self.causes(seen))
         if reference.shape != x.shape:
-            raise ValueError(f"got x of shape {tuple(x.shape)} and reference of {tuple(reference.shape)}, want the same")
+            raise ValueError(
+                f"got x of shape {tuple(x.shape)} and reference of {tuple(reference.shape)}, want the same"
+            )
         both = self.see(torch.cat([x, reference]))
         seen, other = halves(both)
         raw, quality_map = self.with_reference(seen, other, *self.cells(*halves(self.tokens(both)), x.new_ones(())))

@@ -46,7 +46,6 @@ class Deployed(nn.Module):
         unlike = place.square().mean(1).sqrt()
         return prediction.score, prediction.quality_map, presence, prediction.extras["severity"], unlike
 
-
     def either(self, image: Tensor, pictures: Tensor) -> Prediction:
         """YOTO's answer for the first ``pictures`` of a batch, whose rest are their references."""
         yoto, count = self.system, image.shape[0]
@@ -96,7 +95,11 @@ def to_onnx(
         free["map"] |= {2: "rows", 3: "columns"}
     if "differences" in outputs:
         free |= {name: {0: "batch", 1: "cells"} for name in outputs}
-    examples = {"image": torch.rand(3, 3, 96, 128), "reference": torch.rand(3, 3, 96, 128), "pictures": torch.tensor([2])}
+    examples = {
+        "image": torch.rand(3, 3, 96, 128),
+        "reference": torch.rand(3, 3, 96, 128),
+        "pictures": torch.tensor([2]),
+    }
     free |= {name: {0: "images", 2: "height", 3: "width"} for name in inputs if name != "pictures"}
     buffer = io.BytesIO()
     with warnings.catch_warnings(), torch.no_grad():

@@ -39,7 +39,6 @@ from iqassay.systems.yoto import YOTO, YOTOConfig
 from iqassay.training.losses import SetScales, kind_loss, ranking_loss, score_loss, severity_loss
 from iqassay.training.recipes import Recipe
 
-
 System = MFEN | YOTO
 
 

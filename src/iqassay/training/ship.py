@@ -56,7 +56,9 @@ def ship(job: Export) -> Path:
     if not job.calibrate:
         raise ValueError("got no --calibrate set, want at least one rated set to put scores on 0-100")
     if not (recipe.statistics if recipe.system == "yoto" else recipe.dan):
-        raise ValueError(f"{job.checkpoint}: got a run with --no-dan or --no-statistics, want one that names distortions")
+        raise ValueError(
+            f"{job.checkpoint}: got a run with --no-dan or --no-statistics, want one that names distortions"
+        )
     sets = [ratings_of(argument) for argument in job.calibrate + job.report]
     for ratings in sets:
         if len(ratings.split("val")) < 4:
@@ -117,7 +119,9 @@ def _with_reference(scorer: Scorer, sets: list[Ratings], made: SyntheticSet | No
     else:
         target = opinion
     if len(pictures) < 4:
-        raise ValueError(f"got {len(pictures)} validation pairs, want at least 4 to put the full-reference score on 0-100")
+        raise ValueError(
+            f"got {len(pictures)} validation pairs, want at least 4 to put the full-reference score on 0-100"
+        )
     raw = _look(scorer, pictures, references)[0]
     table_half, interval_half = np.arange(len(raw)) % 2 == 0, np.arange(len(raw)) % 2 == 1
     table = calibration_table(raw[table_half], target[table_half], top=(TOP, 100.0))
