@@ -131,7 +131,9 @@ def eight_bit_photo(path: Path) -> Image.Image:
 def make(
     photo: Image.Image, config: SyntheticConfig, rng: np.random.Generator
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """One picture and its reference, (S, S, 3) float32 in [0, 1], and its labels (52,): score, kind shares, severities."""
+    """One picture and its reference, (S, S, 3) float32 in [0, 1], and its labels (52,): score, 26 kind shares, 25
+    severities.
+    """
     clean = _random_crop(photo, config.size, rng)
     kind, severity = np.zeros(len(KINDS) + 1, np.float32), np.full(len(KINDS), UNKNOWN, np.float32)
     dice = rng.random()

@@ -1,11 +1,11 @@
 """How far two pictures are apart, from their feature pyramids, cell by cell: zero exactly where they are the same.
 
-    [1] Ding et al., "DISTS", TPAMI 2020: means for texture, correlations for structure, on a network's feature maps.
-    [2] Balanov et al., "Image quality assessment based on DCT subband similarity", ICIP 2015: energies of 8x8 DCT bands.
+    [1] Ding et al., "DISTS", TPAMI 2020: means for texture, correlations for structure, on feature maps.
+    [2] Balanov et al., "... based on DCT subband similarity", ICIP 2015: energies of 8x8 DCT bands.
 
-Our own part of the full-reference mode, not YOTO's. In every cell of 32x32 pixels and every channel three differences are
-taken: of the local means, of the local deviations (texture that is replaced by texture of the same energy does not count),
-and of structure (1 - SSIM's contrast-structure term: it does count). A monotone network makes one number of them:
+Our own part of the full-reference mode, not YOTO's. In every cell of 32x32 pixels and every channel three
+differences are taken: of the local means, of the local deviations (texture replaced by texture of the same energy does
+not count), and of structure (1 - SSIM's contrast-structure term: it does count). A monotone network makes one number of them:
 its weights are not negative, so more of any difference never brings two pictures closer.
 """
 

@@ -4,10 +4,10 @@
     [2] Yang et al., "MANIQA", CVPR-W 2022: attention over channels, the patch-weighted head.
     [3] Ali et al., "XCiT", NeurIPS 2021: attention over channels for any number of tokens (the light configuration).
 
-         x ---> encoder ---> tokens of 4 levels --> CTR --> HA (query: reference, key and value: x) --+
-                   | shared                                 |                                         +--> merge --> head
-    reference ---> encoder ---> tokens ----------> CTR -----+      SDA: shallow tokens of x           |
-                                                                   attend to deep tokens of x --------+
+        x ---> encoder ---> tokens of 4 levels --> CTR --> HA (query: reference, key and value: x) --+
+                  | shared                                 |                                         +--> merge --> head
+    reference --> encoder ---> tokens ----------> CTR -----+      SDA: shallow tokens of x           |
+                                                                  attend to deep tokens of x --------+
 
 Without a reference, x takes its place: the same weights then do self-attention, and nothing is computed twice. A
 segment embedding tells the two streams apart. ``YOTOConfig.paper()`` is the published network with the faults of its
