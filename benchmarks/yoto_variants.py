@@ -5,8 +5,8 @@
 Every run is the same short recipe with the switches of its row. "paper's head" rows are the light network without the
 two terms that are ours (--no-statistics), so that its own parts decide; "shipped" rows have them. Each mode trained
 alone has as many batches as joint training has in all. One row a run goes to benchmarks/yoto_variants.csv as soon as it
-is there, and its validation answers are kept in --work; runs already in the file are not repeated. At the end the paired
-bootstrap of joint against separate training goes to benchmarks/yoto_joint.csv. Only validation splits are read.
+is there, and its validation answers are kept in --work; runs already in the file are not repeated. At the end the
+paired bootstrap of joint against separate training goes to benchmarks/yoto_joint.csv. Only validation splits are read.
 """
 
 from __future__ import annotations

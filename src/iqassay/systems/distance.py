@@ -3,10 +3,10 @@
     [1] Ding et al., "DISTS", TPAMI 2020: means for texture, correlations for structure, on feature maps.
     [2] Balanov et al., "... based on DCT subband similarity", ICIP 2015: energies of 8x8 DCT bands.
 
-Our own part of the full-reference mode, not YOTO's. In every cell of 32x32 pixels and every channel three
-differences are taken: of the local means, of the local deviations (texture replaced by texture of the same energy does
-not count), and of structure (1 - SSIM's contrast-structure term: it does count). A monotone network makes one number of them:
-its weights are not negative, so more of any difference never brings two pictures closer.
+Our own part of the full-reference mode, not YOTO's. In every cell of 32x32 pixels and every channel three differences
+are taken: of the local means; of the local deviations, by which texture replaced by texture of the same energy does not
+count; and of structure (1 - SSIM's contrast-structure term), by which it does. A monotone network makes one number of
+them: its weights are not negative, so more of any difference never brings two pictures closer.
 """
 
 from __future__ import annotations
