@@ -75,7 +75,8 @@ class Distance(nn.Module):
                 total = energy_a + energy_b + FLOOR
                 texture = ((energy_a + 1e-6).sqrt() - (energy_b + 1e-6).sqrt()).square()
                 found += [texture / total, unlike.clamp(min=0) / total]
-            out += [(d + EPSILON).sqrt() - math.sqrt(EPSILON) for d in found]
+            # sqrt(d + e) - sqrt(e), written so that it is exactly 0 where d is.
+            out += [d / ((d + EPSILON).sqrt() + math.sqrt(EPSILON)) for d in found]
         found = torch.cat(out, 1).permute(0, 2, 3, 1)
         b, h, w, k = found.shape
         return found.reshape(b, h * w, k)  # spelt out, because an empty batch leaves nothing to infer -1 from
