@@ -21,6 +21,7 @@ from __future__ import annotations
 import argparse
 import csv
 import sys
+import warnings
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass, fields, replace
 from math import nan
@@ -158,7 +159,7 @@ def live(scorer: Scorer, folder: Path) -> Judged:
     said = judge(scorer, ((bytes_of(load(folder / r["image"])), bytes_of(load(folder / r["ref"]))) for r in table))
     opinion = np.array([float(row["mos"]) for row in table])
     print_opinions(scorer, "LIVE", [Path(row["image"]).stem for row in table], opinion, said)
-    return Judged("LIVE, 20 pictures" if len(table) == 20 else "LIVE", opinion, said)
+    return Judged("LIVE", opinion, said)
 
 
 def samples(scorer: Scorer, folder: Path) -> None:
@@ -315,19 +316,21 @@ def rows_of(judged: Judged) -> list[Row]:
 
 
 def logistic(values: np.ndarray, opinion: np.ndarray) -> np.ndarray:
-    """The values through the curve of 4 parameters that fits the opinions best, as the VQEG reports do it.
+    """The values through the rising curve of 4 parameters that fits the opinions best, as in the VQEG reports.
 
     The values themselves where none can be fitted.
     """
 
-    def curve(x: np.ndarray, low: float, high: float, middle: float, width: float) -> np.ndarray:
-        return low + (high - low) / (1 + np.exp(-np.clip((x - middle) / (abs(width) + 1e-6), -50, 50)))
+    def curve(x: np.ndarray, low: float, rise: float, middle: float, width: float) -> np.ndarray:
+        return low + abs(rise) / (1 + np.exp(-np.clip((x - middle) / (abs(width) + 1e-6), -50, 50)))
 
     if np.ptp(values) == 0:
         return values
-    x = (values - values.mean()) / values.std()
+    x, start = (values - values.mean()) / values.std(), (opinion.min(), np.ptp(opinion), 0.0, 0.5)
     try:
-        best, _ = curve_fit(curve, x, opinion, (opinion.min(), opinion.max(), np.median(x), 0.5), maxfev=20_000)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of a parameter that makes no difference
+            best, _ = curve_fit(curve, x, opinion, start, maxfev=20_000)
     except (RuntimeError, TypeError):  # no convergence; fewer pictures than parameters
         return values
     return curve(x, *best)

@@ -1,5 +1,7 @@
 """The distance of two pictures: nothing where they are the same, more with any difference, lenient with texture."""
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 import torch
@@ -71,7 +73,7 @@ def test_more_of_any_difference_never_brings_pictures_closer(trained):
     found.sum().backward()
     assert (differences.grad >= 0).all()
     grown = [distance(differences.detach() * k) for k in (0, 0.25, 0.5, 1, 1.5)]
-    assert all((b >= a).all() for a, b in zip(grown, grown[1:], strict=False))
+    assert all((b >= a).all() for a, b in pairwise(grown))
 
 
 def test_cells_are_judged_one_by_one():

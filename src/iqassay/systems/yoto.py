@@ -68,7 +68,6 @@ class ChannelAttention(nn.Module):
 
     def __init__(self, width: int, tokens: int | None, dropout: float) -> None:
         super().__init__()
-        self.tokens = tokens
         inner = tokens or width
         self.q, self.k, self.v = (nn.Linear(inner, inner) for _ in range(3))
         self.gate = nn.Linear(inner, 1 if tokens else width)
@@ -176,6 +175,9 @@ class YOTO(nn.Module):
 
     def see(self, x: Tensor) -> tuple[Tensor, ...]:
         """The pyramid of a batch: plain maps (for the distance), then the encoder's at strides 4, 8, 16, 32."""
+        side = self.config.crop
+        if side and x.shape[2:] != (side, side):
+            raise ValueError(f"got pictures of {x.shape[3]}x{x.shape[2]} pixels, want crops of {side}x{side}")
         return plain_maps(x) if self.config.statistics else x, *self.encoder.encode(x)
 
     def causes(self, seen: Sequence[Tensor]) -> dict[str, Tensor]:
@@ -194,9 +196,6 @@ class YOTO(nn.Module):
                 mean = F.avg_pool2d(f, pool)
                 spread = (F.avg_pool2d(f.square(), pool) - mean.square()).clamp(min=0)
                 f = torch.cat([mean, (spread + 1e-6).sqrt()], 1)
-            if self.config.crop and f.shape[2] * f.shape[3] != self.ctr[i].tokens:
-                side = self.config.crop
-                raise ValueError(f"got level {i + 1} of {f.shape[2]}x{f.shape[3]}, want crops of {side}x{side} pixels")
             t = self.ctr[i](self.embed[i](self.norms[i](f.flatten(2).transpose(1, 2))))
             out.append(t.reshape(-1, f.shape[2], f.shape[3], self.config.width))
         return out
