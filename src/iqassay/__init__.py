@@ -94,10 +94,12 @@ def _scorer(model: str | None, reference: bool) -> Scorer:
 
 
 def __getattr__(name: str) -> Any:
-    if name in _HOME:
-        from importlib import import_module
+    from importlib import import_module
 
+    if name in _HOME:
         return getattr(import_module(f"iqassay.{_HOME[name]}"), name)
+    if name == "systems":  # the torch side, whose own imports wait until something of it is called
+        return import_module("iqassay.systems")
     raise AttributeError(f"module 'iqassay' has no attribute {name!r}")
 
 
