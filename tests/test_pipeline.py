@@ -9,7 +9,7 @@ from torch.utils.data import ConcatDataset, TensorDataset
 from iqassay.data.datasets import read_ratings
 from iqassay.data.distortions import KINDS
 from iqassay.data.pipeline import MixedBatches, RatedPictures, SyntheticPictures
-from iqassay.data.synthetic import SyntheticConfig, make, pristine_files, render
+from iqassay.data.synthetic import SyntheticConfig, SyntheticSet, make, pristine_files, render
 
 
 @pytest.fixture(scope="module")
@@ -114,3 +114,120 @@ def test_validation_crops_never_change(photos, tmp_path):
 def test_no_photos_is_a_plain_error(tmp_path):
     with pytest.raises(ValueError, match="want a folder of clean photos"):
         pristine_files([tmp_path])
+
+
+# ---------------------------------------------------------------------------------------------- pairs, YOTO's pictures
+
+
+def marked(width, height, blue):
+    """A picture whose red says the column and whose green says the row, so that a slip by one pixel is seen."""
+    rows, columns = np.mgrid[:height, :width]
+    return np.stack([columns, rows, np.full_like(rows, blue)], 2).astype(np.uint8)
+
+
+@pytest.fixture
+def pairs_of(tmp_path):
+    """Makes the two kinds of pictures with references, all of one size: rated ones from a CSV, and synthetic ones."""
+
+    def make_pairs(kind, width, height, train, scales=(1.0,)):
+        if kind == "synthetic":
+            clean, made = (np.stack([marked(width, height, blue)] * 2) for blue in (200, 50))
+            labels = np.zeros((2, 26), np.float32), np.full((2, 25), -1, np.float32)
+            pictures = SyntheticSet(made, clean, np.array([30.0, 95.0]), *labels)
+            return SyntheticPictures(pictures, 1, 64, train, (50, 10), pairs=True)
+        for name, blue in (("a.png", 50), ("b.png", 60), ("clean.png", 200)):
+            Image.fromarray(marked(width, height, blue)).save(tmp_path / name)
+        (tmp_path / "set.csv").write_text("image,mos,ref\na.png,20,clean.png\nb.png,80,clean.png\n")
+        return RatedPictures(read_ratings(tmp_path / "set.csv"), 1, 64, train, (50, 10), scales, pairs=True)
+
+    return make_pairs
+
+
+@pytest.mark.parametrize("kind", ["rated", "synthetic"])
+@pytest.mark.parametrize("train", [True, False])
+def test_fault_2_picture_and_reference_are_cut_and_flipped_as_one(pairs_of, kind, train):
+    data = pairs_of(kind, 96, 96, train)
+    torch.manual_seed(0)
+    lefts, tops, flips = set(), set(), set()
+    for i in range(30):
+        sample = data[i % 2]
+        x, reference = ((255 * sample[key]).round().int() for key in ("x", "reference"))
+        assert torch.equal(x[:2], reference[:2])
+        assert (x[2] < 100).all()
+        assert (reference[2] == 200).all()
+        columns, rows = x[0, 0], x[1, :, 0]  # fault 5: a flip turns the columns round, never the rows
+        assert torch.equal(rows, rows[0] + torch.arange(64))
+        assert torch.equal(columns.sort().values, columns.min() + torch.arange(64))
+        lefts.add(int(columns.min()))
+        tops.add(int(rows[0]))
+        flips.add(bool(columns[0] > columns[1]))
+    if train:
+        assert flips == {True, False}
+        assert len(lefts) > 5
+        assert len(tops) > 5
+    else:
+        assert (lefts, tops, flips) == ({16}, {16}, {False})
+
+
+def test_fault_2_picture_and_reference_are_shrunk_as_one(pairs_of):
+    data = pairs_of("rated", 200, 160, True, scales=(1.0, 0.75, 0.5))
+    torch.manual_seed(0)
+    steps = set()
+    for i in range(30):
+        sample = data[i % 2]
+        assert torch.equal(sample["x"][:2], sample["reference"][:2])
+        across = (
+            255 * (sample["x"][0, 0].max() - sample["x"][0, 0].min()) / 63
+        )  # columns of the photo to one of the crop
+        steps.add(round(float(across), 1))
+    assert steps == {1.0, 1.3, 2.0}
+
+
+@pytest.mark.parametrize("kind", ["rated", "synthetic"])
+@pytest.mark.parametrize("train", [True, False])
+def test_fault_5_a_picture_of_exactly_the_crop_will_do(pairs_of, kind, train):
+    paired = pairs_of(kind, 64, 64, train)
+    sample = paired[0]
+    assert sample["x"].shape == sample["reference"].shape == (3, 64, 64)
+    paired.pairs = False
+    assert "reference" not in paired[0]
+    assert paired[0]["x"].shape == (3, 64, 64)
+
+
+def test_a_picture_beside_its_reference_is_scored_as_such(pairs_of):
+    rated, made = pairs_of("rated", 64, 64, False), pairs_of("synthetic", 64, 64, False)
+    assert [float(rated[i]["score"]) for i in range(2)] == [-3, 3]
+    assert float(made[1]["score"]) == 5  # 100 for the untouched, which raters gave 90 and so does `score`
+    assert -2 < float(made[0]["score"]) < -1
+    stacked = torch.utils.data.default_collate([rated[0], rated[1], made[0]])
+    assert stacked["reference"].shape == (3, 3, 64, 64)
+
+
+def test_a_reference_of_another_size_is_refused(tmp_path):
+    for name, side in (("a.png", 80), ("clean.png", 96)):
+        Image.fromarray(marked(side, side, 0)).save(tmp_path / name)
+    (tmp_path / "set.csv").write_text("image,mos,ref\na.png,20,clean.png\na.png,80,clean.png\n")
+    data = RatedPictures(read_ratings(tmp_path / "set.csv"), 0, 64, True, (50, 10), [1.0], pairs=True)
+    with pytest.raises(ValueError, match="got 80x80 and 96x96 pixels of it and its reference, want the same size"):
+        data[0]
+
+
+def test_batches_never_mix_pictures_with_and_without_references():
+    data = ConcatDataset([TensorDataset(torch.zeros(n)) for n in (5, 10, 20, 40)])
+    sampler = MixedBatches(data, [1, 1, 1, 3], 8, 200, seed=0, paired=[1, 3])
+    batches, shares = list(sampler), {(4, 0, 4, 0): 0, (0, 2, 0, 6): 0}
+    for batch in batches:
+        where = np.searchsorted([5, 15, 35, 75], batch, side="right")
+        shares[tuple(np.bincount(where, minlength=4).tolist())] += 1  # any other mixture is a KeyError
+    assert all(70 < count < 130 for count in shares.values())
+    assert list(MixedBatches(data, [1, 1, 1, 3], 8, 200, seed=0, paired=[1, 3])) == batches
+    sampler.set_epoch(1)
+    assert list(sampler) != batches
+    other = MixedBatches(data, [1, 1, 1, 3], 8, 200, seed=1, paired=[1, 3])
+    assert list(other) != batches
+
+
+def test_every_batch_is_of_pairs_where_every_set_has_references():
+    data = ConcatDataset([TensorDataset(torch.zeros(n)) for n in (5, 10)])
+    batches = list(MixedBatches(data, [1, 1], 8, 5, seed=0, paired=[0, 1]))
+    assert [len(batch) for batch in batches] == [8] * 5

@@ -5,6 +5,7 @@ test_pipeline.py, test_training.py and test_export.py.
 """
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -376,15 +377,19 @@ def test_naming_distortions_teaches_the_encoder_nothing():
 
 def test_the_paper_configuration_builds_and_answers_in_both_modes():
     pytest.importorskip("transformers")
-    net = YOTO(YOTOConfig.paper()).eval()
+    with torch.device("meta"):  # shapes without numbers: no memory and no time
+        net, x = YOTO(YOTOConfig.paper()).eval(), torch.rand(1, 3, 224, 224)
+        assert net(x).quality_map.shape == net(x, x).quality_map.shape == (1, 1, 7, 7)
     millions = sum(p.numel() for p in net.parameters()) / 1e6
     assert millions == pytest.approx(83.8, rel=0.01)  # counted from the official code; 29.5 of them in the first CTR
     assert sum(p.numel() for p in net.ctr[0].parameters()) / 1e6 == pytest.approx(29.5, rel=0.01)
+    net = YOTO(replace(YOTOConfig.paper(), width=16)).eval()  # and with numbers, narrow
     x, r = pictures(1, 224, 224)
     with torch.no_grad():
-        without, beside = net(x), net(x, r)
-    assert without.quality_map.shape == beside.quality_map.shape == (1, 1, 7, 7)
-    assert without.score != beside.score
+        without, beside = net(x).score, net(x, r).score
+    assert torch.isfinite(without)
+    assert torch.isfinite(beside)
+    assert without != beside
 
 
 @pytest.mark.parametrize("shape", [(3, 64, 64), (1, 1, 64, 64), (1, 3, 65, 64)])
