@@ -92,9 +92,10 @@ def fit_distance(recipe: Recipe, system: YOTO, sets: list[Pairs]) -> dict[str, f
     standards = [standard_of(s.score[: s.train]) for s in sets]
     scales = SetScales(standards)
     distance = system.distance
-    optimizer = torch.optim.Adam([*distance.parameters(), *scales.parameters()], recipe.lr)
+    lr = recipe.lr / 5  # most weights are a thousandth: they are many, and add up
+    optimizer = torch.optim.Adam([*distance.parameters(), *scales.parameters()], lr)
     total, batch = recipe.steps * recipe.epochs, max(8, recipe.batch // 4)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, recipe.lr, total_steps=total, pct_start=0.1)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, lr, total_steps=total, pct_start=0.1)
     average = AveragedModel(distance, multi_avg_fn=get_ema_multi_avg_fn(recipe.average))
     drawn = np.random.default_rng(recipe.seed)
     best: tuple[float, dict, dict[str, float]] = (-2.0, {}, {})
