@@ -41,6 +41,10 @@ class Distance(nn.Module):
     normalisation does; ``forward`` is the monotone network on top of it.
     """
 
+    mean: Tensor
+    energy: Tensor
+    seen: Tensor
+
     def __init__(self, channels: tuple[int, ...], hidden: int = 64) -> None:
         super().__init__()
         self.channels = (PLAIN, *channels)
@@ -77,9 +81,9 @@ class Distance(nn.Module):
                 found += [texture / total, unlike.clamp(min=0) / total]
             # sqrt(d + e) - sqrt(e), written so that it is exactly 0 where d is.
             out += [d / ((d + EPSILON).sqrt() + math.sqrt(EPSILON)) for d in found]
-        found = torch.cat(out, 1).permute(0, 2, 3, 1)
-        b, h, w, k = found.shape
-        return found.reshape(b, h * w, k)  # spelt out, because an empty batch leaves nothing to infer -1 from
+        cells = torch.cat(out, 1).permute(0, 2, 3, 1)
+        n, h, w, k = cells.shape
+        return cells.reshape(n, h * w, k)  # spelt out, because an empty batch leaves nothing to infer -1 from
 
     def forward(self, differences: Tensor) -> Tensor:
         hidden = F.softplus(F.linear(differences, self.first.abs(), -self.bias)) - F.softplus(-self.bias)

@@ -292,8 +292,12 @@ class SwinT(nn.Module):
             from transformers import SwinBackbone, SwinConfig
         except ImportError as error:
             raise ImportError("the encoder swin_t is built by transformers: pip install 'iqassay[hub]'") from error
-        stages = [f"stage{i}" for i in range(1, 5)]
-        self.backbone = SwinBackbone(SwinConfig(depths=[2, 2, 6, 2], drop_path_rate=0.2, out_features=stages))
+        config = SwinConfig(
+            depths=[2, 2, 6, 2],
+            drop_path_rate=0.2,
+            out_features=[f"stage{i}" for i in range(1, 5)],  # type: ignore[call-arg]  # annotated as _out_features
+        )
+        self.backbone = SwinBackbone(config)
         if weights is not None:
             self.load_state_dict(torch.load(weights, map_location="cpu", weights_only=True))
 
@@ -303,12 +307,19 @@ class SwinT(nn.Module):
         swin = self.backbone.swin
         return [nn.ModuleList([swin.embeddings, swin.encoder.layers[0]]), *swin.encoder.layers[1:]]
 
+    def normalise(self, x: Tensor) -> Tensor:
+        """[0, 1] -> [-1, 1], as YOTO's code has it."""
+        return x * 2 - 1
+
     def encode(self, x: Tensor) -> list[Tensor]:
-        """(B, 3, H, W) in [0, 1] -> four maps at strides 4, 8, 16, 32. Its input is [-1, 1], as YOTO's code has it."""
-        return list(self.backbone(x * 2 - 1).feature_maps)
+        """(B, 3, H, W) in [0, 1] -> four maps at strides 4, 8, 16, 32."""
+        return list(self.backbone(self.normalise(x)).feature_maps)
 
 
-def encoder(name: str, pretrained: bool = True) -> EfficientNetLite | VAN | SwinT:
+Encoder = EfficientNetLite | VAN | SwinT
+
+
+def encoder(name: str, pretrained: bool = True) -> Encoder:
     """Build an encoder by its name: ``efficientnet_lite0`` to ``2``, or with random weights ``van_b0`` to ``b2`` or
     ``swin_t``.
 

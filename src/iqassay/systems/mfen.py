@@ -34,7 +34,7 @@ from iqassay.systems.blocks import (
     Regressor,
     pool_statistics,
 )
-from iqassay.systems.encoders import check_picture_batch, encoder, run_levels
+from iqassay.systems.encoders import Encoder, check_picture_batch, encoder, run_levels
 
 
 @dataclass
@@ -185,6 +185,6 @@ class MFEN(nn.Module):
         return self.head.regressor
 
     @property
-    def encoder(self) -> nn.Module:
+    def encoder(self) -> Encoder:
         """The encoder that the statistics are of."""
         return self.qen

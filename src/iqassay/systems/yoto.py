@@ -159,7 +159,7 @@ class YOTO(nn.Module):
     def forward(self, x: Tensor, reference: Tensor | None = None) -> Prediction:
         check_picture_batch(x)
         if reference is None:
-            seen = self.see(x)
+            seen: Sequence[Tensor] = self.see(x)
             tokens = self.tokens(seen)
             cells = self.cells(tokens, tokens, x.new_zeros(()))
             raw, quality_map = self.without_reference(self.statistics(x, seen), *cells)
@@ -212,7 +212,7 @@ class YOTO(nn.Module):
             shallow, deep = cut(x[i], grid), cut(x[j], grid)  # (B * cells, tokens of a cell, C)
             merged[i].append(norm(paste(attend(shallow, shallow, deep), x[i], grid)))
         levels = [torch.stack(parts).mean(0) for parts in merged]
-        s = w = 0.0
+        s = w = x[3].new_zeros(())
         for t in levels:
             local, weight = self.local(t), torch.sigmoid(self.weight(t)) + 1e-3
             inside = [cut(v, grid).sum(1).reshape(-1, *grid) for v in (local * weight, weight)]

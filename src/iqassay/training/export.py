@@ -33,6 +33,9 @@ class Deployed(nn.Module):
     of its coordinates in their whitened principal axes, so that about 1 is ordinary.
     """
 
+    centre: Tensor
+    axes: Tensor
+
     def __init__(self, system: MFEN | YOTO, centre: Tensor, axes: Tensor) -> None:
         super().__init__()
         self.system = system
@@ -40,26 +43,30 @@ class Deployed(nn.Module):
         self.register_buffer("axes", axes)  # (D, K)
 
     def forward(self, image: Tensor, pictures: Tensor | None = None) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
-        prediction = self.system(image) if pictures is None else self.either(image, pictures[0])
+        if pictures is None or isinstance(self.system, MFEN):
+            prediction = self.system(image)
+        else:
+            prediction = either(self.system, image, pictures[0])
         presence = prediction.extras["kind"].softmax(1)
         place = (prediction.extras["statistics"] - self.centre) @ self.axes
         unlike = place.square().mean(1).sqrt()
         return prediction.score, prediction.quality_map, presence, prediction.extras["severity"], unlike
 
-    def either(self, image: Tensor, pictures: Tensor) -> Prediction:
-        """YOTO's answer for the first ``pictures`` of a batch, whose rest are their references."""
-        yoto, count = self.system, image.shape[0]
-        references, alone = count - pictures, 2 * pictures - count
-        seen = yoto.see(image)
-        tokens = yoto.tokens(seen)
-        x, r = [t[:pictures] for t in tokens], [t[references:] for t in tokens]  # without references, r is x
-        s, w, held = yoto.cells(x, r, references.clamp(max=1).to(image.dtype))
-        described = yoto.statistics(image[:alone], [f[:alone] for f in seen])
-        without = yoto.without_reference(described, s[:alone], w[:alone], held[:alone])
-        pairs = [f[:references] for f in seen], [f[pictures:] for f in seen]
-        graded = yoto.with_reference(*pairs, s[:references], w[:references], held)
-        score, quality_map = (torch.cat(parts) for parts in zip(without, graded, strict=True))
-        return Prediction(score, quality_map, yoto.causes([f[:pictures] for f in seen]))
+
+def either(yoto: YOTO, image: Tensor, pictures: Tensor) -> Prediction:
+    """YOTO's answer for the first ``pictures`` of a batch, whose rest are their references."""
+    count = image.shape[0]
+    references, alone = count - pictures, 2 * pictures - count
+    seen = yoto.see(image)
+    tokens = yoto.tokens(seen)
+    x, r = [t[:pictures] for t in tokens], [t[references:] for t in tokens]  # without references, r is x
+    s, w, held = yoto.cells(x, r, references.clamp(max=1).to(image.dtype))
+    described = yoto.statistics(image[:alone], [f[:alone] for f in seen])
+    without = yoto.without_reference(described, s[:alone], w[:alone], held[:alone])
+    pairs = [f[:references] for f in seen], [f[pictures:] for f in seen]
+    graded = yoto.with_reference(*pairs, s[:references], w[:references], held)
+    score, quality_map = (torch.cat(parts) for parts in zip(without, graded, strict=True))
+    return Prediction(score, quality_map, yoto.causes([f[:pictures] for f in seen]))
 
 
 def principal_axes(statistics: np.ndarray, keep: int = 48) -> tuple[Tensor, Tensor]:

@@ -219,7 +219,7 @@ def fit_on_whole_pictures(recipe: Recipe) -> Path:
     system = build_system(recipe).eval()
     load_weights(system, recipe.start)
     recipe.out.mkdir(parents=True, exist_ok=True)
-    found = {}
+    found: dict[str, float] = {}
     if recipe.system != "yoto" or recipe.mode != "full-reference":
         sets = gather(recipe, system)
         head, found = fit_head(recipe, system.regressor, sets)

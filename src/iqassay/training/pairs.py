@@ -59,7 +59,7 @@ def gather_pairs(recipe: Recipe, system: YOTO) -> list[Pairs]:
         rows = [row for split in ("train", "val") for row in ratings.split(split).rows[: recipe.limit or None]]
         if all(row.reference for row in rows):
             count = sum(row.split == "train" for row in rows)
-            pairs = [(row.image, row.reference) for row in rows]
+            pairs: list[tuple] = [(row.image, row.reference) for row in rows]
             sets.append((f"{ratings.name}-pairs", pairs, np.array([row.score for row in rows]), count))
     if recipe.synthetic:
         parts = synthetic_sets(recipe)[:2]
