@@ -34,6 +34,35 @@ def test_pyramid_has_strides_4_to_32_and_the_stated_channels(name):
     ]
 
 
+def test_swin_t_is_that_of_transformers_with_a_normalisation_after_each_stage():
+    pytest.importorskip("transformers")
+    torch.manual_seed(0)
+    net = encoder("swin_t").eval()
+    # 27.5 of the paper's table without the classifier; its four normalisations stand where Swin has one
+    assert sum(p.numel() for p in net.parameters()) / 1e6 == pytest.approx(27.52, abs=0.01)
+    x = torch.rand(2, 3, 64, 96)  # windows of 7 do not fit its maps
+    with torch.no_grad():
+        maps = net.encode(x)
+        other = net.encode(torch.cat([x[:1], x[:1] * 0.5]))
+    assert [tuple(m.shape) for m in maps] == [
+        (2, c, 64 // s, 96 // s) for c, s in zip((96, 192, 384, 768), (4, 8, 16, 32), strict=True)
+    ]
+    for m, o in zip(maps, other, strict=True):
+        torch.testing.assert_close(m.mean(1), torch.zeros_like(m[:, 0]), atol=1e-5, rtol=0)
+        torch.testing.assert_close(m[0], o[0], atol=1e-4, rtol=1e-4)
+        assert not torch.allclose(m[0], o[1])
+    assert len(net.levels) == 4
+    held = {id(p) for level in net.levels for p in level.parameters()}
+    left = [name for name, p in net.named_parameters() if id(p) not in held]
+    assert all("norm" in name for name in left), left  # the levels are all of it but the normalisations after them
+
+
+def test_missing_transformers_says_what_to_install(monkeypatch):
+    monkeypatch.setitem(__import__("sys").modules, "transformers", None)
+    with pytest.raises(ImportError, match=r"pip install 'iqassay\[hub\]'"):
+        encoder("swin_t")
+
+
 @pytest.mark.parametrize(("name", "millions"), [("van_b0", 3.85), ("van_b1", 13.35), ("van_b2", 26.07)])
 def test_van_sizes_are_those_of_the_paper_less_the_classifier(name, millions):
     assert sum(p.numel() for p in encoder(name).parameters()) / 1e6 == pytest.approx(millions, abs=0.01)

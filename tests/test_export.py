@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import onnx
+import onnxruntime
 import pytest
 import torch
 
@@ -12,7 +13,8 @@ from iqassay.data.distortions import KINDS
 from iqassay.image import read_image, to_float
 from iqassay.model_file import load_model_file, open_session
 from iqassay.systems.mfen import MFEN
-from iqassay.training.export import OUTPUTS, export, principal_axes
+from iqassay.systems.yoto import TOP, YOTO, YOTOConfig
+from iqassay.training.export import OUTPUTS, Deployed, export, principal_axes
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
 CARD = {
@@ -32,16 +34,25 @@ CARD = {
 }
 
 
-@pytest.fixture(scope="module")
-def exported(tmp_path_factory):
-    torch.manual_seed(0)
-    system = MFEN().eval()
-    for module in system.modules():  # as if trained: statistics that are not 0 and 1
+def as_if_trained(system):
+    """Statistics of batch normalisation that are not 0 and 1."""
+    for module in system.eval().modules():
         if isinstance(module, torch.nn.modules.batchnorm._BatchNorm):
             module.running_mean.uniform_(-0.2, 0.2)
             module.running_var.uniform_(0.5, 1.5)
-    statistics = np.random.default_rng(0).normal(size=(200, 2 * sum(system.qen.channels))).astype(np.float32)
-    centre, axes = principal_axes(statistics)
+    return system
+
+
+def axes_of(system):
+    statistics = np.random.default_rng(0).normal(size=(200, 2 * sum(system.encoder.channels)))
+    return principal_axes(statistics.astype(np.float32))
+
+
+@pytest.fixture(scope="module")
+def exported(tmp_path_factory):
+    torch.manual_seed(0)
+    system = as_if_trained(MFEN())
+    centre, axes = axes_of(system)
     file = export(system, centre, axes, CARD, tmp_path_factory.mktemp("model") / "test.onnx")
     return system, file, (centre, axes)
 
@@ -95,3 +106,98 @@ def test_unlike_is_about_one_for_the_training_statistics():
     assert float(place.square().mean(1).sqrt().mean()) == pytest.approx(1, abs=0.05)
     far = (torch.from_numpy(statistics[:1]) + 100 - centre) @ axes
     assert float(far.square().mean().sqrt()) > 5
+
+
+# ------------------------------------------------------------------------------------------- one graph, two modes: YOTO
+
+REFERENCE = {
+    "calibration": {"raw": [-1, TOP], "score": [0, 100]},
+    "interval": {"score": [50], "below": [5], "above": [5]},
+}
+
+
+@pytest.fixture(scope="module")
+def yoto(tmp_path_factory):
+    """A narrow YOTO, its model file, and what the graph computes as a torch module."""
+    torch.manual_seed(0)
+    system = as_if_trained(YOTO(YOTOConfig(width=8)))
+    centre, axes = axes_of(system)
+    card = CARD | {"system": "YOTO", "reference": REFERENCE}
+    file = export(system, centre, axes, card, tmp_path_factory.mktemp("yoto") / "pairs.onnx")
+    return system, load_model_file(file), Deployed(system, centre, axes).eval()
+
+
+def feed(x, reference=None):
+    images = x if reference is None else np.concatenate([x, reference])
+    return {"image": images, "pictures": np.array([len(x)])}
+
+
+def two_batches(batch, height, width):
+    return np.random.default_rng(0).random((2, batch, 3, height, width), np.float32)
+
+
+@pytest.mark.parametrize("size", [(64, 96), (96, 64)])
+@pytest.mark.parametrize("batch", [1, 2])
+def test_one_graph_says_what_torch_says_in_both_modes(yoto, size, batch):
+    system, file, deployed = yoto
+    session, (x, r) = open_session(file), two_batches(batch, *size)
+    scores = []
+    for reference in (None, r):
+        asked = feed(x, reference)
+        found = dict(zip(OUTPUTS, session.run(OUTPUTS, asked), strict=True))
+        with torch.no_grad():
+            want = system(torch.from_numpy(x), None if reference is None else torch.from_numpy(reference))
+            unlike = deployed(*map(torch.from_numpy, asked.values()))[4]
+        for name, values in (
+            ("score", want.score),
+            ("map", want.quality_map),
+            ("presence", want.extras["kind"].softmax(1)),
+            ("severity", want.extras["severity"]),
+            ("unlike", unlike),
+        ):
+            assert found[name].shape == tuple(values.shape), name  # a row for every picture, none for a reference
+            np.testing.assert_allclose(found[name], values.numpy(), atol=2e-3, err_msg=name)
+        scores.append(found["score"])
+    assert (np.abs(scores[0] - scores[1]) > 0.01).all()
+
+
+@pytest.mark.parametrize("size", [(64, 64), (64, 160), (224, 96)])
+@pytest.mark.parametrize("batch", [1, 2])
+def test_identical_pictures_score_exactly_the_top(yoto, size, batch):
+    session, (x, other) = open_session(yoto[1]), two_batches(batch, *size)
+    score, quality_map = session.run(["score", "map"], feed(x, x))
+    assert (score == TOP).all()
+    assert (quality_map == TOP).all()
+    assert (session.run(["score"], feed(x, other))[0] < TOP).all()
+
+
+def test_fault_1_the_file_has_the_references_segment_for_references_alone(yoto):
+    x, r = two_batches(2, 64, 64)
+    graph, scores = onnx.load_from_string(yoto[1].content), []
+    for _ in range(2):
+        session = onnxruntime.InferenceSession(graph.SerializeToString())
+        scores.append([session.run(["score"], feed(x, reference))[0] for reference in (None, r)])
+        for tensor in graph.graph.initializer:
+            if tensor.name.endswith(".segment"):
+                rows = onnx.numpy_helper.to_array(tensor).copy()
+                rows[1] += np.random.default_rng(0).normal(size=8)
+                tensor.CopyFrom(onnx.numpy_helper.from_array(rows, tensor.name))
+    before, after = scores
+    np.testing.assert_array_equal(before[0], after[0])
+    assert (before[1] != after[1]).all()
+
+
+@torch.no_grad()
+def test_fault_4_each_mode_does_the_others_work_for_an_empty_slice_alone(yoto, monkeypatch):
+    system, _, deployed = yoto
+    encode, encoded, compared = system.encoder.encode, [], []
+    monkeypatch.setattr(system.encoder, "encode", lambda x: encoded.append(tuple(x.shape)) or encode(x))
+    monkeypatch.setattr(system.distance, "forward", lambda d: compared.append(len(d)) or d.sum(2))
+    x, r = two_batches(2, 64, 64)
+    deployed(*map(torch.from_numpy, feed(x).values()))
+    assert encoded == [(2, 3, 64, 64), (2, 3, 32, 32)]  # the second is of half the size
+    assert compared == [0]
+    encoded.clear()
+    deployed(*map(torch.from_numpy, feed(x, r).values()))
+    assert encoded == [(4, 3, 64, 64), (0, 3, 32, 32)]
+    assert compared == [0, 2]

@@ -176,10 +176,8 @@ def test_fault_2_picture_and_reference_are_shrunk_as_one(pairs_of):
     for i in range(30):
         sample = data[i % 2]
         assert torch.equal(sample["x"][:2], sample["reference"][:2])
-        across = (
-            255 * (sample["x"][0, 0].max() - sample["x"][0, 0].min()) / 63
-        )  # columns of the photo to one of the crop
-        steps.add(round(float(across), 1))
+        columns = 255 * sample["x"][0, 0]
+        steps.add(round(float(columns.max() - columns.min()) / 63, 1))  # of the photo to one of the crop
     assert steps == {1.0, 1.3, 2.0}
 
 
