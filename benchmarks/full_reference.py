@@ -24,10 +24,12 @@ import sys
 import warnings
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass, fields, replace
+from functools import partial
 from math import nan
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import ArrayLike
 from scipy import ndimage
 from scipy.optimize import curve_fit
 from speed import commit
@@ -242,7 +244,7 @@ def ssim(a: np.ndarray, b: np.ndarray) -> float:
     authors' advice on size.
     """
     step = max(1, round(min(a.shape) / 256))
-    a, b = (ndimage.uniform_filter(x, step, mode="reflect")[::step, ::step] for x in (a, b))
+    a, b = (ndimage.uniform_filter(x, step, mode="reflect", origin=step % 2 - 1)[::step, ::step] for x in (a, b))
     luminance, structure = ssim_maps(a, b)
     return float((luminance * structure).mean())
 
@@ -296,8 +298,14 @@ def rows_of(judged: Judged) -> list[Row]:
 
     def interval(statistic: Callable[[np.ndarray], float]) -> tuple[float, float, float]:
         number = np.arange(len(drawn_together))  # the bootstrap draws units by their numbers
-        draw = lambda drawn, _: statistic(np.concatenate([drawn_together[int(u)] for u in np.asarray(drawn)]))  # noqa: E731
+
+        def draw(drawn: ArrayLike, _: ArrayLike) -> float:
+            return statistic(np.concatenate([drawn_together[int(unit)] for unit in np.asarray(drawn)]))
+
         return statistic(whole), *bootstrap(number, number, draw)
+
+    def ahead(values: np.ndarray, other: np.ndarray, rows: np.ndarray) -> float:
+        return agreement(values, srcc, rows) - agreement(other, srcc, rows)
 
     classic = {name: agreement(judged.said[name], srcc, whole) for name in CLASSICAL if name in judged.said}
     best = judged.said[max(classic, key=lambda name: classic[name])] if classic else None
@@ -305,10 +313,10 @@ def rows_of(judged: Judged) -> list[Row]:
     for name, values in judged.said.items():
         curved = logistic(values, opinion)
         wanted = ((values, srcc), (curved, plcc), (values, krcc))
-        found = [interval(lambda rows, v=v, s=s: agreement(v, s, rows)) for v, s in wanted]
+        found = [interval(partial(agreement, v, s)) for v, s in wanted]
         lead = (nan, nan, nan)
         if best is not None and best is not values:
-            lead = interval(lambda rows, v=values: agreement(v, srcc, rows) - agreement(best, srcc, rows))
+            lead = interval(partial(ahead, values, best))
         gaps = values - opinion if judged.points and name not in CLASSICAL else np.array([nan])
         numbers = [x for three in (*found, lead) for x in three] + [float(gaps.mean()), float(abs(gaps).mean())]
         rows.append(Row(judged.name, name, len(values), *numbers))

@@ -1,11 +1,12 @@
 """Seconds and memory for a picture, start-up times and the size of an installation, each in a fresh process.
 
-    python benchmarks/speed.py [-o speed.csv] [--environment]
+    python benchmarks/speed.py [--model yoto] [-o speed.csv] [--environment]
 
-Scoring counts from the file on disk to the score. The first picture pays for warming up and is not in the median. The
-peer is PIQE of the package pypiqe, a hand-made measure without learning, in the same run on the same file; it is left
-out when the package is not installed. --environment makes a virtual environment, installs this repository into it
-without extras, and adds up its files.
+Scoring counts from the files on disk to the score. The first picture pays for warming up and is not in the median. The
+peer is PIQE of the package pypiqe, a hand-made measure without learning, in the same run on the same file. A model that
+takes references is measured with one too, a photo beside its JPEG of quality 40; the peers are then SSIM of
+scikit-image, and our own HaarPSI, MDSI and DSS (numpy and scipy). Packages that are not installed are left out.
+--environment makes a virtual environment, installs this repository into it without extras, and adds up its files.
 
 Prints Markdown tables; the CSV also says commit, machine and threads.
 """
@@ -28,10 +29,13 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
+from iqassay.model_file import load_model_file
+
 ROOT = Path(__file__).resolve().parents[1]
 PHOTO = ROOT / "examples" / "coffee.jpg"
 SIZES = {"512x384": (512, 384), "12 MP": (4000, 3000)}
-PEER = "pypiqe"
+PEERS = {"pypiqe": "pypiqe"}  # tool -> the package it needs
+PAIR_PEERS = {"scikit-image SSIM": "skimage", "HaarPSI": "scipy", "MDSI": "scipy", "DSS": "scipy"}
 
 
 @dataclass(frozen=True)
@@ -51,35 +55,50 @@ def main() -> int:
     parser.add_argument("--repeats", type=int, default=5, help="timed pictures after the first; the median counts")
     parser.add_argument("--environment", action="store_true", help="measure the size of a fresh base installation too")
     parser.add_argument("-o", "--output", type=Path, metavar="FILE", help="write the numbers as CSV")
-    parser.add_argument("--worker", nargs=2, metavar=("TOOL", "PICTURE"), help=argparse.SUPPRESS)
+    parser.add_argument("--worker", nargs="+", metavar="TOOL PICTURE", help=argparse.SUPPRESS)
     args = parser.parse_args()
     if args.worker:
-        print(json.dumps(work(*args.worker, args.model, args.threads, args.repeats)))
+        tool, *files = args.worker
+        print(json.dumps(work(tool, files, args.model, args.threads, args.repeats)))
         return 0
 
+    try:
+        model = load_model_file(args.model)
+    except ValueError as error:
+        parser.error(str(error))
     measures: list[Measure] = []
+    pairs: list[Measure] = []
     with tempfile.TemporaryDirectory() as folder:
-        pictures = {size: make_picture(*SIZES[size], Path(folder, f"{size}.jpg")) for size in SIZES}
-        for size, picture in pictures.items():
-            measures += score_speed(size, picture, args)
-        measures += start_up(pictures["512x384"], args)
+        for size in SIZES:
+            picture = make_picture(*SIZES[size], Path(folder, f"{size}.jpg"))
+            measures += score_speed(f"{size}, a picture", [picture], PEERS, args)
+            if model.card.reference:
+                copy = make_picture(*SIZES[size], Path(folder, f"{size}-40.jpg"), quality=40)
+                pairs += score_speed(f"{size}, a pair", [copy, picture], PAIR_PEERS, args)
+        small = [str(Path(folder, f"512x384{end}.jpg")) for end in ("", "-40")]
+        measures += start_up({"iqassay score one.jpg": ["score", small[0], "--model", args.model]})
+        if pairs:
+            command = ["score", small[1], "--ref", small[0], "--model", args.model]
+            pairs += start_up({"iqassay score one.jpg --ref photo.jpg": command})
+        measures += start_up({"iqassay --help": ["--help"], "iqassay --version": ["--version"]})
+        measures.append(Measure("model file", "iqassay", round(model.path.stat().st_size / 1e6, 1), "MB"))
         if args.environment:
             measures += environment(Path(folder, "venv"))
-    print(markdown(measures))
+    print("\n\n".join(markdown(mode) for mode in (measures, pairs) if mode))
     where = {"commit": commit(), "machine": machine(), "threads": threads(args)}
     print("\n" + ", ".join(f"{key} {value}" for key, value in where.items()))
     if args.output:
         with args.output.open("w", newline="", encoding="utf-8") as stream:
             writer = csv.DictWriter(stream, [*(f.name for f in fields(Measure)), *where])
             writer.writeheader()
-            writer.writerows(asdict(m) | where for m in measures)
+            writer.writerows(asdict(m) | where for m in measures + pairs)
     return 0
 
 
 # ---- scoring --------------------------------------------------------------------------------------------------------
 
 
-def make_picture(width: int, height: int, path: Path) -> str:
+def make_picture(width: int, height: int, path: Path, quality: int = 92) -> str:
     """A JPEG of the example photo mirrored over and over at its native scale.
 
     Enlarging the photo instead would make a blurred picture, which some measures finish sooner.
@@ -92,61 +111,89 @@ def make_picture(width: int, height: int, path: Path) -> str:
     pair = np.concatenate([pixels, pixels[:, ::-1]], axis=1)
     block = np.concatenate([pair, pair[::-1]], axis=0)
     tiled = np.tile(block, (height // block.shape[0] + 1, width // block.shape[1] + 1, 1))[:height, :width]
-    Image.fromarray(tiled).save(path, quality=92)
+    Image.fromarray(tiled).save(path, quality=quality)
     return str(path)
 
 
-def score_speed(size: str, picture: str, args: argparse.Namespace) -> list[Measure]:
-    """Median seconds and peak memory for a picture, for us and the peer, and the ratios."""
-    tools = ["iqassay"] + ([PEER] if importlib.util.find_spec(PEER) else [])
-    if len(tools) == 1:
-        print(f"{PEER} is not installed: no peer beside us", file=sys.stderr)
+def score_speed(what: str, files: list[str], peers: dict[str, str], args: argparse.Namespace) -> list[Measure]:
+    """Median seconds and peak memory, for us and the peers, and the ratios. files: a picture, and its reference."""
     found: list[Measure] = []
     answers = {}
-    for tool in tools:
-        print(f"{tool}, {size}", file=sys.stderr, flush=True)
-        command = [sys.executable, __file__, "--worker", tool, picture, "--model", args.model]
+    for tool, package in {"iqassay": "iqassay", **peers}.items():
+        if not importlib.util.find_spec(package):
+            print(f"{package} is not installed: no {tool} beside us", file=sys.stderr)
+            continue
+        print(f"{tool}, {what}", file=sys.stderr, flush=True)
+        command = [sys.executable, __file__, "--worker", tool, *files, "--model", args.model]
         command += ["--repeats", str(args.repeats)] + (["--threads", str(args.threads)] if args.threads else [])
         environment = os.environ | ({"OMP_NUM_THREADS": str(args.threads)} if args.threads else {})
         done = subprocess.run(command, check=True, stdout=subprocess.PIPE, env=environment)
         answers[tool] = json.loads(done.stdout)
         found += [
-            Measure(f"{size}, a picture", tool, answers[tool]["seconds"], "s"),
-            Measure(f"{size}, peak memory", tool, answers[tool]["peak"], "MB"),
+            Measure(what, tool, answers[tool]["seconds"], "s"),
+            Measure(f"{what}, peak memory", tool, answers[tool]["peak"], "MB"),
         ]
-    if PEER in answers:
-        for what, key in (("a picture", "seconds"), ("peak memory", "peak")):
-            ratio = answers[PEER][key] / answers["iqassay"][key]
-            found.append(Measure(f"{size}, {what}", f"{PEER} / iqassay", round(ratio, 2), "ratio"))
+    for tool, answer in list(answers.items())[1:]:
+        for name, key in ((what, "seconds"), (f"{what}, peak memory", "peak")):
+            ratio = answer[key] / answers["iqassay"][key]
+            found.append(Measure(name, f"{tool} / iqassay", round(ratio, 2), "ratio"))
     return found
 
 
-def work(tool: str, picture: str, model: str, threads: int | None, repeats: int) -> dict[str, float]:
-    """In a fresh process: score one picture again and again."""
-    score = {"iqassay": _iqassay, PEER: _pypiqe}[tool](model, threads)
-    score(picture)
+def work(tool: str, files: list[str], model: str, threads: int | None, repeats: int) -> dict[str, float]:
+    """In a fresh process: score one picture, or one pair, again and again."""
+    if tool == "iqassay":
+        score = _iqassay(model, threads)
+    else:
+        score = _pypiqe(threads) if tool == "pypiqe" else _pair_peer(tool)
+    score(*files)
     seconds = []
     for _ in range(max(1, repeats)):
         start = time.perf_counter()
-        score(picture)
+        score(*files)
         seconds.append(time.perf_counter() - start)
     return {"seconds": round(statistics.median(seconds), 4), "peak": round(peak_memory() / 1e6, 1)}
 
 
-def _iqassay(model: str, threads: int | None) -> Callable[[str], float]:
+def _iqassay(model: str, threads: int | None) -> Callable[..., float]:
     import iqassay
 
     scorer = iqassay.load(model, threads)
-    return lambda picture: scorer.score(picture).score
+    return lambda *files: scorer.score(*files).score
 
 
-def _pypiqe(model: str, threads: int | None) -> Callable[[str], float]:
+def _pypiqe(threads: int | None) -> Callable[..., float]:
     import cv2
     from pypiqe import piqe
 
     if threads:
         cv2.setNumThreads(threads)
     return lambda picture: piqe(cv2.imread(picture))[0]
+
+
+def _pair_peer(tool: str) -> Callable[..., float]:
+    import numpy as np
+    from PIL import Image
+
+    def read(file: str) -> np.ndarray:
+        with Image.open(file) as picture:
+            return np.asarray(picture.convert("RGB"))
+
+    if tool == "scikit-image SSIM":
+        from skimage.metrics import structural_similarity
+
+        return lambda *files: structural_similarity(*map(read, files), channel_axis=2)
+
+    from iqassay.data import targets
+
+    measure = {"HaarPSI": targets.haarpsi, "MDSI": targets.mdsi, "DSS": targets.dss}[tool]
+    shrunk = tool != "DSS"  # as their authors and our targets have it
+
+    def score(*files: str) -> float:
+        pixels = (read(file).astype(np.float32) for file in files)
+        return measure(*(targets.halved(p) if shrunk else p for p in pixels))
+
+    return score
 
 
 def peak_memory() -> int:
@@ -164,15 +211,10 @@ def peak_memory() -> int:
 # ---- start-up and size ----------------------------------------------------------------------------------------------
 
 
-def start_up(picture: str, args: argparse.Namespace) -> list[Measure]:
+def start_up(commands: dict[str, list[str]]) -> list[Measure]:
     """Seconds from the shell to the shell, the best of 5: what the machine needs, without what disturbed it."""
     installed = Path(sys.executable).with_name("iqassay")
     program = [str(installed)] if installed.exists() else [sys.executable, "-m", "iqassay"]
-    commands = {
-        "iqassay score one.jpg": ["score", picture, "--model", args.model],
-        "iqassay --help": ["--help"],
-        "iqassay --version": ["--version"],
-    }
     found = []
     for name, arguments in commands.items():
         print(name, file=sys.stderr, flush=True)
