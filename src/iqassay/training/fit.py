@@ -275,7 +275,7 @@ def fit(recipe: Recipe) -> Path:
     standards = [(fact["mean"], fact["deviation"]) for fact in sets.facts.values()]
     module = Training(recipe, sets.names, sets.chosen_by, standards)
     if recipe.start is not None:
-        load_weights(module.system, recipe.start)
+        load_weights(module.system, recipe.start, whole=False)
     resume = recipe.out / "last.ckpt"
     recipe.out.mkdir(parents=True, exist_ok=True)
     log = recipe.out / "metrics.csv"
@@ -339,11 +339,12 @@ def recipe_of(checkpoint: Path) -> Recipe:
     return Recipe(**(settings | folders))
 
 
-def load_weights(system: System, checkpoint: Path) -> None:
-    """Take the system's weights from a checkpoint; parts that it lacks, or has in another shape, keep theirs.
+def load_weights(system: System, checkpoint: Path, whole: bool = True) -> None:
+    """Take the system's weights from a checkpoint. Unless ``whole``, parts that it lacks, or has in another shape, keep
+    theirs.
 
     Raises:
-        ValueError: if the file is no such checkpoint.
+        ValueError: if the file is no such checkpoint, or not of this very network although ``whole``.
     """
     try:
         state = torch.load(checkpoint, map_location="cpu", weights_only=True)["state_dict"]
@@ -351,7 +352,14 @@ def load_weights(system: System, checkpoint: Path) -> None:
         raise ValueError(f"{checkpoint}: cannot be read as a checkpoint of iqassay train") from None
     weights = {k.removeprefix("system."): v for k, v in state.items() if k.startswith("system.")}
     own = system.state_dict()
-    system.load_state_dict({k: v for k, v in weights.items() if k in own and v.shape == own[k].shape}, strict=False)
+    weights = {k: v for k, v in weights.items() if k in own and v.shape == own[k].shape}
+    missing = [k for k in own if k not in weights]
+    if missing and whole:
+        raise ValueError(
+            f"{checkpoint}: got no weights that fit {missing[0]} and {len(missing) - 1} others, "
+            "want a checkpoint of the same network and version"
+        )
+    system.load_state_dict(weights, strict=False)
 
 
 def draw_curve(folder: Path) -> None:

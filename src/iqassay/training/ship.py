@@ -59,6 +59,9 @@ def ship(job: Export) -> Path:
         raise ValueError(
             f"{job.checkpoint}: got a run with --no-dan or --no-statistics, want one that names distortions"
         )
+    if recipe.system == "yoto" and not recipe.encoder.startswith("efficientnet_lite"):
+        # The graph computes the other mode for an empty batch, which onnxruntime cannot do for every network.
+        raise ValueError(f"{job.checkpoint}: got the encoder {recipe.encoder}, want an efficientnet_lite one to export")
     sets = [ratings_of(argument) for argument in job.calibrate + job.report]
     for ratings in sets:
         if len(ratings.split("val")) < 4:
