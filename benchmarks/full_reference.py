@@ -25,6 +25,7 @@ import warnings
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass, fields, replace
 from functools import partial
+from itertools import islice
 from math import nan
 from pathlib import Path
 
@@ -34,10 +35,10 @@ from scipy import ndimage
 from scipy.optimize import curve_fit
 from speed import commit
 from target_sanity import load, parts_of
+from toyama import made_again
 
 import iqassay
 from iqassay.bench.correlation import Statistic, bootstrap, krcc, plcc, srcc, within_groups
-from iqassay.data.filters import through_codec
 from iqassay.data.synthetic import SyntheticConfig, pristine_files, render
 from iqassay.data.targets import halved
 from iqassay.scorer import Scorer
@@ -173,25 +174,9 @@ def samples(scorer: Scorer, folder: Path) -> None:
 
 
 def toyama(scorer: Scorer, table: Path, kodak: Path, limit: int | None) -> Judged:
-    found = []  # photo, codec and quality, opinion
-    for row in read_table(table):
-        photo, _, condition = Path(row["dis_img_path"]).stem.partition("_")
-        if "_" in condition and not condition.startswith("00_"):  # 00 is untouched
-            found.append((photo.removeprefix("kp"), condition, float(row["score"])))
-    found = found[:limit]
-
-    def again(photo: str, condition: str) -> Pair:
-        reference = load(kodak / f"{int(photo)}.png")
-        strength, _, codec = condition.partition("_")
-        if codec == "jpg":
-            picture = through_codec(reference, "JPEG", quality=int(strength))
-        else:
-            ratio = {"quality_mode": "rates", "quality_layers": [int(strength)], "irreversible": True, "mct": 1}
-            picture = through_codec(reference, "JPEG2000", **ratio)
-        return bytes_of(picture), bytes_of(reference)
-
-    said = judge(scorer, (again(photo, condition) for photo, condition, _ in found))
-    photos, conditions, opinions = zip(*found, strict=True)
+    found = list(islice(made_again(table, kodak), limit))
+    said = judge(scorer, ((bytes_of(rated.picture), bytes_of(rated.reference)) for rated in found))
+    photos, conditions, opinions = zip(*(rated[:3] for rated in found), strict=True)
     return Judged("Toyama, made again", np.array(opinions), said, photos, conditions)
 
 

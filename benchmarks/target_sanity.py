@@ -16,10 +16,10 @@ from pathlib import Path
 
 import numpy as np
 from PIL import Image
+from toyama import made_again
 
 from iqassay.data import distortions, targets
 from iqassay.data.distortions import KINDS, LEVELS, distort
-from iqassay.data.filters import through_codec
 from iqassay.data.restored import RESTORATIONS, restore
 
 STRENGTHS = (0.0, 0.25, 0.5, 0.75, 1.0)
@@ -109,24 +109,12 @@ def check_toyama(table: Path, kodak: Path) -> None:
     opinions: list[float] = []
     conditions: dict[str, list[int]] = {}
     judged: dict[str, list[float]] = {"PSNR": [], "DSS": [], "HaarPSI": [], "MDSI": [], "the measure": []}
-    with open(table, newline="") as f:
-        for row in csv.DictReader(f):
-            photo, _, condition = Path(row["dis_img_path"]).stem.partition("_")
-            strength, _, codec = condition.partition("_")
-            if not codec or strength == "00":  # untouched
-                continue
-            a = load(kodak / f"{int(photo.removeprefix('kp'))}.png")
-            if codec == "jpg":
-                b = through_codec(a, "JPEG", quality=int(strength))
-            else:
-                b = through_codec(
-                    a, "JPEG2000", quality_mode="rates", quality_layers=[int(strength)], irreversible=True, mct=1
-                )
-            conditions.setdefault(condition, []).append(len(opinions))
-            opinions.append(float(row["score"]))
-            for name, value in parts_of(a, b).items():
-                judged[name].append(value)
-            judged["the measure"].append(targets.full_reference(a, b))
+    for rated in made_again(table, kodak):
+        conditions.setdefault(rated.condition, []).append(len(opinions))
+        opinions.append(rated.opinion)
+        for name, value in parts_of(rated.reference, rated.picture).items():
+            judged[name].append(value)
+        judged["the measure"].append(targets.full_reference(rated.reference, rated.picture))
     print(f"\nToyama, made again: SRCC over {len(opinions)} pictures, and between photos at one codec and quality")
     for name, values in judged.items():
         inside = [srcc([values[i] for i in rows], [opinions[i] for i in rows]) for rows in conditions.values()]

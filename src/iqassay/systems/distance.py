@@ -52,10 +52,18 @@ class Distance(nn.Module):
         self.register_buffer("energy", torch.ones(sum(self.channels)))
         self.register_buffer("seen", torch.zeros(()))
         inputs = 3 * sum(self.channels[:-1]) + self.channels[-1]  # the last level has one value in a cell: its mean
-        self.first = nn.Parameter(torch.rand(hidden, inputs) * (4 / inputs))
-        self.bias = nn.Parameter(torch.linspace(0, 2, hidden))
-        self.second = nn.Parameter(torch.rand(hidden) * (2 / hidden))
-        self.direct = nn.Parameter(torch.rand(inputs) * (2 / inputs))
+        self.first, self.direct = nn.Parameter(torch.empty(hidden, inputs)), nn.Parameter(torch.empty(inputs))
+        self.bias, self.second = (nn.Parameter(torch.empty(hidden)) for _ in range(2))
+        self.reset_parameters()
+
+    def reset_parameters(self) -> None:
+        """Start anew: random weights that count every difference about as much as any other."""
+        hidden, inputs = self.first.shape
+        nn.init.uniform_(self.first, 0, 4 / inputs)
+        nn.init.uniform_(self.direct, 0, 2 / inputs)
+        nn.init.uniform_(self.second, 0, 2 / hidden)
+        with torch.no_grad():
+            self.bias.copy_(torch.linspace(0, 2, hidden))
 
     def differences(self, x: Sequence[Tensor], reference: Sequence[Tensor]) -> Tensor:
         """Two pyramids of five maps, plain_maps first -> (B, cells, inputs), from 0 to about 1.4, 0 where equal."""

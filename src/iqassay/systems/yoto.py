@@ -49,6 +49,7 @@ class YOTOConfig:
     windows: bool = True
     segments: bool = True
     statistics: bool = True
+    sway: float = 1.4  # how far s may scale the distance of a cell: by exp(-sway) to exp(sway); 0 leaves it to w
     dropout: float = 0.1
     pretrained: bool = True
 
@@ -259,9 +260,9 @@ class YOTO(nn.Module):
         return score, local.reshape(s.shape)[:, None]
 
     def graded(self, differences: Tensor, s: Tensor, w: Tensor) -> tuple[Tensor, Tensor]:
-        """Score (B,) and local scores (B, cells) from what ``compared`` returns: the attention's s scales the distance
-        of a cell by exp(-s), held within a factor of 4 either way, and w is its weight."""
-        far = self.distance(differences) * torch.exp(-1.4 * torch.tanh(s))
+        """Score (B,) and local scores (B, cells) from what ``compared`` returns: the distance of a cell, scaled by
+        exp(-sway tanh(s)) and weighed by w, the attention's two answers."""
+        far = self.distance(differences) * torch.exp(-self.config.sway * torch.tanh(s))
         return TOP - (far * w).sum(1) / w.sum(1), TOP - far
 
 

@@ -137,8 +137,8 @@ def build_system(recipe: Recipe) -> System:
     name = recipe.encoder
     system: System
     if recipe.system == "yoto":
-        switches = {key: getattr(recipe, key) for key in ("adapter", "sda", "windows", "segments", "statistics")}
-        system = YOTO(YOTOConfig(name, recipe.tokens, **switches))
+        switches = ("adapter", "sda", "windows", "segments", "statistics", "sway")
+        system = YOTO(YOTOConfig(name, recipe.tokens, **{key: getattr(recipe, key) for key in switches}))
     else:
         config = MFENConfig(name, name, hfen=recipe.hfen, dan=recipe.dan, fusion=recipe.fusion, width=recipe.width)
         system = MFEN(config)

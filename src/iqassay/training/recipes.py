@@ -51,6 +51,7 @@ class Recipe:
     windows: bool = _flag(True, "yoto: windowed attention after the global one")
     segments: bool = _flag(True, "yoto: segment embedding")
     statistics: bool = _flag(True, "yoto: whole-picture term and distance, which are ours")
+    sway: float = _flag(1.4, "yoto: how far the attention may scale the distance of a cell; 0 leaves it to the weights")
 
     epochs: int = _flag(10, "epochs; one is --steps batches")
     steps: int = _flag(250, "batches in an epoch")
