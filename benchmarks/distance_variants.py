@@ -3,9 +3,9 @@
     python benchmarks/distance_variants.py runs/yoto_head --toyama Toyama.txt --kodak KODAK
 
 Works in the folder of ``iqassay train yoto --stage head``, on the pairs that it left there. The distance is trained
-anew with more and fewer batches, with and without the attention's say in how visible a difference is (--sway), and
-looked at on two sides: the validation pairs, whose opinions are modelled, and the JPEG and JPEG 2000 pictures of Toyama made
-again from Kodak photos, which people rated ("within": between photos at one codec and quality). Writes
+anew with more and fewer batches, with and without the attention's say in how visible a difference is (--sway). Two
+sides are looked at: the validation pairs, whose opinions are modelled; and the JPEG and JPEG 2000 pictures of Toyama
+made again from Kodak photos, which people rated ("within": between photos at one codec and quality). Writes
 benchmarks/distance_variants.csv.
 """
 
