@@ -1,5 +1,6 @@
-"""The shipped model through the shipped scorer, on the example photos: sane, deterministic, the same in any batch."""
+"""The shipped models through the shipped scorer, on the example photos: sane, deterministic, the same in any batch."""
 
+import io
 from pathlib import Path
 
 import numpy as np
@@ -12,20 +13,25 @@ from iqassay import tiles
 EXAMPLES = Path(__file__).parent.parent / "examples"
 
 
+SPOILED = [
+    ("chelsea.jpg", "chelsea-blurred.jpg"),
+    ("coffee.jpg", "coffee-jpeg.jpg"),
+    ("coffee.jpg", "coffee-dark.jpg"),
+    ("astronaut.jpg", "astronaut-noise.jpg"),
+]
+
+
+@pytest.fixture(scope="module", params=["mfen", "yoto"])
+def scorer(request):
+    return iqassay.load(request.param, threads=1)
+
+
 @pytest.fixture(scope="module")
-def scorer():
-    return iqassay.load("mfen", threads=1)
+def yoto():
+    return iqassay.load("yoto", threads=1)
 
 
-@pytest.mark.parametrize(
-    ("good", "spoiled"),
-    [
-        ("chelsea.jpg", "chelsea-blurred.jpg"),
-        ("coffee.jpg", "coffee-jpeg.jpg"),
-        ("coffee.jpg", "coffee-dark.jpg"),
-        ("astronaut.jpg", "astronaut-noise.jpg"),
-    ],
-)
+@pytest.mark.parametrize(("good", "spoiled"), SPOILED)
 def test_a_spoiled_photo_scores_lower(scorer, good, spoiled):
     assert scorer.score(EXAMPLES / good).score > scorer.score(EXAMPLES / spoiled).score + 5
 
@@ -57,7 +63,7 @@ def test_batch_size_and_threads_do_not_change_a_large_picture(scorer, monkeypatc
     photo = Image.open(EXAMPLES / "coffee.jpg").convert("RGB").resize((1500, 1000), Image.Resampling.BICUBIC)
     once = scorer.score(photo).score
     monkeypatch.setattr(tiles, "BATCH", 3)
-    assert abs(iqassay.load("mfen", threads=2).score(photo).score - once) < 0.1
+    assert abs(iqassay.load(scorer.card.name, threads=2).score(photo).score - once) < 0.1
 
 
 @pytest.mark.parametrize("size", [(1, 1), (3, 700), (33, 31), (500, 375)])
@@ -79,3 +85,51 @@ def test_the_card_tells_what_users_must_know(scorer):
     assert card.training_data
     assert card.limits
     assert any(row["set"].startswith("BIQ2021") and row["srcc"] > 0.85 for row in card.accuracy)
+
+
+# ---- with references ------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("good", "spoiled"), SPOILED)
+def test_a_spoiled_photo_is_far_from_its_reference(yoto, good, spoiled):
+    verdict = yoto.score(EXAMPLES / spoiled, EXAMPLES / good)
+    assert verdict.full_reference
+    assert verdict.low <= verdict.score < 60
+    assert yoto.score(EXAMPLES / good, EXAMPLES / spoiled).score < 70  # nor does a better picture pass for a copy
+
+
+@pytest.mark.parametrize("name", ["chelsea-blurred.jpg", "astronaut-noise.jpg", "coffee.jpg"])
+def test_its_own_reference_gets_100_whatever_its_beauty(yoto, name):
+    assert yoto.score(EXAMPLES / name, EXAMPLES / name).score == 100
+    large = Image.open(EXAMPLES / name).convert("RGB").resize((1300, 900))
+    assert yoto.score(large, large).score == 100
+
+
+def test_stronger_compression_blur_and_noise_score_lower(yoto):
+    photo = Image.open(EXAMPLES / "coffee.jpg").convert("RGB")
+    pixels, rng = np.asarray(photo, np.float64), np.random.default_rng(0)
+    noise = rng.normal(size=pixels.shape)
+    for series in (
+        [jpeg(photo, quality) for quality in (90, 60, 30, 10)],
+        [photo.filter(ImageFilter.GaussianBlur(sigma)) for sigma in (0.5, 1, 2, 4)],
+        [(pixels + sigma * noise).clip(0, 255).astype(np.uint8) for sigma in (3, 10, 30, 60)],
+    ):
+        scores = [yoto.score(picture, photo).score for picture in series]
+        assert scores == sorted(scores, reverse=True)
+        assert scores[0] > 75 > 45 > scores[-1]
+
+
+def test_the_map_says_where_a_picture_left_its_reference(yoto):
+    photo = np.asarray(Image.open(EXAMPLES / "coffee.jpg").convert("RGB"))
+    spoiled = photo.copy()
+    spoiled[:, : photo.shape[1] // 2] = np.asarray(jpeg(Image.fromarray(photo), 5))[:, : photo.shape[1] // 2]
+    quality = yoto.score(spoiled, photo).map
+    half = quality.shape[1] // 2
+    assert quality[:, half + 2 :].min() > 95
+    assert quality[:, : half - 2].mean() < 60
+
+
+def jpeg(photo, quality):
+    held = io.BytesIO()
+    photo.save(held, "JPEG", quality=quality)
+    return Image.open(io.BytesIO(held.getvalue()))

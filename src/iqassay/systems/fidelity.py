@@ -17,7 +17,8 @@ class FidelityLoss(nn.Module):
     ``forward(x, reference)``: (B, 3, H, W) each, RGB in [0, 1], any H and W from 33 pixels. Returns TOP - score, not
     negative: a scalar, or (B,) with ``reduction="none"``. One unit is 20 points of the scale from 0 to 100 before
     calibration. The gradient is finite everywhere and zero where x is the reference; it reaches x and the reference,
-    never the weights. The module is always in evaluation mode.
+    never the weights. The module is always in evaluation mode. Use it beside a pixel loss, as other losses on features:
+    steps on free pixels alone soon please it without removing the noise.
 
     Raises:
         ValueError: for other shapes, or values that cannot be in [0, 1].
