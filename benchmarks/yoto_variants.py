@@ -79,9 +79,11 @@ def joint_against_alone(work: Path, head: str, joint: str = "joint", rounds: int
                 gains.append(srcc(*(v[drawn] for v in together[name])) - srcc(*(v[drawn] for v in alone[name])))
             low, high = np.quantile(gains, (0.025, 0.975))
             means = np.mean(found, axis=0)
-            rows.append({"head": head, "training": joint, "mode": mode, "set": name, "seeds": len(runs), "joint": round(means[0], 4),
-                         "alone": round(means[1], 4), "gain": round(means[0] - means[1], 4),
-                         "low": round(low, 4), "high": round(high, 4)})  # fmt: skip
+            rows.append({
+                "head": head, "training": joint, "mode": mode, "set": name, "seeds": len(runs),
+                "joint": round(means[0], 4), "alone": round(means[1], 4), "gain": round(means[0] - means[1], 4),
+                "low": round(low, 4), "high": round(high, 4),
+            })  # fmt: skip
     return rows
 
 
