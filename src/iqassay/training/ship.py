@@ -32,7 +32,7 @@ from iqassay.training.head import VIEW_AREA, whole_view
 # Opinions of one distortion at one level spread by 8.4 points between KADID-10k's pictures, of which our targets follow
 # about half: this much of an opinion a synthetic target cannot know, so that the interval must allow for it.
 OPINION_NOISE = 7.3
-ENOUGH = 200  # rated pictures make a calibration table without help
+ENOUGH = 200  # pictures make a calibration table
 VIEWS = {"area": VIEW_AREA, "window": 384, "max_windows": 96, "global_weight": 0.5}
 
 
@@ -85,7 +85,7 @@ def ship(job: Export) -> Path:
     with tempfile.TemporaryDirectory() as folder:  # a first file without a scale, to see every picture as users will
         scorer = Scorer(load_model_file(export(system, centre, axes, card, Path(folder) / "raw.onnx")))
         seen = [_look(scorer, [row.image for row in ratings.split("val").rows]) for ratings in sets]
-        seen_made = _look(scorer, list(made.pixels[:ENOUGH]))[0] if made is not None else np.empty(0)
+        seen_made = _look(scorer, list(made.pixels))[0] if made is not None else np.empty(0)
         if isinstance(system, YOTO):
             card["reference"] = _with_reference(scorer, sets, made)
     opinions = [np.array([row.score for row in ratings.split("val").rows]) for ratings in sets]
@@ -95,9 +95,9 @@ def ship(job: Export) -> Path:
     opinion = np.concatenate(opinions[:count])
     table_half, interval_half = np.arange(len(raw)) % 2 == 0, np.arange(len(raw)) % 2 == 1
     fit_raw, fit_opinion = raw[table_half], opinion[table_half]
-    few = max(0, ENOUGH - len(fit_raw))
-    if made is not None and few:  # people set the scale; modelled opinions only stand in where there are few of theirs
-        fit_raw, fit_opinion = np.append(fit_raw, seen_made[:few]), np.append(fit_opinion, made.score[:few])
+    if made is not None:  # rated photos set the scale; few are ruined, and what that means the synthetic ones say
+        some = max(2 * len(fit_raw) // 5, ENOUGH - len(fit_raw))
+        fit_raw, fit_opinion = np.append(fit_raw, seen_made[:some]), np.append(fit_opinion, made.score[:some])
     card["calibration"] = calibration_table(fit_raw, fit_opinion)
     calibrated = np.interp(raw, card["calibration"]["raw"], card["calibration"]["score"])
     card["interval"] = conformal_interval(calibrated[interval_half], opinion[interval_half])
