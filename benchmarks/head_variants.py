@@ -72,7 +72,7 @@ def main() -> None:
                   steps=args.steps, epochs=10, lr=1e-3, decay=0.05)  # fmt: skip
     torch.manual_seed(0)  # the head starts from random weights
     system = build_system(base).eval()
-    head = copy.deepcopy(system.head)  # as it is before the stage
+    head = copy.deepcopy(system.regressor)  # as it is before the stage
     load_weights(system, args.folder / "best.ckpt")
     biq, flive, synthetic = gather(base, system)
     kind = np.concatenate([s.kind for s in synthetic_sets(base)[:2]])

@@ -125,7 +125,7 @@ class YOTO(nn.Module):
 
     x and reference are (B, 3, H, W), RGB in [0, 1], H and W multiples of 32, aligned pixel by pixel. With a reference
     the score says how good x is as a copy of it, at most TOP, which identical pictures get; without one, how good x
-    looks. extras: ``statistics`` and, without a reference, ``kind`` and ``severity``.
+    looks. extras, in both modes: ``statistics``, ``kind`` and ``severity`` of x (none of them without ``statistics``).
 
     Raises:
         ValueError: for another shape, or a size that the paper's configuration does not take.
@@ -140,6 +140,7 @@ class YOTO(nn.Module):
         width, channels = config.width, self.encoder.channels
         # A pooled token holds the mean and the deviation of its patch: texture is what pooling would lose.
         lifted = [c * (2 if p > 1 else 1) for c, p in zip(channels, config.pool, strict=True)]
+        # The stages of the paper's encoder end in normalisations of their own.
         self.norms = nn.ModuleList(nn.LayerNorm(c) if config.statistics else nn.Identity() for c in lifted)
         self.embed = nn.ModuleList(nn.Linear(c, width) for c in lifted)
         sides = [config.crop and config.crop // (4 * 2**i * p) for i, p in enumerate(config.pool)]
