@@ -295,9 +295,12 @@ def fit(recipe: Recipe) -> Path:
     stop = EarlyStopping("val/srcc", mode="max", patience=recipe.patience)
     averaging = [EMAWeightAveraging(decay=recipe.average)] if recipe.average else []
     bar = RichProgressBar() if sys.stderr.isatty() else TQDMProgressBar(refresh_rate=0)
+    several = recipe.devices not in ("auto", "1") or (recipe.devices == "auto" and torch.cuda.device_count() > 1)
     trainer = lightning.Trainer(
         accelerator=recipe.accelerator,
         devices=recipe.devices if not recipe.devices.isdigit() else int(recipe.devices),
+        # A batch of one of YOTO's modes leaves the other's parts without a gradient, which several devices must expect.
+        strategy="ddp_find_unused_parameters_true" if several else "auto",
         precision=recipe.precision,  # type: ignore[arg-type]
         max_epochs=recipe.epochs,
         logger=CSVLogger(recipe.out, name="", version=""),
