@@ -1,5 +1,8 @@
 """The full-reference mode as a loss: zero at identity, finite gradients, the shipped weights."""
 
+import subprocess
+import sys
+
 import pytest
 import torch
 from torch.nn import functional as F
@@ -93,3 +96,9 @@ def test_the_shipped_loss_is_the_shipped_score_and_can_be_minimised():
 def test_a_model_without_references_makes_no_loss():
     with pytest.raises(ValueError, match="want one of YOTO"):
         iqassay.systems.loss("mfen")
+
+
+def test_without_torch_it_says_what_to_install():
+    code = "import sys; sys.modules['torch'] = None; import iqassay; iqassay.systems.loss()"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.stderr.strip().endswith("ImportError: this needs torch: pip install 'iqassay[train]'")

@@ -24,10 +24,14 @@ def load_pretrained(model: str | os.PathLike[str] = "yoto") -> YOTO:
     Raises:
         ModelFileError: if there is no such model file, or it is damaged.
         ValueError: if it does not hold a YOTO whose weights can be read back.
+        ImportError: without torch and onnx.
     """
-    import onnx
-    import torch
-    from onnx import numpy_helper
+    try:
+        import onnx
+        import torch
+        from onnx import numpy_helper
+    except ModuleNotFoundError as error:
+        raise ImportError(f"this needs {error.name}: pip install 'iqassay[train]'") from error
 
     from iqassay.model_file import load_model_file
     from iqassay.systems.encoders import EfficientNetLite
@@ -60,6 +64,7 @@ def load_pretrained(model: str | os.PathLike[str] = "yoto") -> YOTO:
 
 def loss(model: str | os.PathLike[str] = "yoto", reduction: str = "mean") -> FidelityLoss:
     """A loss for training networks whose output should look like a target; see ``FidelityLoss``."""
+    system = load_pretrained(model)  # first: it says what is not installed
     from iqassay.systems.fidelity import FidelityLoss
 
-    return FidelityLoss(load_pretrained(model), reduction)
+    return FidelityLoss(system, reduction)
