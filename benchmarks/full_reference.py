@@ -3,8 +3,8 @@
     python benchmarks/full_reference.py [--model yoto] [--synthetic PRISTINE...] [--fr-check DIR]
         [--toyama CSV --kodak DIR] [-o benchmarks/full_reference.csv]
 
---synthetic: pictures made from contents that no training on these folders has seen (every tenth, as training/fit.py
-holds out), beside the target score of the pair. The targets are themselves made of HaarPSI, MDSI and DSS, joined with
+--synthetic: pictures made from contents that no training on these folders has seen (those that training holds
+out), beside the target score of the pair. The targets are themselves made of HaarPSI, MDSI and DSS, joined with
 KADID-10k's table: those three are flattered here. Untouched pictures are left out of the correlations, where every
 measure would put them first; they must get 100.
 --fr-check: a folder with live.csv and samples.csv, pictures of LIVE, KADID-10k and TID2013 with their opinions.
@@ -42,6 +42,7 @@ from iqassay.bench.correlation import Statistic, bootstrap, krcc, plcc, srcc, wi
 from iqassay.data.synthetic import SyntheticConfig, pristine_files, render
 from iqassay.data.targets import halved
 from iqassay.scorer import Scorer
+from iqassay.training.fit import held_out
 
 SEED = 2026  # training makes its pictures with seed 0 and those it validates on with seed 1, unless told otherwise
 CLASSICAL = ("PSNR", "SSIM", "MS-SSIM", "HaarPSI", "MDSI", "DSS")
@@ -133,7 +134,7 @@ def main() -> int:
 def synthetic(scorer: Scorer, folders: list[Path], count: int, cache: Path) -> list[Row]:
     """Held-out contents: every measure in all and by kind of damage; how the two modes agree; the untouched ones."""
     files = pristine_files(folders)
-    made = render(files[::10], SyntheticConfig(count, seed=SEED), cache)
+    made = render(held_out(files), SyntheticConfig(count, seed=SEED), cache)
     untouched, restored = made.kind[:, -1] == 1, made.kind[:, 0] < 0
     chain = ~restored & (made.kind.max(axis=1) < 1)
     said = judge(scorer, zip(made.pixels, made.reference, strict=True))

@@ -9,13 +9,11 @@ splits are read. For the levers that decide what generalises see benchmarks/head
 
 from __future__ import annotations
 
-import argparse
 import csv
-import itertools
 import shlex
-import subprocess
-import sys
 from pathlib import Path
+
+from variants import arguments, train_all
 
 HERE = Path(__file__).parent
 SHORT = shlex.split(
@@ -32,36 +30,13 @@ PARTS = {
 }
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--biq", required=True)
-    parser.add_argument("--flive", required=True)
-    parser.add_argument("--pristine", required=True)
-    parser.add_argument("--steps", default="60")
-    parser.add_argument("--limit", default="600")
-    parser.add_argument("--work", type=Path, default=Path("runs/variants"))
-    args = parser.parse_args()
-    file = HERE / "ablation.csv"
-    done = list(csv.DictReader(file.open())) if file.exists() else []
-    seen = {(row["variant"], row["seed"]) for row in done}
-    everything = ["--data", args.biq, "--data", args.flive, "--synthetic", args.pristine]
-    for variant, seed in itertools.product(PARTS, map(str, range(3))):
-        if (variant, seed) in seen:
-            continue
-        out = args.work / f"{variant.replace(' ', '-')}-{seed}"
-        command = [sys.executable, "-m", "iqassay", "train", "mfen", *SHORT]
-        command += ["--steps", args.steps, "--limit", args.limit]
-        subprocess.run([*command, *everything, "--seed", seed, "--out", str(out), *PARTS[variant]], check=True)
-        with (out / "metrics.csv").open() as stream:
-            last = [row for row in csv.DictReader(stream) if row["val/srcc"]][-1]
-        measures = {k.removeprefix("val/"): round(float(v), 4) for k, v in last.items() if k.startswith("val/") and v}
-        done.append({"variant": variant, "seed": seed, "steps": args.steps, **measures})
-        columns = list(dict.fromkeys(key for row in done for key in row))
-        with file.open("w", newline="") as stream:
-            writer = csv.DictWriter(stream, columns)
-            writer.writeheader()
-            writer.writerows(done)
+def measure(folder: Path) -> dict[str, float]:
+    """What the last validation of a run measured."""
+    with (folder / "metrics.csv").open() as stream:
+        last = [row for row in csv.DictReader(stream) if row["val/srcc"]][-1]
+    return {k.removeprefix("val/"): round(float(v), 4) for k, v in last.items() if k.startswith("val/") and v}
 
 
 if __name__ == "__main__":
-    main()
+    args = arguments(__doc__, steps=60, limit=600, work="runs/variants")
+    train_all(["mfen", *SHORT], PARTS, args, HERE / "ablation.csv", measure)

@@ -12,15 +12,11 @@ benchmarks/yoto_joint.csv. Only validation splits are read.
 
 from __future__ import annotations
 
-import argparse
-import csv
-import itertools
 import shlex
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
+from variants import arguments, train_all, write
 
 from iqassay.bench.correlation import srcc
 
@@ -40,13 +36,6 @@ PARTS = {
 VARIANTS = {f"paper's head, {name}": ["--no-statistics", *flags] for name, flags in (ALONE | PARTS).items()}
 VARIANTS |= {f"shipped, {name}": flags for name, flags in ALONE.items()}
 VARIANTS["paper's head, joint, twice as long"] = ["--no-statistics", "--steps", "500"]  # each mode as long as alone
-
-
-def write(file: Path, rows: list[dict]) -> None:
-    with file.open("w", newline="") as stream:
-        writer = csv.DictWriter(stream, list(dict.fromkeys(key for row in rows for key in row)))
-        writer.writeheader()
-        writer.writerows(rows)
 
 
 def answers(folder: Path) -> dict[str, tuple[np.ndarray, np.ndarray]]:
@@ -87,29 +76,14 @@ def joint_against_alone(work: Path, head: str, joint: str = "joint", rounds: int
     return rows
 
 
+def measure(folder: Path) -> dict[str, float]:
+    """SRCC of every set of a run."""
+    return {name: round(srcc(*values), 4) for name, values in answers(folder).items()}
+
+
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--biq", required=True)
-    parser.add_argument("--flive", required=True)
-    parser.add_argument("--pristine", required=True)
-    parser.add_argument("--steps", default="250")
-    parser.add_argument("--limit", default="400")
-    parser.add_argument("--work", type=Path, default=Path("runs/yoto_variants"))
-    args = parser.parse_args()
-    file = HERE / "yoto_variants.csv"
-    done = list(csv.DictReader(file.open())) if file.exists() else []
-    seen = {(row["variant"], row["seed"]) for row in done}
-    everything = ["--data", args.biq, "--data", args.flive, "--synthetic", args.pristine]
-    for seed, variant in itertools.product(map(str, range(3)), VARIANTS):
-        if (variant, seed) in seen:
-            continue
-        out = args.work / f"{variant}-{seed}"
-        command = [sys.executable, "-m", "iqassay", "train", "yoto", *SHORT, "--steps", args.steps]
-        command += ["--limit", args.limit, *everything, "--seed", seed, "--out", str(out), *VARIANTS[variant]]
-        subprocess.run(command, check=True)
-        measured = {name: round(srcc(*values), 4) for name, values in answers(out).items()}
-        done.append({"variant": variant, "seed": seed, "steps": args.steps, **measured})
-        write(file, done)
+    args = arguments(__doc__, steps=250, limit=400, work="runs/yoto_variants")
+    train_all(["yoto", *SHORT], VARIANTS, args, HERE / "yoto_variants.csv", measure)
     pairs = [("paper's head", "joint"), ("paper's head", "joint, twice as long"), ("shipped", "joint")]
     write(HERE / "yoto_joint.csv", [row for pair in pairs for row in joint_against_alone(args.work, *pair)])
 

@@ -1,4 +1,4 @@
-"""Two tiny model files, made on the spot.
+"""Two tiny model files and a photo, made on the spot.
 
 The score of the first is the mean brightness, its map the brightness of 32x32 squares. The second takes references too:
 without one it answers like the first, with one the score is 2 minus the mean absolute difference, and so is the map.
@@ -20,6 +20,26 @@ REFERENCE = {  # identical pictures have 2.0, black beside white 1.0
     "calibration": {"raw": [1.0, 2.0], "score": [0.0, 98.0]},
     "interval": {"score": [0.0, 98.0], "below": [10.0, 2.0], "above": [5.0, 1.0]},
 }
+
+
+def make_photo(
+    height: int,
+    width: int,
+    seed: int = 0,
+    discs: int = 12,
+    radii: tuple[float, float] = (0.03, 0.15),
+    textured: float = 1.0,
+) -> np.ndarray:
+    """Something like a photo: smooth light, coloured discs with sharp edges, and fine texture left of ``textured``, in
+    shares of the longer side; float32 (height, width, 3) in [0, 1]."""
+    rng = np.random.default_rng(seed)
+    y, x = np.mgrid[0:height, 0:width] / max(height, width)
+    image = 0.45 + 0.25 * np.stack([np.sin(4 * x + y), np.cos(3 * y), np.sin(2 * (x + y))], axis=-1)
+    for _ in range(discs):
+        cy, cx, radius = rng.uniform(0, 1), rng.uniform(0, 1), rng.uniform(*radii)
+        image[(y - cy) ** 2 + (x - cx) ** 2 < radius**2] = rng.uniform(0.1, 0.9, 3)
+    image += 0.04 * rng.standard_normal((height, width, 1)) * (x < textured)[..., None]
+    return np.clip(image, 0, 1).astype(np.float32)
 
 
 def tiny_graph(kinds: int = len(KINDS), output: str = "score", reference: bool = False) -> bytes:

@@ -1,24 +1,12 @@
 import numpy as np
 import pytest
+from conftest import make_photo
 from PIL import Image
 
 from iqassay.data.distortions import GROUPS, KINDS, LEVELS, apply_chain, distort, parameter_at, random_chain
 from iqassay.data.filters import from_lab, to_lab
 
-
-def make_photo(height: int = 192, width: int = 256, seed: int = 0) -> np.ndarray:
-    """Something like a photo: smooth light, coloured discs with sharp edges, fine texture."""
-    rng = np.random.default_rng(seed)
-    y, x = np.mgrid[0:height, 0:width] / max(height, width)
-    image = 0.45 + 0.25 * np.stack([np.sin(4 * x + y), np.cos(3 * y), np.sin(2 * (x + y))], axis=-1)
-    for _ in range(12):
-        cy, cx, radius = rng.uniform(0, 1), rng.uniform(0, 1), rng.uniform(0.03, 0.15)
-        image[(y - cy) ** 2 + (x - cx) ** 2 < radius**2] = rng.uniform(0.1, 0.9, 3)
-    image += 0.04 * rng.standard_normal((height, width, 1))
-    return np.clip(image, 0, 1).astype(np.float32)
-
-
-PHOTO = make_photo()
+PHOTO = make_photo(192, 256)
 
 
 def error(a: np.ndarray, b: np.ndarray) -> float:

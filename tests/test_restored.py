@@ -1,24 +1,12 @@
 import numpy as np
 import pytest
+from conftest import make_photo
 from scipy import ndimage
 
 from iqassay.data import filters, restored
 from iqassay.data.restored import CODECS, RESTORATIONS, restore, restore_chain
 
-
-def make_photo(height: int = 96, width: int = 120, seed: int = 0) -> np.ndarray:
-    """Something like a photo: smooth light, coloured discs with sharp edges, fine texture on the left half."""
-    rng = np.random.default_rng(seed)
-    y, x = np.mgrid[0:height, 0:width] / max(height, width)
-    image = 0.45 + 0.25 * np.stack([np.sin(4 * x + y), np.cos(3 * y), np.sin(2 * (x + y))], axis=-1)
-    for _ in range(12):
-        cy, cx, radius = rng.uniform(0, 1), rng.uniform(0, 1), rng.uniform(0.03, 0.15)
-        image[(y - cy) ** 2 + (x - cx) ** 2 < radius**2] = rng.uniform(0.1, 0.9, 3)
-    image += 0.04 * rng.standard_normal((height, width, 1)) * (x < 0.5)[..., None]
-    return np.clip(image, 0, 1).astype(np.float32)
-
-
-PHOTO = make_photo()
+PHOTO = make_photo(96, 120, textured=0.5)
 VISIBLE_AT_ONCE = {"enlarge", "enlarge_sharpened", "denoised", "deblocked", "deconvolved", "smoothed"}
 
 
@@ -58,7 +46,7 @@ class TestEveryRestoration:
     def test_small_and_odd_sizes(self, name: str, shape: tuple[int, int]) -> None:
         for strength in (0, 1):
             for seed in range(4):
-                out = restore(make_photo(*shape), name, strength, np.random.default_rng(seed))
+                out = restore(make_photo(*shape, textured=0.5), name, strength, np.random.default_rng(seed))
                 assert out.shape == (*shape, 3)
                 assert np.isfinite(out).all()
 
@@ -128,7 +116,7 @@ def test_chain_holds_all_restorations_pairs_codecs_and_near_perfect_pictures(mon
         return restore(image, name, strength, rng)
 
     monkeypatch.setattr(restored, "restore", note)
-    small, errors = make_photo(16, 16), []
+    small, errors = make_photo(16, 16, textured=0.5), []
     for i in range(400):
         used.append([])
         errors.append(error(restore_chain(small, np.random.default_rng(i))[0], small))
@@ -143,7 +131,7 @@ def test_chain_does_without_webp(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.delitem(RESTORATIONS, codec)
     monkeypatch.setattr(restored, "CODECS", ())
     monkeypatch.setattr(restored, "_webp", None)  # a call would raise
-    small = make_photo(8, 8)
+    small = make_photo(8, 8, textured=0.5)
     for i in range(60):
         restore_chain(small, np.random.default_rng(i))
 

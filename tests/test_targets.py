@@ -3,25 +3,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from conftest import make_photo
 
 from iqassay.data import targets
 from iqassay.data.distortions import KINDS, LEVELS, apply_chain, distort
 from iqassay.data.restored import restore
 from iqassay.data.targets import full_reference, implied_opinion, target_score
 
-
-def make_photo(height: int = 160, width: int = 200, seed: int = 0) -> np.ndarray:
-    rng = np.random.default_rng(seed)
-    y, x = np.mgrid[0:height, 0:width] / max(height, width)
-    image = 0.45 + 0.25 * np.stack([np.sin(4 * x + y), np.cos(3 * y), np.sin(2 * (x + y))], axis=-1)
-    for _ in range(25):
-        cy, cx, radius = rng.uniform(0, 1), rng.uniform(0, 1), rng.uniform(0.02, 0.12)
-        image[(y - cy) ** 2 + (x - cx) ** 2 < radius**2] = rng.uniform(0.1, 0.9, 3)
-    image += 0.04 * rng.standard_normal((height, width, 1))
-    return np.clip(image, 0, 1).astype(np.float32)
-
-
-PHOTO = make_photo()
+PHOTO = make_photo(160, 200, discs=25, radii=(0.02, 0.12))
 UNTOUCHED = float(targets.tables().opinion[-1])
 
 

@@ -80,6 +80,12 @@ def test_wrong_flags_end_in_one_line_and_status_2(arguments, error, capsys):
     assert "Traceback" not in said
 
 
+def smooth(rng):
+    """A picture of 96x80 without detail."""
+    grid = Image.fromarray((rng.random((9, 9, 3)) * 255).astype(np.uint8))
+    return np.asarray(grid.resize((96, 80), Image.Resampling.BICUBIC))
+
+
 @pytest.fixture(scope="module")
 def rated(tmp_path_factory):
     """24 noise pictures, the more noise the lower the score, in train and val."""
@@ -87,8 +93,7 @@ def rated(tmp_path_factory):
     rng = np.random.default_rng(0)
     rows = []
     for i in range(24):
-        grid = rng.random((9, 9, 3))
-        picture = np.asarray(Image.fromarray((grid * 255).astype(np.uint8)).resize((96, 80), Image.Resampling.BICUBIC))
+        picture = smooth(rng)
         noisy = picture + rng.normal(0, 2 * i, picture.shape)
         Image.fromarray(noisy.clip(0, 255).astype(np.uint8)).save(folder / f"{i}.png")
         rows.append(f"{i}.png,{100 - 4 * i},{'val' if i % 4 == 0 else 'train'}\n")
@@ -144,8 +149,7 @@ def paired(tmp_path_factory):
     rng = np.random.default_rng(0)
     rows = []
     for i in range(16):
-        grid = Image.fromarray((rng.random((9, 9, 3)) * 255).astype(np.uint8))
-        clean = np.asarray(grid.resize((96, 80), Image.Resampling.BICUBIC))
+        clean = smooth(rng)
         noisy = clean + rng.normal(0, 3 + 3 * i, clean.shape)
         for name, pixels in ((f"{i}.png", noisy), (f"clean-{i}.png", clean)):
             Image.fromarray(pixels.clip(0, 255).astype(np.uint8)).save(folder / name)

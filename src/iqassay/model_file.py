@@ -81,6 +81,7 @@ class Card:
     interval: Interval
     unlike_threshold: float
     limits: tuple[str, ...]
+    architecture: dict[str, Any] | None = None  # how to build the torch module that the weights fit
     reference: Reference | None = None  # None: the model takes no reference
 
 
@@ -240,6 +241,7 @@ def _card(data: Any) -> Card:
         interval=_interval(data),
         unlike_threshold=_number(data, "unlike", "threshold"),
         limits=_texts(data, "limits"),
+        architecture=_get(data, dict, "architecture") if "architecture" in data else None,
         reference=reference,
     )
 

@@ -7,7 +7,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from typing import TYPE_CHECKING
 
@@ -38,8 +37,8 @@ def load_pretrained(model: str | os.PathLike[str] = "yoto") -> YOTO:
     from iqassay.systems.yoto import YOTO, YOTOConfig
 
     file = load_model_file(model)
-    settings = json.loads(file.path.with_suffix(".json").read_text(encoding="utf-8")).get("architecture")
-    if file.card.system.split(",")[0] != "YOTO" or not isinstance(settings, dict):
+    settings = file.card.architecture
+    if file.card.system.split(",")[0] != "YOTO" or settings is None:
         raise ValueError(f"{file.path}: got a model file of {file.card.system}, want one of YOTO with its architecture")
     system = YOTO(YOTOConfig(**(settings | {"pool": tuple(settings["pool"]), "pretrained": False})))
     if isinstance(system.encoder, EfficientNetLite):

@@ -223,13 +223,18 @@ def load_sets(recipe: Recipe) -> Sets:
     return Sets(names, chosen_by, paired, ConcatDataset(train), ConcatDataset(val), facts)
 
 
+def held_out(files: list[Path]) -> list[Path]:
+    """The clean photos that are kept for validation: every tenth, or the first where there are few."""
+    return files[::10] if len(files) >= 20 else files[:1]
+
+
 def synthetic_sets(recipe: Recipe) -> list[SyntheticSet]:
     """Rendered pictures to train on; to validate on, of photos held out; and of types left out, of photos held out."""
     unknown = set(recipe.synthetic_without) - set(KINDS)
     if unknown:
         raise ValueError(f"got --synthetic-without {', '.join(unknown)}, want types among {', '.join(KINDS)}")
     files = pristine_files(recipe.synthetic)
-    held = files[::10] if len(files) >= 20 else files[:1]
+    held = held_out(files)
     seen = tuple(kind for kind in KINDS if kind not in recipe.synthetic_without)
     config = SyntheticConfig(recipe.synthetic_count, recipe.synthetic_size, recipe.synthetic_seed, kinds=seen)
     small = dataclasses.replace(config, count=max(8, min(800, recipe.synthetic_count // 10)), seed=config.seed + 1)
@@ -241,7 +246,7 @@ def synthetic_sets(recipe: Recipe) -> list[SyntheticSet]:
 
 def shares_of(recipe: Recipe, sets: Sets) -> list[float]:
     """Share of a batch for each training set: the recipe's, which a set and its pairs have in common."""
-    given = dict(zip([Path(a.split(":")[0]).stem for a in recipe.data] + ["synthetic"], recipe.shares, strict=False))
+    given = dict(zip([*recipe.set_names(), "synthetic"], recipe.shares, strict=False))
     trained = [name for name in sets.names if sets.facts[name]["train"]]
     return [given.get(name.removesuffix(" with reference"), 1.0) for name in trained]
 

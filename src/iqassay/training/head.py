@@ -12,7 +12,7 @@ import hashlib
 import json
 import os
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,6 +26,7 @@ from torch.utils.data import ConcatDataset, TensorDataset
 
 from iqassay import tiles
 from iqassay.bench.correlation import srcc
+from iqassay.data.datasets import Rating
 from iqassay.data.pipeline import MixedBatches, standard_of
 from iqassay.image import read_image, to_float
 from iqassay.systems.blocks import DistortionHead, Regressor
@@ -86,14 +87,19 @@ def look(network: nn.Module, sources: Sequence[tuple[Path | np.ndarray, ...]], n
                 print(f"{i} of {len(sources)} pictures", file=sys.stderr, flush=True)
 
 
+def rated_rows(recipe: Recipe, argument: str) -> tuple[str, list[Rating], int]:
+    """A rated set of the recipe: its name, its train and then its val rows, and how many of them are train."""
+    ratings = ratings_of(argument)
+    rows = [row for split in ("train", "val") for row in ratings.split(split).rows[: recipe.limit or None]]
+    return ratings.name, rows, sum(row.split == "train" for row in rows)
+
+
 def gather(recipe: Recipe, system: System) -> list[Pictures]:
     """Every set of the recipe, seen by the system; kept in ``recipe.out`` so that a second run only reads them."""
     sets: list[tuple[str, list, np.ndarray, int]] = []
     for argument in recipe.data:
-        ratings = ratings_of(argument)
-        rows = [row for split in ("train", "val") for row in ratings.split(split).rows[: recipe.limit or None]]
-        count = sum(row.split == "train" for row in rows)
-        sets.append((ratings.name, [row.image for row in rows], np.array([row.score for row in rows]), count))
+        name, rows, count = rated_rows(recipe, argument)
+        sets.append((name, [row.image for row in rows], np.array([row.score for row in rows]), count))
     if recipe.synthetic:
         train, val = synthetic_sets(recipe)[:2]
         score = np.concatenate([train.score, val.score])
@@ -175,6 +181,19 @@ def fit_head(recipe: Recipe, head: Regressor, sets: list[Pictures]) -> tuple[Reg
     return best[1], best[2]
 
 
+def descend(
+    parameters: Iterable[nn.Parameter], loss: Callable[[], Tensor], steps: int, lr: float, decay: float = 0.0
+) -> None:
+    """So many steps of AdamW down ``loss``, which draws a batch of its own at every call; one cycle of step sizes."""
+    optimizer = torch.optim.AdamW(parameters, lr, weight_decay=decay)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, lr, total_steps=steps, pct_start=0.1)
+    for _ in range(steps):
+        optimizer.zero_grad()
+        loss().backward()
+        optimizer.step()
+        schedule.step()
+
+
 def fit_distortions(
     recipe: Recipe, head: DistortionHead, pictures: Pictures, kind: np.ndarray, severity: np.ndarray
 ) -> float:
@@ -184,18 +203,14 @@ def fit_distortions(
     statistics = torch.from_numpy(pictures.statistics[:, : head.scale.num_features])
     shares, levels = torch.from_numpy(kind), torch.from_numpy(severity)
     known = torch.from_numpy(np.flatnonzero(kind[: pictures.train, 0] >= 0))
-    optimizer = torch.optim.AdamW(head.parameters(), recipe.lr, weight_decay=recipe.decay)
-    total = recipe.steps * recipe.epochs
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, recipe.lr, total_steps=total, pct_start=0.1)
-    head.train()
-    for _ in range(total):
+
+    def loss() -> Tensor:
         rows = known[torch.randint(len(known), (recipe.batch,))]
         answer = head(statistics[rows])
-        loss = kind_loss(answer["kind"], shares[rows]) + 0.5 * severity_loss(answer["severity"], levels[rows])
-        optimizer.zero_grad()
-        loss.backward()
-        optimizer.step()
-        schedule.step()
+        return kind_loss(answer["kind"], shares[rows]) + 0.5 * severity_loss(answer["severity"], levels[rows])
+
+    head.train()
+    descend(head.parameters(), loss, recipe.steps * recipe.epochs, recipe.lr, recipe.decay)
     head.eval()
     with torch.no_grad():
         guess = head(statistics[pictures.train :])["kind"].argmax(1, keepdim=True)

@@ -15,8 +15,8 @@ from torch import Tensor, nn
 from iqassay.bench.correlation import srcc
 from iqassay.data.pipeline import standard_of
 from iqassay.systems.yoto import YOTO
-from iqassay.training.fit import ratings_of, synthetic_sets
-from iqassay.training.head import fingerprint, look
+from iqassay.training.fit import synthetic_sets
+from iqassay.training.head import descend, fingerprint, look, rated_rows
 from iqassay.training.losses import SetScales, ranking_loss, score_loss
 from iqassay.training.recipes import Recipe
 
@@ -53,12 +53,10 @@ def gather_pairs(recipe: Recipe, system: YOTO) -> list[Pairs]:
     """Every set of the recipe that has references, seen by the system; kept in ``recipe.out`` like ``gather``'s."""
     sets: list[tuple[str, list, np.ndarray, int]] = []
     for argument in recipe.data:
-        ratings = ratings_of(argument)
-        rows = [row for split in ("train", "val") for row in ratings.split(split).rows[: recipe.limit or None]]
+        name, rows, count = rated_rows(recipe, argument)
         if all(row.reference for row in rows):
-            count = sum(row.split == "train" for row in rows)
             pairs: list[tuple] = [(row.image, row.reference) for row in rows]
-            sets.append((f"{ratings.name}-pairs", pairs, np.array([row.score for row in rows]), count))
+            sets.append((f"{name}-pairs", pairs, np.array([row.score for row in rows]), count))
     if recipe.synthetic:
         parts = synthetic_sets(recipe)[:2]
         pairs = [pair for part in parts for pair in zip(part.pixels, part.reference, strict=True)]
@@ -94,23 +92,19 @@ def fit_distance(recipe: Recipe, system: YOTO, sets: list[Pairs]) -> dict[str, f
     system.distance.reset_parameters()
     standards = [standard_of(s.score[: s.train]) for s in sets]
     scales = SetScales(standards)
-    lr = recipe.lr / 2  # most weights are a thousandth: they are many, and add up
-    parameters = [*system.distance.parameters(), *scales.parameters()]
-    optimizer, batch = torch.optim.Adam(parameters, lr), max(8, recipe.batch // 4)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, lr, total_steps=recipe.steps, pct_start=0.1)
-    drawn = np.random.default_rng(recipe.seed)
-    for _ in range(recipe.steps):
+    drawn, batch = np.random.default_rng(recipe.seed), max(8, recipe.batch // 4)
+
+    def loss() -> Tensor:
         i = int(drawn.integers(len(sets)))
         rows = np.sort(drawn.choice(sets[i].train, min(batch, sets[i].train), replace=False))
         raw = grade(system, sets[i], rows)
         mean, deviation = standards[i]
         target = torch.tensor((sets[i].score[rows] - mean) / deviation, dtype=torch.float32)
         dataset = torch.full((len(rows),), i)
-        loss = score_loss(scales(raw, dataset), target) + recipe.rank * ranking_loss(raw, target, dataset)
-        optimizer.zero_grad()
-        loss.backward()
-        optimizer.step()
-        schedule.step()
+        return score_loss(scales(raw, dataset), target) + recipe.rank * ranking_loss(raw, target, dataset)
+
+    lr = recipe.lr / 2  # most weights are a thousandth: they are many, and add up
+    descend([*system.distance.parameters(), *scales.parameters()], loss, recipe.steps, lr)
     found = {s.name: srcc(graded(system, s), s.score[s.train :]) for s in sets if s.train < len(s.score)}
     print({k: round(v, 4) for k, v in found.items()}, file=sys.stderr, flush=True)
     return found

@@ -97,11 +97,15 @@ class Recipe:
         sets = len(self.data) + bool(self.synthetic)
         if not sets:
             raise ValueError("got neither --data nor --synthetic, want at least one set to train on")
-        names = [Path(argument.split(":")[0]).stem for argument in self.data]
+        names = self.set_names()
         if len(set(names)) < len(names):
             raise ValueError(f"got --data called {', '.join(names)}, want files whose names differ: they name the sets")
         if self.shares and len(self.shares) != sets:
             raise ValueError(f"got {len(self.shares)} --shares for {sets} sets, want one each")
+
+    def set_names(self) -> list[str]:
+        """What the rated sets are called: by their files."""
+        return [Path(argument.split(":")[0]).stem for argument in self.data]
 
 
 SMOKE: dict[str, Any] = {

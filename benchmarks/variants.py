@@ -1,0 +1,55 @@
+"""Short trainings that differ in a switch, over three seeds: the loop of train_variants.py and yoto_variants.py."""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import itertools
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+
+def arguments(doc: str, steps: int, limit: int, work: str) -> argparse.Namespace:
+    """The flags of both scripts."""
+    parser = argparse.ArgumentParser(description=doc.splitlines()[0])
+    parser.add_argument("--biq", required=True)
+    parser.add_argument("--flive", required=True)
+    parser.add_argument("--pristine", required=True)
+    parser.add_argument("--steps", default=str(steps))
+    parser.add_argument("--limit", default=str(limit))
+    parser.add_argument("--work", type=Path, default=Path(work))
+    return parser.parse_args()
+
+
+def train_all(
+    command: list[str],
+    variants: dict[str, list[str]],
+    args: argparse.Namespace,
+    file: Path,
+    measure: Callable[[Path], dict[str, float]],
+) -> None:
+    """Run ``iqassay train`` for every variant and seed that has no row in ``file`` yet, and add its row at once."""
+    done = list(csv.DictReader(file.open())) if file.exists() else []
+    seen = {(row["variant"], row["seed"]) for row in done}
+    everything = ["--data", args.biq, "--data", args.flive, "--synthetic", args.pristine]
+    everything += ["--steps", args.steps, "--limit", args.limit]
+    for seed, variant in itertools.product(map(str, range(3)), variants):
+        if (variant, seed) in seen:
+            continue
+        out = args.work / f"{variant}-{seed}"
+        own = ["--seed", seed, "--out", str(out), *variants[variant]]
+        subprocess.run([sys.executable, "-m", "iqassay", "train", *command, *everything, *own], check=True)
+        steps = json.loads((out / "recipe.json").read_text())["recipe"]["steps"]  # a variant may have its own
+        done.append({"variant": variant, "seed": seed, "steps": steps, **measure(out)})
+        write(file, done)
+
+
+def write(file: Path, rows: list[dict]) -> None:
+    """A CSV with every column that some row has."""
+    with file.open("w", newline="") as stream:
+        writer = csv.DictWriter(stream, list(dict.fromkeys(key for row in rows for key in row)))
+        writer.writeheader()
+        writer.writerows(rows)
