@@ -51,7 +51,8 @@ def ship(job: Export) -> Path:
     """Write ``job.out`` (.onnx and .json) from the run that ``job.checkpoint`` lies in.
 
     Raises:
-        ValueError: for a file that is no checkpoint of a run, a run that names no distortions, or too little to calibrate with.
+        ValueError: for a file that is no checkpoint of a run, a run that names no distortions, or too little to
+            calibrate with.
     """
     recipe = recipe_of(job.checkpoint)
     if not job.calibrate:
