@@ -42,7 +42,13 @@ def make_photo(
     return np.clip(image, 0, 1).astype(np.float32)
 
 
-def tiny_graph(kinds: int = len(KINDS), output: str = "score", reference: bool = False) -> bytes:
+def tiny_graph(
+    kinds: int = len(KINDS),
+    output: str = "score",
+    reference: bool = False,
+    presence: tuple[float, ...] = PRESENCE,
+    severity: tuple[float, ...] = SEVERITY,
+) -> bytes:
     """ONNX bytes: score is the mean of the picture (0..1), unlike too; presence and severity are constant.
 
     reference: the graph also has the input `pictures`, and takes as many references after that many pictures.
@@ -58,8 +64,8 @@ def tiny_graph(kinds: int = len(KINDS), output: str = "score", reference: bool =
         constant("all", [1, 2, 3], np.int64),
         constant("last", [1], np.int64),
         constant("zero", 0.0),
-        constant("presences", [PRESENCE[: kinds + 1]]),
-        constant("severities", [SEVERITY[:kinds]]),
+        constant("presences", [presence[: kinds + 1]]),
+        constant("severities", [severity[:kinds]]),
     ]
     node = helper.make_node
     nodes = [
@@ -151,6 +157,19 @@ def write_model(folder: Path, stem: str = "tiny", content: bytes | None = None, 
 def write_pair_model(folder: Path, stem: str = "pair", **changes: object) -> Path:
     """Write the model file that takes references, and its card."""
     return write_model(folder, stem, tiny_graph(reference=True), **{"name": stem, "reference": REFERENCE, **changes})
+
+
+def write_panel(folder: Path, stem: str = "panel", of: tuple[str, ...] = ("mfen", "yoto"), **changes: object) -> Path:
+    """Write the card of a panel `of` model files in the folder; `changes` replace keys of the card."""
+    digests = {name: hashlib.sha256((folder / f"{name}.onnx").read_bytes()).hexdigest() for name in of}
+    interval = {"score": [0.0, 100.0], "below": [2.0, 1.0], "above": [1.0, 0.5], "spread": 4.0}
+    scale = {"raw": [0.0, 100.0], "score": [10.0, 90.0]}
+    card = tiny_card(b"", name=stem, calibration=scale, interval=interval)
+    for key in ("sha256", "views", "unlike"):
+        del card[key]
+    path = folder / f"{stem}.json"
+    path.write_text(json.dumps({**card, "members": digests, **changes}))
+    return path
 
 
 @pytest.fixture(scope="session")

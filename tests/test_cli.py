@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from conftest import write_model, write_pair_model
+from conftest import write_model, write_pair_model, write_panel
 from PIL import Image
 
 import iqassay
@@ -88,6 +88,7 @@ def test_json_is_a_list_of_records_in_natural_order(run: Run, album: Path) -> No
         "score": 20.0,
         "low": 3.2,
         "high": 28.4,
+        "raw": {"tiny": 0.2},
         "model": "tiny",
         "version": "0.0.1",
         "distortions": [{"name": "jpeg", "severity": 2.0}, {"name": "white_noise", "severity": 4.0}],
@@ -116,6 +117,7 @@ def test_jsonl_and_csv_hold_the_same(run: Run, album: Path) -> None:
     assert rows[0]["error"] == records[0]["error"]
     assert rows[0]["score"] == ""
     assert rows[1]["distortions"] == "jpeg:2.0;white_noise:4.0"
+    assert rows[1]["raw"] == "tiny:0.2"
     assert [float(rows[1][key]) for key in ("score", "low", "high")] == [20.0, 3.2, 28.4]
 
 
@@ -485,8 +487,9 @@ def test_the_default_model_is_the_one_that_suits(
     (tmp_path / "weights").mkdir()
     write_model(tmp_path / "weights", "mfen", name="mfen")
     write_pair_model(tmp_path / "weights", "yoto")
+    write_panel(tmp_path / "weights")
     monkeypatch.setattr(model_file, "WEIGHTS", tmp_path / "weights")
-    for words, name in ((["--ref", "refs"], "yoto"), ([], "mfen")):
+    for words, name in ((["--ref", "refs"], "yoto"), ([], "panel")):
         assert main(["score", "shots", *words, "-o", "out.json"]) == 0
         assert {record["model"] for record in json.loads(Path("out.json").read_text())} == {name}
         assert model_file.default_model(bool(words)) == name
@@ -630,6 +633,8 @@ def test_help_is_quick(words: list[str]) -> None:
 
 def test_models_tells_what_the_cards_say(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     write_model(tmp_path, "mfen", name="mfen")
+    write_pair_model(tmp_path, "yoto")
+    write_panel(tmp_path, summary="the two together")
     monkeypatch.setattr(model_file, "WEIGHTS", tmp_path)
     text = run("models").out
     for words in (
@@ -638,12 +643,16 @@ def test_models_tells_what_the_cards_say(run: Run, tmp_path: Path, monkeypatch: 
         "weights: CC0-1.0",
         "nothing",
         "made up (7 pictures): SRCC 0.500, PLCC 0.250",
+        "panel 0.0.1: the two together",
+        "members        mfen, yoto",
     ):
         assert words in text
-    (record,) = _json(run("models", "--format", "json"))
+    record, panel, yoto = _json(run("models", "--format", "json"))
     assert record["name"] == "mfen"
     assert record["bytes"] == (tmp_path / "mfen.onnx").stat().st_size
     assert record["accuracy"] == [{"set": "made up", "images": 7, "srcc": 0.5, "plcc": 0.25}]
+    assert panel["members"] == {"mfen": record["sha256"], "yoto": yoto["sha256"]}
+    assert panel.keys() - {"members"} == record.keys() - {"bytes", "sha256"}
 
 
 def test_train_without_its_packages_says_what_to_install(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:

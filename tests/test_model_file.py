@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import REFERENCE, tiny_card, tiny_graph, write_model, write_pair_model
+from conftest import REFERENCE, tiny_card, tiny_graph, write_model, write_pair_model, write_panel
 
 from iqassay import model_file
 from iqassay.model_file import (
@@ -19,6 +19,7 @@ from iqassay.model_file import (
     default_threads,
     load_model_file,
     open_session,
+    read_card,
     shipped_models,
 )
 
@@ -159,29 +160,43 @@ def test_a_graph_and_a_card_that_disagree_about_references(tmp_path: Path) -> No
 
 @pytest.fixture
 def shelf(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The package with two shipped models."""
+    """The package with two shipped models and their panel."""
     for name in ("mfen", "yoto"):
         write_model(tmp_path, name, content=GRAPH, name=name)
+    write_panel(tmp_path)
     monkeypatch.setattr(model_file, "WEIGHTS", tmp_path)
     return tmp_path
 
 
 @pytest.mark.usefixtures("shelf")
 def test_shipped_models_are_found_by_name() -> None:
-    assert [card.name for _, card in shipped_models()] == ["mfen", "yoto"]
+    assert [path.name for path, _ in shipped_models()] == ["mfen.onnx", "panel.json", "yoto.onnx"]
+    assert [card.name for _, card in shipped_models()] == ["mfen", "panel", "yoto"]
     assert load_model_file("mfen").card.name == "mfen"
-    assert [default_model(reference=False), default_model(reference=True)] == ["mfen", "yoto"]
+    assert [default_model(reference=False), default_model(reference=True)] == ["panel", "yoto"]
+    with pytest.raises(ModelFileError, match="'panel' is a panel, want one model: mfen, yoto"):
+        load_model_file("panel")
 
 
 @pytest.mark.usefixtures("shelf")
 @pytest.mark.parametrize(
-    ("name", "hint"), [("mefn", "did you mean 'mfen'?"), ("Yoto", "did you mean 'yoto'?"), ("qqq", "")]
+    ("name", "hint"),
+    [("mefn", "did you mean 'mfen'?"), ("Yoto", "did you mean 'yoto'?"), ("panels", "'panel'?"), ("qqq", "")],
 )
 def test_a_wrong_name_lists_what_there_is(name: str, hint: str) -> None:
-    with pytest.raises(ModelFileError, match="mfen, yoto") as caught:
+    with pytest.raises(ModelFileError, match="mfen, panel, yoto") as caught:
         load_model_file(name)
     assert hint in str(caught.value)
     assert ("did you mean" in str(caught.value)) == bool(hint)
+
+
+def test_a_model_file_is_found_by_its_card_too(tiny_model: Path) -> None:
+    assert load_model_file(tiny_model.with_suffix(".json")) == load_model_file(tiny_model)
+
+
+def test_a_card_without_its_model_file(tmp_path: Path) -> None:
+    write_model(tmp_path).unlink()
+    assert "cannot read the model file" in refused(tmp_path, "tiny.json")
 
 
 def test_no_environment_variable_or_folder_changes_what_a_shipped_name_means(
@@ -206,8 +221,13 @@ def test_listing_models_needs_neither_numpy_nor_onnxruntime() -> None:
 
 def test_whatever_the_card_holds_it_is_never_another_exception(tmp_path: Path) -> None:
     """Each value in turn replaced by each kind of JSON value: a ModelFileError or a model, nothing else."""
-    path = write_pair_model(tmp_path)
-    good = json.loads(path.with_suffix(".json").read_text())
+    write_model(tmp_path, "other")
+    for path in (write_pair_model(tmp_path), write_panel(tmp_path, of=("pair", "other"))):
+        _replace_each_value(path.with_suffix(".json"))
+
+
+def _replace_each_value(path: Path) -> None:
+    good = json.loads(path.read_text())
 
     def places(node: Any, put: Callable[[Any], None]) -> Any:
         yield node, put
@@ -219,9 +239,9 @@ def test_whatever_the_card_holds_it_is_never_another_exception(tmp_path: Path) -
     for old, put in list(places(card["whole"], lambda new: card.__setitem__("whole", new))):
         for new in (None, True, -1, 1e999, "x", [], {}, [None], [[]], {"a": 1}):
             put(new)
-            path.with_suffix(".json").write_text(json.dumps(card["whole"]))
+            path.write_text(json.dumps(card["whole"]))
             with contextlib.suppress(ModelFileError):
-                load_model_file(path)
+                read_card(path)
         put(old)
-    path.with_suffix(".json").write_text(json.dumps(card["whole"]))
-    load_model_file(path)
+    path.write_text(json.dumps(card["whole"]))
+    read_card(path)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import write_model, write_pair_model
+from conftest import write_model, write_pair_model, write_panel
 
 import iqassay
 from iqassay import model_file
@@ -29,6 +29,7 @@ def test_the_public_names() -> None:
         "Distortion",
         "ImageError",
         "ModelFileError",
+        "Panel",
         "Picture",
         "Scorer",
         "Verdict",
@@ -63,6 +64,8 @@ def test_score_opens_a_model_once_even_for_many_threads(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, photo: np.ndarray
 ) -> None:
     write_model(tmp_path, "mfen", name="mfen")
+    write_pair_model(tmp_path, "yoto")
+    write_panel(tmp_path)
     monkeypatch.setattr(model_file, "WEIGHTS", tmp_path)
     monkeypatch.setattr(iqassay, "_scorers", {})
     opened: list[str] = []
@@ -74,16 +77,17 @@ def test_score_opens_a_model_once_even_for_many_threads(
         thread.start()
     for thread in threads:
         thread.join()
-    assert opened == ["mfen"]
+    assert opened == ["panel"]
     assert len(scores) == 4
     assert len(set(scores)) == 1
 
 
 @pytest.fixture
 def shelf(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The package with a model for pictures alone and one for pairs."""
+    """The package with a model for pictures alone, one for pairs, and the panel of the two."""
     write_model(tmp_path, "mfen", name="mfen")
     write_pair_model(tmp_path, "yoto")
+    write_panel(tmp_path)
     monkeypatch.setattr(model_file, "WEIGHTS", tmp_path)
     monkeypatch.setattr(iqassay, "_scorers", {})
 
@@ -91,11 +95,12 @@ def shelf(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.usefixtures("shelf")
 def test_the_model_is_the_one_that_suits_unless_one_is_named(photo: np.ndarray) -> None:
     alone, pair = iqassay.score(photo), iqassay.score(photo, photo)
-    assert (alone.model, alone.full_reference) == ("mfen", False)
+    assert (alone.model, alone.full_reference) == ("panel", False)
     assert (pair.model, pair.full_reference, pair.score) == ("yoto", True, 98)
-    named = iqassay.score(photo, model="yoto")
-    assert (named.model, named.full_reference) == ("yoto", False)
-    assert iqassay.load().card.name == "mfen"
+    for name in ("mfen", "yoto"):
+        named = iqassay.score(photo, model=name)
+        assert (named.model, named.full_reference, named.raw) == (name, False, alone.raws[name])
+    assert isinstance(iqassay.load(), iqassay.Panel)
     with pytest.raises(ValueError, match="'mfen' takes no reference, want one that does, such as 'yoto'"):
         iqassay.score(photo, photo, "mfen")
 
@@ -107,7 +112,7 @@ def test_compare_stays_a_function_after_its_first_call(photo: np.ndarray) -> Non
     for _ in range(2):
         compared = iqassay.compare(photo, darker)
         assert isinstance(compared, iqassay.Comparison)
-        assert (compared.better, compared.a.model) == ("a", "mfen")
+        assert (compared.better, compared.a.model) == ("a", "panel")
     assert iqassay.compare(photo, darker, darker).better == "b"
     assert iqassay.compare(photo, darker, darker, model="yoto").b.model == "yoto"
 

@@ -92,8 +92,10 @@ def test_any_size_gets_a_score(scorer: Scorer, shape: tuple[int, int]) -> None:
 def test_a_record_is_plain_and_rounded(scorer: Scorer, photo: np.ndarray) -> None:
     verdict = scorer.score(photo)
     record = verdict.record("a/b.png")
-    assert list(record) == ["path", "score", "low", "high", "model", "version", "distortions", "warnings"]
+    assert list(record) == ["path", "score", "low", "high", "raw", "model", "version", "distortions", "warnings"]
     assert record["path"] == "a/b.png"
+    assert record["raw"] == {"tiny": round(verdict.raw, 4)}
+    assert verdict.raws == {"tiny": verdict.raw}
     assert record["distortions"][0] == {"name": "jpeg", "severity": 2.0}
     assert {type(record[key]) for key in ("score", "low", "high")} == {float}
     assert type(record["distortions"][0]["severity"]) is float

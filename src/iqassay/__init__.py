@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from iqassay.comparison import Comparison
     from iqassay.image import ImageError, Picture, read_image
     from iqassay.model_file import ModelFileError
+    from iqassay.panel import Panel
     from iqassay.scorer import Scorer, Source
     from iqassay.verdict import Distortion, Verdict
 
@@ -27,6 +28,7 @@ __all__ = [
     "Distortion",
     "ImageError",
     "ModelFileError",
+    "Panel",
     "Picture",
     "Scorer",
     "Verdict",
@@ -42,6 +44,7 @@ _HOME = {
     "Distortion": "verdict",
     "ImageError": "image",
     "ModelFileError": "model_file",
+    "Panel": "panel",
     "Picture": "image",
     "Scorer": "scorer",
     "Verdict": "verdict",
@@ -74,12 +77,12 @@ def compare(
 
 
 def load(model: str | None = None, threads: int | None = None) -> Scorer:
-    """Open a model: the name of a shipped one or the path of an .onnx file; None is the one for pictures without a
-    reference. Raises ModelFileError.
+    """Open a model or a panel of models: the name of a shipped one, or the path of an .onnx file or of a panel's .json;
+    None is the one for pictures without a reference. Raises ModelFileError.
     """
-    from iqassay.scorer import Scorer
+    from iqassay.panel import open_scorer
 
-    return Scorer(model, threads)
+    return open_scorer(model, threads)
 
 
 def _scorer(model: str | None, reference: bool) -> Scorer:

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from iqassay.comparison import Comparison
     from iqassay.folder import Result
-    from iqassay.model_file import Card
+    from iqassay.model_file import NetworkCard, PanelCard
     from iqassay.scorer import Scorer
 
 CLEAR = 0.6  # from this probability on, one of two pictures is called the better one
@@ -57,7 +57,8 @@ class Align(str, Enum):
 Model = Annotated[
     str | None,
     typer.Option(
-        help="A shipped model (see `iqassay models`), or an .onnx file. [default: mfen; yoto with --ref]",
+        help="A shipped model (see `iqassay models`), an .onnx file, or a panel's .json file. "
+        "[default: panel; yoto with --ref]",
         show_default=False,
     ),
 ]
@@ -227,8 +228,53 @@ def compare(
 
 
 @app.command()
+def explain(
+    picture: Annotated[str, typer.Argument(metavar="PICTURE", help="A picture.")],
+    output: Annotated[str, typer.Option("-o", "--output", metavar="DIR", help="The folder for the explanation.")],
+    ref: Annotated[str | None, typer.Option(metavar="REF", help="The picture as it should look.")] = None,
+    align: Alignment = Align.fail,
+    model: Model = None,
+    restorer: Annotated[
+        str, typer.Option(metavar="MODEL", help="The model that restores: a shipped one, or an .onnx file.")
+    ] = "dri",
+    threads: Annotated[int | None, typer.Option(help="Threads to compute with. [default: all there are]")] = None,
+    max_pixels: Annotated[
+        int | None, typer.Option(help="Refuse larger pictures. [default: 200 million pixels]")
+    ] = None,
+) -> int:
+    """Say why a picture has its score, on one page: what is wrong and where, and what it may have looked like before.
+
+    Writes DIR/index.html (one file, opens offline), DIR/explain.json and DIR/estimate.png, and prints the path of the
+    page. Exit status: 0 explained, 1 a picture could not be read, 2 wrong usage.
+    """
+    from iqassay import folder, page
+    from iqassay.explain import explain as explain_picture
+    from iqassay.image import ImageError
+
+    for option, value in (("--threads", threads), ("--max-pixels", max_pixels)):
+        if value is not None and value < 1:
+            raise folder.UsageError(f"{option}: got {value}, want 1 or more")
+    inputs = [picture] if ref is None else [picture, ref]
+    for path in inputs:
+        if os.path.isdir(path):
+            raise folder.UsageError(f"{path}: is a folder, want a picture")
+        folder.find_pictures([path])  # is there such a file?
+    if ref is None and align is not Align.fail:
+        raise folder.UsageError("--align: got no reference, want --ref too")
+    scorer, healer = _open(model, False, threads, max_pixels), _open(restorer, False, threads, max_pixels)
+    page.check_folder(output, *inputs)  # before the work
+    try:
+        explanation = explain_picture(picture, ref, align.value, scorer, healer)
+    except (ImageError, MemoryError) as error:
+        _say(str(error) or "not enough memory")
+        return 1
+    print(page.write_page(explanation, output), file=_stdout(Format.table))
+    return 0
+
+
+@app.command()
 def models(format: Annotated[ListFormat, typer.Option(help="How the list is written.")] = ListFormat.table) -> int:
-    """List the models in this package: size, licence, training data, measured accuracy."""
+    """List the models in this package, alone and as a panel: size, licence, training data, measured accuracy."""
     from iqassay.model_file import shipped_models
 
     shipped = shipped_models()
@@ -311,9 +357,9 @@ def _open(model: str | None, reference: bool, threads: int | None = None, max_pi
     from iqassay.folder import UsageError
     from iqassay.image import MAX_PIXELS
     from iqassay.model_file import default_model
-    from iqassay.scorer import Scorer
+    from iqassay.panel import open_scorer
 
-    scorer = Scorer(default_model(reference) if model is None else model, threads, max_pixels or MAX_PIXELS)
+    scorer = open_scorer(default_model(reference) if model is None else model, threads, max_pixels or MAX_PIXELS)
     if reference and not scorer.takes_reference:
         suits = default_model(reference=True)
         raise UsageError(f"--model {scorer.card.name}: takes no reference, want one that does, such as {suits}")
@@ -387,19 +433,28 @@ def _write_map(result: Result, path: str) -> bool:
     return True
 
 
-def _model_record(path: Path, card: Card) -> dict[str, Any]:
+def _model_record(path: Path, card: NetworkCard | PanelCard) -> dict[str, Any]:
+    from iqassay.model_file import PanelCard
+
     keys = ("name", "version", "summary", "system", "licence", "training_data", "accuracy", "limits")
-    return {**{key: getattr(card, key) for key in keys}, "bytes": path.stat().st_size, "sha256": card.sha256}
+    record = {key: getattr(card, key) for key in keys}
+    if isinstance(card, PanelCard):
+        return {**record, "members": card.members}
+    return {**record, "bytes": path.stat().st_size, "sha256": card.sha256}
 
 
-def _model_text(path: Path, card: Card) -> str:
+def _model_text(path: Path, card: NetworkCard | PanelCard) -> str:
+    from iqassay.model_file import PanelCard
+
     measured = []
     for row in card.accuracy:
         values = [f"{name.upper()} {row[name]:.3f}" for name in ("srcc", "plcc") if isinstance(row.get(name), float)]
         measured.append(f"{row['set']} ({row.get('images', '?')} pictures): {', '.join(values)}")
     rows = [
         ("system", [card.system]),
-        ("size", [f"{path.stat().st_size / 1e6:.1f} MB"]),
+        ("members", [", ".join(card.members)])
+        if isinstance(card, PanelCard)
+        else ("size", [f"{path.stat().st_size / 1e6:.1f} MB"]),
         ("licence", [f"{part}: {licence}" for part, licence in card.licence.items()]),
         ("training data", list(card.training_data)),
         ("accuracy", measured),

@@ -23,7 +23,7 @@ from iqassay.text import printable
 from iqassay.verdict import Verdict
 
 Record = dict[str, Any]
-COLUMNS = ("path", "score", "low", "high", "model", "version", "distortions", "warnings", "error")
+COLUMNS = ("path", "score", "low", "high", "raw", "model", "version", "distortions", "warnings", "error")
 WIDEST_PATH = 100  # characters: longer paths push their row to the right
 
 
@@ -239,7 +239,8 @@ def write_jsonl(records: Iterable[Record], out: TextIO) -> None:
 
 
 def write_csv(records: Iterable[Record], out: TextIO, reference: str | None = None) -> None:
-    """Flat columns with a header; distortions as "name:severity;name:severity", warnings joined by "; ".
+    """Flat columns with a header; raw values as "model:raw;model:raw", distortions as "name:severity;name:severity",
+    warnings joined by "; ".
 
     reference: where the references are; with one, each row names its own in a column after the path.
     """
@@ -249,6 +250,7 @@ def write_csv(records: Iterable[Record], out: TextIO, reference: str | None = No
     out.flush()
     for record in records:
         row = dict(record)
+        row["raw"] = ";".join(f"{model}:{raw}" for model, raw in record.get("raw", {}).items())
         row["distortions"] = ";".join(f"{item['name']}:{item['severity']}" for item in record.get("distortions", ()))
         row["warnings"] = "; ".join(record.get("warnings", ()))
         writer.writerow([row.get(column, "") for column in columns])

@@ -1,5 +1,7 @@
 """The model file: an ONNX graph and its JSON card, side by side. Found, verified and opened here.
 
+A panel of models is a card alone, which names the model files that are its members; see `panel.py`.
+
 The card tells everything that the runtime must know of a network but cannot read from its graph: which windows of a
 picture it looks at, how its raw value becomes a score from 0 to 100, how wide the interval is, what the distortion
 types are called. Reading a card needs neither numpy nor onnxruntime, so `iqassay models` is quick.
@@ -56,6 +58,15 @@ class Interval:
 
 
 @dataclass(frozen=True)
+class PanelInterval(Interval):
+    """`below` and `above` are multiplied by how much the members disagree: `spread` points plus the deviation of their
+    scores. So the interval is wide where they differ.
+    """
+
+    spread: float  # points, > 0
+
+
+@dataclass(frozen=True)
 class Reference:
     """What holds instead when a picture is scored beside its reference."""
 
@@ -65,24 +76,38 @@ class Reference:
 
 @dataclass(frozen=True)
 class Card:
-    """What a model file says of itself."""
+    """What a model or a panel says of itself."""
 
     name: str
     version: str
-    sha256: str  # of the .onnx file beside the card
     summary: str
     system: str
     licence: dict[str, str]  # code, weights and data each have their own
     training_data: tuple[str, ...]
     accuracy: tuple[dict[str, Any], ...]  # {"set", "images", "srcc", "plcc"}
     distortions: tuple[str, ...]
-    views: Views
     calibration: Calibration
+    limits: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class NetworkCard(Card):
+    """The card of a model file."""
+
+    sha256: str  # of the .onnx file beside the card
+    views: Views
     interval: Interval
     unlike_threshold: float
-    limits: tuple[str, ...]
     architecture: dict[str, Any] | None = None  # how to build the torch module that the weights fit
     reference: Reference | None = None  # None: the model takes no reference
+
+
+@dataclass(frozen=True)
+class PanelCard(Card):
+    """The card of a panel; `calibration` starts from the mean of the members' scores."""
+
+    members: dict[str, str]  # name -> sha256 of its .onnx file; in the order of the names, so that it does not matter
+    interval: PanelInterval
 
 
 @dataclass(frozen=True)
@@ -90,18 +115,53 @@ class ModelFile:
     """A verified model file: `content` is the graph whose sha256 the card names."""
 
     path: Path
-    card: Card
+    card: NetworkCard
     content: bytes = field(repr=False)
 
 
 def default_model(reference: bool) -> str:
     """The name of the shipped model to use where none is asked for, with a reference or without."""
-    return "yoto" if reference else "mfen"
+    alone = "panel" if (WEIGHTS / "panel.json").exists() else "mfen"
+    return "yoto" if reference else alone
 
 
-def shipped_models() -> list[tuple[Path, Card]]:
-    """The model files inside the package, by name. Only the cards are read; nothing is verified or opened."""
-    return [(path, read_card(path)) for path in sorted(WEIGHTS.glob("*.onnx"))]
+def shipped_models() -> list[tuple[Path, NetworkCard | PanelCard]]:
+    """The models and panels inside the package, by name. Only the cards are read; nothing is verified or opened."""
+    return [(path, read_card(path)) for _, path in sorted(_shipped().items())]
+
+
+def find_model(name_or_path: str | os.PathLike[str]) -> Path:
+    """The .onnx file of a model or the .json file of a panel, from the name of a shipped one or from its path.
+
+    Raises ModelFileError when there is no such file.
+    """
+    text = os.fspath(name_or_path)
+    if not isinstance(text, str):
+        raise ModelFileError(f"a model is a name or a path, got {type(name_or_path).__name__}")
+    shipped = _shipped()
+    if text in shipped:
+        return shipped[text]
+    path = Path(text)
+    if path.suffix.lower() in (".onnx", ".json"):
+        if not path.is_file():
+            raise ModelFileError(f"there is no model file {text!r}")
+        return path
+    close = difflib.get_close_matches(text.lower(), shipped, n=1, cutoff=0.5)
+    hint = f", did you mean {close[0]!r}?" if close else ";"
+    names = ", ".join(sorted(shipped)) or "none is shipped"
+    raise ModelFileError(f"there is no model {text!r}{hint} want one of: {names}; or the path of an .onnx file")
+
+
+def find_member(panel: Path, name: str) -> Path:
+    """The model file of a panel's member: the one beside the panel's card, else the shipped one of that name.
+
+    Raises ModelFileError when there is neither.
+    """
+    for folder in (panel.parent, WEIGHTS):
+        path = folder / f"{name}.onnx"
+        if path.is_file():
+            return path
+    raise ModelFileError(f"the panel {str(panel)!r} lacks its member {name!r}: want {name}.onnx beside it")
 
 
 def load_model_file(name_or_path: str | os.PathLike[str]) -> ModelFile:
@@ -111,8 +171,11 @@ def load_model_file(name_or_path: str | os.PathLike[str]) -> ModelFile:
     Raises ModelFileError when there is no such model, when the card is missing or does not make sense, and when the
     file is not the one that the card describes (sha256).
     """
-    path = _find(name_or_path)
+    path = find_model(name_or_path)
     card = read_card(path)
+    if not isinstance(card, NetworkCard):
+        raise ModelFileError(f"{os.fspath(name_or_path)!r} is a panel, want one model: {', '.join(card.members)}")
+    path = path.with_suffix(".onnx") if path.suffix.lower() == ".json" else path
     try:
         content = path.read_bytes()
     except OSError as error:
@@ -170,8 +233,8 @@ def default_threads() -> int:
     return os.cpu_count() or 1
 
 
-def read_card(model_path: Path) -> Card:
-    """Read and check the card beside a model file. Raises ModelFileError."""
+def read_card(model_path: Path) -> NetworkCard | PanelCard:
+    """Read and check the card beside a model file, or of a panel. Raises ModelFileError."""
     path = model_path.with_suffix(".json")
     where = f"the model card {str(path)!r}"
     try:
@@ -188,26 +251,62 @@ def read_card(model_path: Path) -> Card:
         raise ModelFileError(f"{where}: {error}") from None
 
 
-def _find(name_or_path: str | os.PathLike[str]) -> Path:
-    text = os.fspath(name_or_path)
-    if not isinstance(text, str):
-        raise ModelFileError(f"a model is a name or a path, got {type(name_or_path).__name__}")
-    shipped = {path.stem: path for path in WEIGHTS.glob("*.onnx")}
-    if text in shipped:
-        return shipped[text]
-    path = Path(text)
-    if path.suffix.lower() == ".onnx":
-        if not path.is_file():
-            raise ModelFileError(f"there is no model file {text!r}")
-        return path
-    close = difflib.get_close_matches(text.lower(), shipped, n=1, cutoff=0.5)
-    hint = f", did you mean {close[0]!r}?" if close else ";"
-    names = ", ".join(sorted(shipped)) or "none is shipped"
-    raise ModelFileError(f"there is no model {text!r}{hint} want one of: {names}; or the path of an .onnx file")
+def _shipped() -> dict[str, Path]:
+    """The .onnx files of the package, and the cards without one: panels."""
+    files = [*WEIGHTS.glob("*.json"), *WEIGHTS.glob("*.onnx")]  # in this order, so that a model is its .onnx file
+    return {path.stem: path for path in files}
 
 
-def _card(data: Any) -> Card:
-    """Build a Card from parsed JSON. Keys that we do not know are left alone: a newer card may have more."""
+def _card(data: Any) -> NetworkCard | PanelCard:
+    """Build a card from parsed JSON. Keys that we do not know are left alone: a newer card may have more."""
+    distortions = _texts(data, "distortions")
+    if not distortions or len(set(distortions)) != len(distortions):
+        raise ValueError(f"distortions are {list(distortions)}, want names without a repetition")
+    licence = _get(data, dict, "licence")
+    accuracy = _get(data, list, "accuracy")
+    if not all(isinstance(row, dict) and isinstance(row.get("set"), str) for row in accuracy):
+        raise ValueError("accuracy holds something that is not a measurement, want objects with 'set'")
+    shared: dict[str, Any] = {
+        "name": _get(data, str, "name"),
+        "version": _get(data, str, "version"),
+        "summary": _get(data, str, "summary"),
+        "system": _get(data, str, "system"),
+        "licence": {str(key): str(value) for key, value in licence.items()},
+        "training_data": _texts(data, "training_data"),
+        "accuracy": tuple(accuracy),
+        "distortions": distortions,
+        "calibration": _calibration(data),
+        "limits": _texts(data, "limits"),
+    }
+    if "members" not in data:
+        reference = None
+        if "reference" in data:
+            reference = Reference(_calibration(data, "reference"), _interval(data, "reference"))
+        return NetworkCard(
+            **shared,
+            sha256=_get(data, str, "sha256").lower(),
+            views=_views(data),
+            interval=_interval(data),
+            unlike_threshold=_number(data, "unlike", "threshold"),
+            architecture=_get(data, dict, "architecture") if "architecture" in data else None,
+            reference=reference,
+        )
+    if "sha256" in data:
+        raise ValueError("has both 'members' and 'sha256', want 'members' for a panel or 'sha256' for a model file")
+    return PanelCard(**shared, members=_members(data), interval=_panel_interval(data))
+
+
+def _members(data: Any) -> dict[str, str]:
+    members = _get(data, dict, "members")
+    if len(members) < 2:
+        raise ValueError(f"members are {list(members)}, want two models or more")
+    for name, digest in members.items():
+        if not name or "/" in name or "\\" in name or not isinstance(digest, str):
+            raise ValueError(f"members has {name!r}: {digest!r}, want the name of a model and the sha256 of its file")
+    return {name: members[name].lower() for name in sorted(members)}
+
+
+def _views(data: Any) -> Views:
     views = Views(
         area=_whole(data, "views", "area", least=64 * 64),
         window=_whole(data, "views", "window", least=64),
@@ -216,34 +315,7 @@ def _card(data: Any) -> Card:
     )
     if not 0 <= views.global_weight <= 1:
         raise ValueError(f"views.global_weight is {views.global_weight}, want 0 to 1")
-    distortions = _texts(data, "distortions")
-    if not distortions or len(set(distortions)) != len(distortions):
-        raise ValueError(f"distortions are {list(distortions)}, want names without a repetition")
-    licence = _get(data, dict, "licence")
-    reference = None
-    if "reference" in data:
-        reference = Reference(_calibration(data, "reference"), _interval(data, "reference"))
-    accuracy = _get(data, list, "accuracy")
-    if not all(isinstance(row, dict) and isinstance(row.get("set"), str) for row in accuracy):
-        raise ValueError("accuracy holds something that is not a measurement, want objects with 'set'")
-    return Card(
-        name=_get(data, str, "name"),
-        version=_get(data, str, "version"),
-        sha256=_get(data, str, "sha256").lower(),
-        summary=_get(data, str, "summary"),
-        system=_get(data, str, "system"),
-        licence={str(key): str(value) for key, value in licence.items()},
-        training_data=_texts(data, "training_data"),
-        accuracy=tuple(accuracy),
-        distortions=distortions,
-        views=views,
-        calibration=_calibration(data),
-        interval=_interval(data),
-        unlike_threshold=_number(data, "unlike", "threshold"),
-        limits=_texts(data, "limits"),
-        architecture=_get(data, dict, "architecture") if "architecture" in data else None,
-        reference=reference,
-    )
+    return views
 
 
 def _calibration(data: Any, *at: str) -> Calibration:
@@ -266,6 +338,13 @@ def _interval(data: Any, *at: str) -> Interval:
     if min(table.below + table.above) < 0:
         raise ValueError(f"{where}.below and {where}.above are half widths, want 0 or more")
     return table
+
+
+def _panel_interval(data: Any) -> PanelInterval:
+    table, spread = _interval(data), _number(data, "interval", "spread")
+    if spread <= 0:
+        raise ValueError(f"interval.spread is {spread:g}, want points above 0")
+    return PanelInterval(table.score, table.below, table.above, spread)
 
 
 def _get(data: Any, kind: type, *keys: str) -> Any:

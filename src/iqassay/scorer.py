@@ -12,7 +12,17 @@ import numpy as np
 from iqassay import tiles
 from iqassay.align import align as to_one_size
 from iqassay.image import MAX_PIXELS, Picture, read_image
-from iqassay.model_file import OUTPUTS, Card, ModelFile, Reference, default_model, load_model_file, open_session
+from iqassay.model_file import (
+    OUTPUTS,
+    Card,
+    ModelFile,
+    ModelFileError,
+    NetworkCard,
+    Reference,
+    default_model,
+    load_model_file,
+    open_session,
+)
 from iqassay.verdict import Distortion, Verdict
 
 if TYPE_CHECKING:
@@ -28,8 +38,8 @@ _NO_MORE: Any = object()  # stands in for what the shorter of two iterables lack
 class Scorer:
     """A model, opened once, that scores any number of pictures. One Scorer may be used by several threads at once.
 
-    model: the name of a shipped model, the path of an .onnx file with its card beside it, or a loaded ModelFile; None
-    means the shipped one for pictures without a reference.
+    model: the name of a shipped model, the path of an .onnx file with its card beside it, or a loaded ModelFile. (A
+    panel of models is opened by `iqassay.load` or `Panel`.)
     threads: how many to compute with; None means as many as this process may use. It does not change a score.
     max_pixels: larger pictures are refused before they are decoded.
 
@@ -41,15 +51,11 @@ class Scorer:
 
     def __init__(
         self,
-        model: str | os.PathLike[str] | ModelFile | None = None,
+        model: str | os.PathLike[str] | ModelFile,
         threads: int | None = None,
         max_pixels: int = MAX_PIXELS,
     ) -> None:
-        for name, value in (("threads", threads), ("max_pixels", max_pixels)):
-            if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < 1):
-                raise ValueError(f"{name}: got {value!r}, want a whole number of at least 1")
-        if model is None:
-            model = default_model(reference=False)
+        check_numbers(threads=threads, max_pixels=max_pixels)
         model_file = model if isinstance(model, ModelFile) else load_model_file(model)
         self.card = model_file.card
         self.max_pixels = max_pixels
@@ -80,22 +86,21 @@ class Scorer:
             picture, reference = to_one_size(picture, self.read(reference), align)
             said = tuple(f"reference: {warning}" for warning in reference.warnings)
         answers = self.look(picture, reference)
-        raw = float(answers.score)
-        if not np.isfinite(raw):
-            raise ValueError(f"the model {self.card.name!r} gave {raw}, want a finite number")
-        score = float(_calibrated(raw, tables))
+        raw = self.raw(answers)
+        score = float(calibrated(raw, tables))
         below = float(np.interp(score, tables.interval.score, tables.interval.below))
         above = float(np.interp(score, tables.interval.score, tables.interval.above))
         return Verdict(
             score=score,
             low=max(0.0, score - below),
             high=min(100.0, score + above),
-            distortions=self._distortions(answers),
-            map=_calibrated(answers.map, tables).astype(np.float32),
+            distortions=distortions(answers, self.card),
+            map=calibrated(answers.map, tables).astype(np.float32),
             raw=raw,
+            raws={self.card.name: raw},
             model=self.card.name,
             version=self.card.version,
-            warnings=picture.warnings + said + self._doubts(picture, float(answers.unlike)),
+            warnings=picture.warnings + said + self.doubts(picture, answers),
             full_reference=reference is not None,
         )
 
@@ -129,7 +134,7 @@ class Scorer:
         """Decode a picture within `max_pixels`, unless it is decoded already. Raises ImageError."""
         return picture if isinstance(picture, Picture) else read_image(picture, self.max_pixels)
 
-    def _tables(self, full_reference: bool) -> Card | Reference:
+    def _tables(self, full_reference: bool) -> NetworkCard | Reference:
         """The calibration and the interval of the mode."""
         if not full_reference:
             return self.card
@@ -145,22 +150,57 @@ class Scorer:
         score, quality_map, presence, severity, unlike = self._session.run(OUTPUTS, feed)
         return tiles.Answers(score, quality_map[:, 0], presence, severity, unlike)
 
-    def _distortions(self, answers: tiles.Answers) -> tuple[Distortion, ...]:
-        order = np.argsort(-answers.presence[:-1], kind="stable")[:MOST_NAMED]  # the last is "none"
-        return tuple(
-            Distortion(self.card.distortions[kind], float(answers.severity[kind]), float(answers.presence[kind]))
-            for kind in order
-            if answers.presence[kind] >= PRESENT
-        )
+    def raw(self, answers: tiles.Answers) -> float:
+        """The raw value of what `look` returned. Raises ValueError when it is not a finite number."""
+        raw = float(answers.score)
+        if not np.isfinite(raw):
+            raise ValueError(f"the model {self.card.name!r} gave {raw}, want a finite number")
+        return raw
 
-    def _doubts(self, picture: Picture, unlike: float) -> tuple[str, ...]:
+    def doubts(self, picture: Picture, answers: tiles.Answers) -> tuple[str, ...]:
+        """What to warn of, from what `look` returned."""
         doubts = []
         if min(picture.height, picture.width) < tiles.MIN_SIDE:
             doubts.append(f"only {picture.width}x{picture.height} pixels: take the score with care")
-        if not unlike <= self.card.unlike_threshold:  # "not <=", so that NaN is unlike too
+        if not answers.unlike <= self.card.unlike_threshold:  # "not <=", so that NaN is unlike too
             doubts.append("unlike the training data: take the score with care")
         return tuple(doubts)
 
+    @property
+    def restores(self) -> bool:
+        """Whether the model also says what a picture looked like before it was spoiled; see `restore`."""
+        return {"estimate", "nearness"} <= {output.name for output in self._session.get_outputs()}
 
-def _calibrated(raw: float | np.ndarray, tables: Card | Reference) -> np.ndarray:
+    def restore(self, batch: tiles.Batch) -> tuple[tiles.Batch, tiles.Floats]:
+        """What views looked like before they were spoiled, and which known damage theirs resembles.
+
+        batch: (B, 3, H, W) in [0, 1], sides multiples of 32 and at least 64. Returns as much, and (B, 5 * kinds + 1)
+        cosines: of each distortion of the card at levels 1 to 5, then of none. Raises ModelFileError when the model has
+        no such answers.
+        """
+        if not self.restores:
+            raise ModelFileError(f"the model {self.card.name!r} restores nothing, want one that does, such as 'dri'")
+        estimate, nearness = self._session.run(["estimate", "nearness"], {"image": batch})
+        return estimate, nearness
+
+
+def calibrated(raw: float | np.ndarray, tables: Card | Reference) -> np.ndarray:
+    """Raw values -> scores from 0 to 100."""
     return np.asarray(np.interp(raw, tables.calibration.raw, tables.calibration.score))
+
+
+def distortions(answers: tiles.Answers, card: Card) -> tuple[Distortion, ...]:
+    """The kinds of damage that are worth a name, the most probable first."""
+    order = np.argsort(-answers.presence[:-1], kind="stable")[:MOST_NAMED]  # the last is "none"
+    return tuple(
+        Distortion(card.distortions[kind], float(answers.severity[kind]), float(answers.presence[kind]))
+        for kind in order
+        if answers.presence[kind] >= PRESENT
+    )
+
+
+def check_numbers(**numbers: int | None) -> None:
+    """Raises ValueError for one that is not a whole number of at least 1; None is left alone."""
+    for name, value in numbers.items():
+        if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < 1):
+            raise ValueError(f"{name}: got {value!r}, want a whole number of at least 1")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -25,7 +26,8 @@ class Verdict:
     score, low, high: 0 to 100, higher is better; the 90 % interval is low to high and holds the score.
     distortions: the most probable first; empty when none was found.
     map: (h, w) float32, local quality from 0 to 100, covering the whole picture.
-    raw: the model's own value before calibration.
+    raw: the model's own value before calibration; of a panel, the mean score of its members.
+    raws: the raw value of every model that was asked, by its name.
     warnings: plain phrases; empty when there is nothing to say.
     full_reference: the picture was scored against a reference.
     """
@@ -36,13 +38,14 @@ class Verdict:
     distortions: tuple[Distortion, ...]
     map: NDArray[np.float32] = field(repr=False, compare=False)
     raw: float
+    raws: Mapping[str, float] = field(hash=False)
     model: str
     version: str
     warnings: tuple[str, ...] = ()
     full_reference: bool = False
 
     def record(self, path: str, reference: str | None = None) -> dict[str, Any]:
-        """This verdict as plain Python values, ready for JSON; numbers rounded to two decimals.
+        """This verdict as plain Python values, ready for JSON; numbers rounded to two decimals, raw values to four.
 
         reference: the path of the reference, if it has one; the key is there when the picture was scored against one.
         """
@@ -52,6 +55,7 @@ class Verdict:
             "score": round(self.score, 2),
             "low": round(self.low, 2),
             "high": round(self.high, 2),
+            "raw": {name: round(raw, 4) for name, raw in self.raws.items()},
             "model": self.model,
             "version": self.version,
             "distortions": [{"name": found.name, "severity": round(found.severity, 2)} for found in self.distortions],

@@ -1,0 +1,177 @@
+"""Panel: several models look at one picture, and what they say becomes one Verdict.
+
+Their scores are on one scale already, so the panel's is their mean, put through a table of its own; how far they lie
+apart widens the interval. The members are model files beside the panel's card, or shipped ones; the card names each
+with its sha256, because table and interval hold for these very files.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from iqassay.image import MAX_PIXELS, Picture
+from iqassay.model_file import (
+    ModelFileError,
+    NetworkCard,
+    PanelCard,
+    default_model,
+    find_member,
+    find_model,
+    load_model_file,
+    read_card,
+)
+from iqassay.scorer import Scorer, calibrated, check_numbers, distortions
+from iqassay.tiles import Answers
+from iqassay.verdict import Verdict
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from iqassay.scorer import Source
+
+
+def open_scorer(
+    model: str | os.PathLike[str] | None = None, threads: int | None = None, max_pixels: int = MAX_PIXELS
+) -> Scorer:
+    """Open a model or a panel: the name of a shipped one, or the path of an .onnx file or of a panel's .json; None is
+    the one for pictures without a reference. Raises as `Scorer` does.
+    """
+    path = find_model(default_model(reference=False) if model is None else model)
+    return (Panel if isinstance(read_card(path), PanelCard) else Scorer)(path, threads, max_pixels)
+
+
+class Panel(Scorer):
+    """Several models that score together, used as one Scorer. Each is opened when a picture first needs it.
+
+    model: the name of a shipped panel or the path of a panel's card. The rest is as for Scorer.
+
+    Raises ModelFileError when the card or a member cannot be used; a member's damaged file shows when it is opened.
+    """
+
+    card: PanelCard  # type: ignore[assignment]  # what tells networks apart, its members have each for themselves
+
+    def __init__(self, model: str | os.PathLike[str], threads: int | None = None, max_pixels: int = MAX_PIXELS) -> None:
+        check_numbers(threads=threads, max_pixels=max_pixels)
+        path = find_model(model)
+        card = read_card(path)
+        if not isinstance(card, PanelCard):
+            raise ModelFileError(f"{os.fspath(model)!r} is one model, want a panel of several")
+        self.card = card
+        self.max_pixels = max_pixels
+        self._threads = threads
+        self._paths = {name: find_member(path, name) for name in card.members}
+        cards = {name: _member_card(path, card, name, self._paths[name]) for name in card.members}
+        self._grader = next((name for name in cards if cards[name].reference is not None), None)
+        self._opened: dict[str, Scorer] = {}
+        self._lock = threading.Lock()
+
+    def __repr__(self) -> str:
+        return f"Panel({self.card.name!r}, version {self.card.version}, of {', '.join(self.card.members)})"
+
+    @property
+    def takes_reference(self) -> bool:
+        """Whether a member can score a picture against its reference."""
+        return self._grader is not None
+
+    @property
+    def restores(self) -> bool:
+        """No: a member that does is asked by its own name."""
+        return False
+
+    def score(self, picture: Source, reference: Source | None = None, align: str = "fail") -> Verdict:
+        """Score one picture; sources and errors as for `Scorer.score`.
+
+        reference: beside one, the member that takes references speaks for the panel and names itself in the Verdict.
+        """
+        if reference is not None:
+            return self._for_pairs().score(picture, reference, align)
+        picture = self.read(picture)
+        asked = self._ask(picture)
+        raws = {member.card.name: member.raw(answers) for member, answers in asked}
+        merged = _merge(asked)
+        raw = float(merged.score)
+        score = float(calibrated(raw, self.card))
+        interval = self.card.interval
+        doubt = interval.spread + float(np.std([calibrated(answers.score, member.card) for member, answers in asked]))
+        below, above = (
+            doubt * float(np.interp(score, interval.score, side)) for side in (interval.below, interval.above)
+        )
+        warnings = [
+            *picture.warnings,
+            *(doubt for member, answers in asked for doubt in member.doubts(picture, answers)),
+        ]
+        return Verdict(
+            score=score,
+            low=max(0.0, score - below),
+            high=min(100.0, score + above),
+            distortions=distortions(merged, self.card),
+            map=np.clip(merged.map + (score - raw), 0, 100).astype(np.float32),
+            raw=raw,
+            raws=raws,
+            model=self.card.name,
+            version=self.card.version,
+            warnings=tuple(dict.fromkeys(warnings)),
+        )
+
+    def look(self, picture: Source, reference: Source | None = None) -> Answers:
+        """What the members say of a whole picture, on average: score and map from 0 to 100, before the panel's own
+        table; `unlike` is above 0 when a member finds the picture unlike its training data.
+
+        reference: of the picture's size; the answer is that of the member that takes one. Raises as `score` does.
+        """
+        if reference is not None:
+            return self._for_pairs().look(picture, reference)
+        return _merge(self._ask(self.read(picture)))
+
+    def _ask(self, picture: Picture) -> list[tuple[Scorer, Answers]]:
+        """One after another: each network keeps all threads busy, and the memory of one at a time is enough."""
+        members = [self._member(name) for name in self.card.members]
+        return [(member, member.look(picture)) for member in members]
+
+    def _for_pairs(self) -> Scorer:
+        if self._grader is None:
+            good = default_model(reference=True)
+            raise ValueError(f"the model {self.card.name!r} takes no reference, want one that does, such as {good!r}")
+        return self._member(self._grader)
+
+    def _member(self, name: str) -> Scorer:
+        with self._lock:
+            if name not in self._opened:
+                self._opened[name] = Scorer(load_model_file(self._paths[name]), self._threads, self.max_pixels)
+            return self._opened[name]
+
+
+def _merge(asked: list[tuple[Scorer, Answers]]) -> Answers:
+    """The mean of the members. A severity counts as much as its member finds the distortion present.
+
+    All maps of a picture have one grid, since that depends on its size alone.
+    """
+    presence = np.stack([answers.presence for _, answers in asked])  # (members, kinds + 1)
+    severity = np.stack([answers.severity for _, answers in asked])  # (members, kinds)
+    share = presence[:, :-1]
+    return Answers(
+        score=np.mean([calibrated(answers.score, member.card) for member, answers in asked]),
+        map=np.mean([calibrated(answers.map, member.card) for member, answers in asked], axis=0),
+        presence=presence.mean(0),
+        severity=(share * severity).sum(0) / np.maximum(share.sum(0), 1e-12),
+        unlike=np.max([answers.unlike - member.card.unlike_threshold for member, answers in asked]),
+    )
+
+
+def _member_card(panel: Path, card: PanelCard, name: str, path: Path) -> NetworkCard:
+    """The card of a member, checked against the panel's. Raises ModelFileError."""
+    found = read_card(path)
+    where = f"the panel {str(panel)!r} cannot use its member {str(path)!r}: "
+    if not isinstance(found, NetworkCard):
+        raise ModelFileError(f"{where}got the card of a panel, want that of a model file")
+    if found.sha256 != card.members[name]:
+        raise ModelFileError(f"{where}got sha256 {found.sha256[:12]}..., want {card.members[name][:12]}...")
+    if found.name != name:
+        raise ModelFileError(f"{where}got the name {found.name!r} on its card, want {name!r}")
+    if found.distortions != card.distortions:
+        raise ModelFileError(f"{where}got other distortions than the panel's")
+    return found
