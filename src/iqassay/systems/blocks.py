@@ -125,27 +125,29 @@ def pool_statistics(maps: list[Tensor]) -> Tensor:
 
 
 class Standardise(nn.BatchNorm1d):
-    """Batch normalisation without weights, written out in evaluation: the exporter wants to know shapes for its own."""
+    """Batch normalisation of the last dimension, without weights. Written out in evaluation: the exporter wants to know
+    shapes for its own."""
 
     def __init__(self, inputs: int) -> None:
         super().__init__(inputs, affine=False)
 
     def forward(self, x: Tensor) -> Tensor:
         if self.training or self.running_mean is None or self.running_var is None:
-            return super().forward(x)
+            return super().forward(x.flatten(0, -2)).reshape(x.shape)
         return (x - self.running_mean) * torch.rsqrt(self.running_var + self.eps)
 
 
 class Regressor(nn.Module):
-    """A score (B,) from statistics (B, D): the regression head of VCRNet and MAMIQA without their inception blocks.
+    """A score (B,) from statistics (B, D) and the patches' mean (B,): the regression head of VCRNet and MAMIQA without
+    their inception blocks.
 
-    Two hidden layers of PReLU and dropout. The inputs are standardised and held within six deviations, so that a
-    strange picture cannot run away with the score.
+    Two hidden layers of PReLU and dropout. The inputs are standardised, if they are not already (``scaled``), and held
+    within six deviations, so that a strange picture cannot run away with the score.
     """
 
-    def __init__(self, inputs: int, width: int = 512, dropout: float = 0.5) -> None:
+    def __init__(self, inputs: int, width: int = 512, dropout: float = 0.5, scaled: bool = True) -> None:
         super().__init__()
-        self.scale = Standardise(inputs)
+        self.scale = Standardise(inputs) if scaled else nn.Identity()
         self.layers = nn.Sequential(
             nn.Dropout(0.4 * dropout),
             nn.Linear(inputs, width),
@@ -157,8 +159,13 @@ class Regressor(nn.Module):
             nn.Linear(width, 1),
         )
 
-    def forward(self, statistics: Tensor) -> Tensor:
-        return self.layers(self.scale(statistics.float()).clamp(-6, 6)).squeeze(1)
+    def forward(self, statistics: Tensor, patch: Tensor) -> Tensor:
+        return self.layers(self.scale(statistics.float()).clamp(-6, 6)).squeeze(1) + patch
+
+    @property
+    def scales(self) -> list[nn.Module]:
+        """What standardises each input, in order, as far as they are standardised."""
+        return [self.scale]
 
 
 class DistortionHead(nn.Module):
@@ -203,7 +210,7 @@ class QualityHead(nn.Module):
 
     def forward(self, maps: list[Tensor], statistics: Tensor) -> tuple[Tensor, Tensor]:
         local, patch = self.patches(maps)
-        score = self.regressor(torch.cat([pool_statistics(maps), statistics], 1)) + patch
+        score = self.regressor(torch.cat([pool_statistics(maps), statistics], 1), patch)
         return score, local + (score - patch)[:, None, None, None]
 
 

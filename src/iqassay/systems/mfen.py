@@ -174,8 +174,8 @@ class MFEN(nn.Module):
             maps = [fuse(z, d) for fuse, z, d in zip(self.fuse_distortion, maps, adapted, strict=True)]
         return maps, extras
 
-    def regressed(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """What the head sees of a picture: the statistics (B, D) for its regressor, and the patches' mean (B,)."""
+    def kept(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """What the regressor sees of a picture: statistics (B, D), and the patches' mean (B,)."""
         maps, extras = self.fused(x)
         return torch.cat([pool_statistics(maps), extras["statistics"]], 1), self.head.patches(maps)[1]
 

@@ -190,6 +190,10 @@ class YOTO(nn.Module):
         described = pool_statistics(list(seen[1:]))
         return {"statistics": described, **self.distortions(described.detach())}
 
+    def readable(self, statistics: Tensor, *_: Tensor) -> Tensor:
+        """Of what is ``kept``, what the distortions are read from: the encoder's own statistics, which come first."""
+        return statistics[:, : self.distortions.scale.num_features]
+
     def tokens(self, seen: Sequence[Tensor]) -> list[Tensor]:
         """Each level's map -> tokens (B, h, w, width): pooled to mean and deviation, normalised, embedded, then CTR."""
         out = []
@@ -233,22 +237,22 @@ class YOTO(nn.Module):
         patch = (s * w).sum((1, 2)) / w.sum((1, 2))
         if not self.config.statistics:
             return patch, s[:, None]
-        whole = self.regressor(torch.cat([described, held], 1))
-        return patch + whole, (s + whole[:, None, None])[:, None]
+        score = self.regressor(torch.cat([described, held], 1), patch)
+        return score, (s + (score - patch)[:, None, None])[:, None]
 
-    def regressed(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """What the whole-picture term sees without a reference, (B, D), and the patches' weighted mean (B,)."""
+    def kept(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """What the regressor sees of a picture without a reference: (B, D), and the patches' weighted mean (B,)."""
         seen = self.see(x)
         tokens = self.tokens(seen)
         s, w, held = self.cells(tokens, tokens, x.new_zeros(()))
         return torch.cat([self.statistics(x, seen), held], 1), (s * w).sum((1, 2)) / w.sum((1, 2))
 
-    def compared(self, x: Tensor, reference: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """What the score with a reference is made of: the cells' differences (B, cells, K), qualities and weights, both
-        (B, cells)."""
+    def compared(self, x: Tensor, reference: Tensor) -> tuple[Tensor, Tensor]:
+        """What the score with a reference is made of: the cells' differences (B, cells, K), and their qualities and
+        weights (B, cells, 2)."""
         both = self.see(torch.cat([x, reference]))
         s, w, _ = self.cells(*halves(self.tokens(both)), x.new_ones(()))
-        return self.distance.differences(*halves(both)), s.flatten(1), w.flatten(1)
+        return self.distance.differences(*halves(both)), torch.stack([s.flatten(1), w.flatten(1)], 2)
 
     def with_reference(
         self, seen: Sequence[Tensor], reference: Sequence[Tensor], s: Tensor, w: Tensor, _: Tensor
@@ -257,12 +261,13 @@ class YOTO(nn.Module):
         if not self.config.statistics:
             return (s * w).sum((1, 2)) / w.sum((1, 2)), s[:, None]
         found = self.distance.differences(seen, reference)
-        score, local = self.graded(found, s.flatten(1), w.flatten(1))
+        score, local = self.graded(found, torch.stack([s.flatten(1), w.flatten(1)], 2))
         return score, local.reshape(s.shape)[:, None]
 
-    def graded(self, differences: Tensor, s: Tensor, w: Tensor) -> tuple[Tensor, Tensor]:
+    def graded(self, differences: Tensor, answers: Tensor) -> tuple[Tensor, Tensor]:
         """Score (B,) and local scores (B, cells) from what ``compared`` returns: the distance of a cell, scaled by
         exp(-sway tanh(s)) and weighed by w, the attention's two answers."""
+        s, w = answers.unbind(2)
         far = self.distance(differences) * torch.exp(-self.config.sway * torch.tanh(s))
         return TOP - (far * w).sum(1) / w.sum(1), TOP - far
 

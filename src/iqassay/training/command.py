@@ -11,7 +11,7 @@ from pathlib import Path
 
 from iqassay.training.recipes import Recipe, smoke
 
-_SYSTEMS = ("mfen", "yoto")
+_SYSTEMS = ("mfen", "yoto", "dri")
 
 
 def parser() -> argparse.ArgumentParser:
@@ -64,6 +64,10 @@ def main(arguments: list[str]) -> int:
             from iqassay.training.head import fit_on_whole_pictures
 
             return fit_on_whole_pictures(recipe)
+        if recipe.stage == "restoration":
+            from iqassay.training.restoration import fit_assistants
+
+            return fit_assistants(recipe)
         from iqassay.training.fit import fit
 
         return fit(recipe)

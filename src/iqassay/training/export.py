@@ -16,6 +16,7 @@ from onnx import TensorProto, helper, numpy_helper
 from torch import Tensor, nn
 
 from iqassay.systems.blocks import Prediction
+from iqassay.systems.dri import DRI
 from iqassay.systems.mfen import MFEN
 from iqassay.systems.yoto import YOTO
 
@@ -23,7 +24,8 @@ OUTPUTS = ("score", "map", "presence", "severity", "unlike")
 
 
 class Deployed(nn.Module):
-    """What the graph computes: (B, 3, H, W) in [0, 1] -> the five outputs of a model file.
+    """What the graph computes: (B, 3, H, W) in [0, 1] -> the five outputs of a model file; DRI-IQA's has the estimate
+    and the nearness to known degradations too.
 
     YOTO's also takes ``pictures`` (1,): how many of the B are pictures; the rest are their references, in order. There
     are as many references as pictures, or none. Both modes are one straight graph without branches: whatever the other
@@ -36,21 +38,22 @@ class Deployed(nn.Module):
     centre: Tensor
     axes: Tensor
 
-    def __init__(self, system: MFEN | YOTO, centre: Tensor, axes: Tensor) -> None:
+    def __init__(self, system: MFEN | YOTO | DRI, centre: Tensor, axes: Tensor) -> None:
         super().__init__()
         self.system = system
         self.register_buffer("centre", centre)  # (D,)
         self.register_buffer("axes", axes)  # (D, K)
 
-    def forward(self, image: Tensor, pictures: Tensor | None = None) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
-        if pictures is None or isinstance(self.system, MFEN):
-            prediction = self.system(image)
-        else:
+    def forward(self, image: Tensor, pictures: Tensor | None = None) -> tuple[Tensor, ...]:
+        if pictures is not None and isinstance(self.system, YOTO):
             prediction = either(self.system, image, pictures[0])
+        else:
+            prediction = self.system(image)
         presence = prediction.extras["kind"].softmax(1)
         place = (prediction.extras["statistics"] - self.centre) @ self.axes
         unlike = place.square().mean(1).sqrt()
-        return prediction.score, prediction.quality_map, presence, prediction.extras["severity"], unlike
+        more = (prediction.extras[name] for name in ("estimate", "nearness") if name in prediction.extras)
+        return prediction.score, prediction.quality_map, presence, prediction.extras["severity"], unlike, *more
 
 
 def either(yoto: YOTO, image: Tensor, pictures: Tensor) -> Prediction:
@@ -77,10 +80,11 @@ def principal_axes(statistics: np.ndarray, keep: int = 48) -> tuple[Tensor, Tens
     return torch.tensor(centre, dtype=torch.float32), torch.tensor(rows[:keep].T / spread[:keep], dtype=torch.float32)
 
 
-def export(system: MFEN | YOTO, centre: Tensor, axes: Tensor, card: dict, file: Path) -> Path:
+def export(system: MFEN | YOTO | DRI, centre: Tensor, axes: Tensor, card: dict, file: Path) -> Path:
     """Write ``file`` (.onnx, float16 weights, float32 arithmetic) and, beside it, its card, which gains the sha256."""
     inputs = ("image", "pictures") if isinstance(system, YOTO) else ("image",)
-    graph = to_onnx(Deployed(system, centre, axes).eval(), inputs=inputs)
+    outputs = OUTPUTS + (("estimate", "nearness") if isinstance(system, DRI) else ())
+    graph = to_onnx(Deployed(system, centre, axes).eval(), outputs, inputs)
     halve_weights(graph)
     file.parent.mkdir(parents=True, exist_ok=True)
     content = graph.SerializeToString()
@@ -90,30 +94,28 @@ def export(system: MFEN | YOTO, centre: Tensor, axes: Tensor, card: dict, file: 
     return file
 
 
-def to_onnx(
-    network: nn.Module, outputs: Sequence[str] = OUTPUTS, inputs: Sequence[str] = ("image",)
-) -> onnx.ModelProto:
-    """The graph, for any batch and any height and width that are multiples of 32.
+def to_onnx(network: nn.Module, outputs: Sequence[str] = (), inputs: Sequence[str] = ("image",)) -> onnx.ModelProto:
+    """The graph, for any batch and any height and width that are multiples of 32. Outputs are numbered unless named.
 
     By torch's tracing exporter: the graph has no branches to lose, and it takes 2 seconds where the newer one takes 50.
     """
-    free: dict[str, dict[int, str]] = {name: {0: "batch"} for name in outputs}
-    if "map" in outputs:
-        free["map"] |= {2: "rows", 3: "columns"}
-    if "differences" in outputs:
-        free |= {name: {0: "batch", 1: "cells"} for name in outputs}
     examples = {
         "image": torch.rand(3, 3, 96, 128),
         "reference": torch.rand(3, 3, 96, 128),
         "pictures": torch.tensor([2]),
     }
-    free |= {name: {0: "images", 2: "height", 3: "width"} for name in inputs if name != "pictures"}
+    given = tuple(examples[name] for name in inputs)
     buffer = io.BytesIO()
     with warnings.catch_warnings(), torch.no_grad():
         warnings.simplefilter("ignore")
+        answers = network(*given)
+        outputs = outputs or [f"output{i}" for i in range(len(answers))]
+        sizes = {3: {1: "cells"}, 4: {2: "rows", 3: "columns"}}  # that differ from picture to picture
+        free = {k: {0: "batch", **sizes.get(a.ndim, {})} for k, a in zip(outputs, answers, strict=True)}
+        free |= {name: {0: "images", 2: "height", 3: "width"} for name in inputs if name != "pictures"}
         torch.onnx.export(
             network,
-            tuple(examples[name] for name in inputs),
+            given,
             buffer,  # type: ignore[arg-type]  # documented, but not in the annotation
             dynamo=False,
             input_names=list(inputs),

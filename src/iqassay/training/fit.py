@@ -11,8 +11,9 @@ import math
 import pickle
 import sys
 import warnings
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import lightning
 import numpy as np
@@ -26,7 +27,7 @@ from lightning.pytorch.callbacks import (
 )
 from lightning.pytorch.loggers import CSVLogger
 from torch import Tensor
-from torch.utils.data import ConcatDataset, DataLoader
+from torch.utils.data import ConcatDataset, DataLoader, Dataset
 
 from iqassay.bench.correlation import srcc
 from iqassay.data.datasets import Ratings, read_ratings
@@ -34,16 +35,22 @@ from iqassay.data.distortions import KINDS
 from iqassay.data.pipeline import MixedBatches, RatedPictures, SyntheticPictures, standard_of
 from iqassay.data.synthetic import SyntheticConfig, SyntheticSet, pristine_files, render
 from iqassay.systems.blocks import Prediction
+from iqassay.systems.dri import DRI, DRIConfig
 from iqassay.systems.mfen import MFEN, MFENConfig
 from iqassay.systems.yoto import YOTO, YOTOConfig
 from iqassay.training.losses import SetScales, kind_loss, ranking_loss, score_loss, severity_loss
 from iqassay.training.recipes import Recipe
 
-System = MFEN | YOTO
+if TYPE_CHECKING:
+    from iqassay.training.restoration import Assistants
+
+System = MFEN | YOTO | DRI
 
 
 class Training(lightning.LightningModule):
     """A system, a learned scale for each data set, and the losses of the recipe."""
+
+    monitor = "val/srcc"
 
     def __init__(self, recipe: Recipe, sets: list[str], chosen_by: int, standards: list[tuple[float, float]]) -> None:
         super().__init__()
@@ -55,8 +62,10 @@ class Training(lightning.LightningModule):
         if isinstance(self.system, MFEN) and recipe.dan:
             fixed += self.system.dan.levels[: max(0, recipe.dan_frozen - self.system.dan.shared)]
             self.pretrained += self.system.dan.levels
-        for level in fixed:
-            level.requires_grad_(False)
+        if isinstance(self.system, DRI):  # learned before, from pairs
+            fixed += [part for part in (self.system.degradation, self.system.restorer) if part is not None]
+        for part in fixed:
+            part.requires_grad_(False)
         self.answers: list[tuple[Tensor, ...]] = []
 
     def training_step(self, batch: dict[str, Tensor], _: int) -> Tensor:
@@ -118,11 +127,15 @@ class Training(lightning.LightningModule):
             {"params": [p for p in self.parameters() if p.requires_grad and p not in pretrained], "lr": recipe.lr},
             {"params": [p for p in pretrained if p.requires_grad], "lr": recipe.lr * recipe.encoder_lr},
         ]
-        groups = [g for g in groups if g["params"]]
-        optimizer = torch.optim.AdamW(groups, weight_decay=recipe.decay)
-        total = max(2, int(self.trainer.estimated_stepping_batches))
-        schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: step_size(step, total))
-        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+        return scheduled([g for g in groups if g["params"]], recipe.decay, self.trainer)
+
+
+def scheduled(groups: list[dict], decay: float, trainer: lightning.Trainer) -> Any:
+    """AdamW with the step sizes of ``step_size``, as Lightning wants it."""
+    optimizer = torch.optim.AdamW(groups, weight_decay=decay)
+    total = max(2, int(trainer.estimated_stepping_batches))
+    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: step_size(step, total))
+    return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
 
 def step_size(step: int, total: int) -> float:
@@ -139,6 +152,8 @@ def build_system(recipe: Recipe) -> System:
     if recipe.system == "yoto":
         switches = ("adapter", "sda", "windows", "segments", "statistics", "sway")
         system = YOTO(YOTOConfig(name, recipe.tokens, **{key: getattr(recipe, key) for key in switches}))
+    elif recipe.system == "dri":
+        system = DRI(DRIConfig(name, **{k: getattr(recipe, k) for k in ("restoration", "interaction", "two_vectors")}))
     else:
         config = MFENConfig(name, name, hfen=recipe.hfen, dan=recipe.dan, fusion=recipe.fusion, width=recipe.width)
         system = MFEN(config)
@@ -268,36 +283,47 @@ def _first(ratings: Ratings, limit: int) -> Ratings:
 
 
 def fit(recipe: Recipe) -> Path:
-    """Run a recipe, going on from its last checkpoint if there is one. Returns the best checkpoint's path.
-
-    In ``recipe.out``: last.ckpt and best.ckpt, recipe.json, metrics.csv (metrics-N.csv from before the run went on),
-    curve.png, val.npz (raw score, standardised opinion and set of every picture of the last validation).
-    """
-    _keep_memory()
-    _quiet()
+    """Run a recipe, going on from its last checkpoint if there is one. Returns the best checkpoint's path."""
     lightning.seed_everything(recipe.seed, workers=True, verbose=False)
     sets = load_sets(recipe)
     standards = [(fact["mean"], fact["deviation"]) for fact in sets.facts.values()]
     module = Training(recipe, sets.names, sets.chosen_by, standards)
     if recipe.start is not None:
-        load_weights(module.system, recipe.start, whole=False)
+        load_weights(module.system, recipe.start, new=("",))
+    sampler = MixedBatches(sets.train, shares_of(recipe, sets), recipe.batch, recipe.steps, recipe.seed, sets.paired)
+    return run(recipe, module, sets.train, sampler, sets.val.datasets, sets.facts)
+
+
+def run(
+    recipe: Recipe,
+    module: Training | Assistants,
+    pictures: Dataset,
+    sampler: MixedBatches,
+    judged: Sequence[Dataset],
+    facts: dict[str, dict],
+) -> Path:
+    """Train a module; the epoch is chosen by its ``monitor``, of which higher is better.
+
+    In ``recipe.out``: last.ckpt and best.ckpt, recipe.json, metrics.csv (metrics-N.csv from before the run went on),
+    curve.png; of a system, val.npz (raw score, standardised opinion and set of every picture of the last validation).
+    """
+    _keep_memory()
+    _quiet()
     resume = recipe.out / "last.ckpt"
     recipe.out.mkdir(parents=True, exist_ok=True)
     log = recipe.out / "metrics.csv"
     if log.exists():  # Lightning's logger would start it anew
         log.rename(recipe.out / f"metrics-{len(list(recipe.out.glob('metrics-*.csv'))) + 1}.csv")
     (recipe.out / "recipe.json").write_text(
-        json.dumps({"recipe": dataclasses.asdict(recipe), "sets": sets.facts}, indent=1, default=str)
+        json.dumps({"recipe": dataclasses.asdict(recipe), "sets": facts}, indent=1, default=str)
     )
-
-    sampler = MixedBatches(sets.train, shares_of(recipe, sets), recipe.batch, recipe.steps, recipe.seed, sets.paired)
     more = recipe.workers > 0
-    batches = DataLoader(sets.train, batch_sampler=sampler, num_workers=recipe.workers, persistent_workers=more)
+    batches = DataLoader(pictures, batch_sampler=sampler, num_workers=recipe.workers, persistent_workers=more)
     # One loader for each set: some have references and some have not.
-    answers = [DataLoader(part, batch_size=recipe.batch, num_workers=recipe.workers) for part in sets.val.datasets]
-    best = ModelCheckpoint(recipe.out, "best", monitor="val/srcc", mode="max", enable_version_counter=False)
+    answers = [DataLoader(part, batch_size=recipe.batch, num_workers=recipe.workers) for part in judged]
+    best = ModelCheckpoint(recipe.out, "best", monitor=module.monitor, mode="max", enable_version_counter=False)
     last = ModelCheckpoint(recipe.out, "last", save_top_k=1, monitor=None, enable_version_counter=False)
-    stop = EarlyStopping("val/srcc", mode="max", patience=recipe.patience)
+    stop = EarlyStopping(module.monitor, mode="max", patience=recipe.patience)
     averaging = [EMAWeightAveraging(decay=recipe.average)] if recipe.average else []
     bar = RichProgressBar() if sys.stderr.isatty() else TQDMProgressBar(refresh_rate=0)
     several = recipe.devices not in ("auto", "1") or (recipe.devices == "auto" and torch.cuda.device_count() > 1)
@@ -347,12 +373,12 @@ def recipe_of(checkpoint: Path) -> Recipe:
     return Recipe(**(settings | folders))
 
 
-def load_weights(system: System, checkpoint: Path, whole: bool = True) -> None:
-    """Take the system's weights from a checkpoint. Unless ``whole``, parts that it lacks, or has in another shape, keep
-    theirs.
+def load_weights(system: System, checkpoint: Path, new: tuple[str, ...] = ()) -> None:
+    """Take the system's weights from a checkpoint. Those whose names start as in ``new`` may be missing there, or have
+    another shape: they keep what they are.
 
     Raises:
-        ValueError: if the file is no such checkpoint, or not of this very network although ``whole``.
+        ValueError: if the file is no such checkpoint, or not of this network in all its other parts.
     """
     try:
         state = torch.load(checkpoint, map_location="cpu", weights_only=True)["state_dict"]
@@ -361,8 +387,8 @@ def load_weights(system: System, checkpoint: Path, whole: bool = True) -> None:
     weights = {k.removeprefix("system."): v for k, v in state.items() if k.startswith("system.")}
     own = system.state_dict()
     weights = {k: v for k, v in weights.items() if k in own and v.shape == own[k].shape}
-    missing = [k for k in own if k not in weights]
-    if missing and whole:
+    missing = [k for k in own if k not in weights and not k.startswith(new)]
+    if missing:
         raise ValueError(
             f"{checkpoint}: got no weights that fit {missing[0]} and {len(missing) - 1} others, "
             "want a checkpoint of the same network and version"

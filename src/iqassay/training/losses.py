@@ -8,6 +8,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+NEAR = 0.75  # levels: two pictures of one distortion are alike if no further apart
+
 
 class SetScales(nn.Module):
     """A learned scale for each data set: score_in_set = exp(log_gain) * raw + offset.
@@ -58,3 +60,38 @@ def severity_loss(severity: Tensor, levels: Tensor) -> Tensor:
     if not known.any():
         return severity.sum() * 0
     return (severity[known] - levels[known]).abs().mean()
+
+
+def contrast_loss(z: Tensor, others: Tensor, alike: Tensor, itself: Tensor, temperature: float = 0.1) -> Tensor:
+    """InfoNCE with several positives (Khosla et al., "Supervised Contrastive Learning", NeurIPS 2020).
+
+    z (N, C) and others (M, C) of length 1; alike (N, M) says which are positives, itself (N, M) which do not count.
+    """
+    logits = (z @ others.T / temperature).masked_fill(itself, -torch.inf)
+    shares = alike.float() / alike.sum(1, keepdim=True).clamp(min=1)
+    return -(logits.log_softmax(1).masked_fill(~alike, 0) * shares).sum(1).mean()
+
+
+def representation_loss(vectors: Tensor, others: Tensor, alike: Tensor, unlike: Tensor) -> Tensor:
+    """DRI-IQA's representation-based semantic loss, in the ratio form of its authors' earlier work (L2RIRNet).
+
+    Mean distance of a vector to those alike over that to those unlike: pulls the first and pushes the second. vectors
+    (N, C), others (M, C), masks (N, M). The distance is the L1 one of unit vectors. Rows without both do not count.
+    """
+    distance = torch.cdist(F.normalize(vectors.float(), dim=1), F.normalize(others.float(), dim=1), p=1)
+    near, far = ((distance * mask).sum(1) / mask.sum(1).clamp(min=1) for mask in (alike, unlike))
+    both = alike.any(1) & unlike.any(1)
+    return (near / far.clamp(min=1e-3))[both].mean() if both.any() else vectors.sum() * 0
+
+
+def label(kind: Tensor, severity: Tensor) -> Tensor:
+    """Distortion type and level of pictures with one, (B, 2); type 25 is none, and -1 what is unknown or a chain."""
+    share, number = kind.max(1)
+    level = F.pad(severity, (0, 1)).gather(1, number[:, None])[:, 0]
+    return torch.stack([torch.where(share > 0.99, number, -1).float(), level], 1)
+
+
+def alike_by(labels: Tensor, others: Tensor) -> Tensor:
+    """(N, 2), (M, 2) -> (N, M): of one type, and of about one level."""
+    kind = (labels[:, None, 0] == others[None, :, 0]) & (labels[:, None, 0] >= 0)
+    return kind & ((labels[:, None, 1] - others[None, :, 1]).abs() <= NEAR)

@@ -16,7 +16,7 @@ from iqassay.bench.correlation import srcc
 from iqassay.data.pipeline import standard_of
 from iqassay.systems.yoto import YOTO
 from iqassay.training.fit import synthetic_sets
-from iqassay.training.head import descend, fingerprint, look, rated_rows
+from iqassay.training.head import descend, fingerprint, keep, rated_rows
 from iqassay.training.losses import SetScales, ranking_loss, score_loss
 from iqassay.training.recipes import Recipe
 
@@ -24,27 +24,24 @@ CELLS = 64  # of a pair are kept: all of a picture of 256x256, evenly spread one
 
 
 class Compared(nn.Module):
-    """What the score with a reference is made of, for one pair: (cells, K) and twice (cells,)."""
+    """What the score with a reference is made of, for one pair: see ``YOTO.compared``."""
 
     def __init__(self, system: YOTO) -> None:
         super().__init__()
         self.system = system
 
-    def forward(self, image: Tensor, reference: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    def forward(self, image: Tensor, reference: Tensor) -> tuple[Tensor, Tensor]:
         return self.system.compared(image, reference)
 
 
 @dataclass
 class Pairs:
-    """One set of pairs: differences (N, CELLS, K) float16, the attention's s and w (N, CELLS), score on 0..100 (N,).
-
-    Pairs of fewer cells are filled up with cells of no weight. Rows before ``train`` are for training.
+    """One set of pairs: what is kept of them, differences (N, CELLS, K) and answers (N, CELLS, 2), and their scores on
+    0..100 (N,). Rows before ``train`` are for training.
     """
 
     name: str
-    differences: np.ndarray
-    s: np.ndarray
-    w: np.ndarray
+    kept: list[np.ndarray]
     score: np.ndarray
     train: int
 
@@ -64,21 +61,7 @@ def gather_pairs(recipe: Recipe, system: YOTO) -> list[Pairs]:
     out = []
     for name, pairs, score, count in sets:
         folder = recipe.out / f"{name}-{fingerprint(system, [source for pair in pairs for source in pair])}"
-        if not (folder / "weights.npy").exists():
-            folder.mkdir(exist_ok=True)
-            inputs = system.distance.direct.numel()
-            shape = (len(pairs), CELLS, inputs)
-            kept = np.lib.format.open_memmap(folder / "differences.npy", mode="w+", dtype=np.float16, shape=shape)
-            weights = np.zeros((2, len(pairs), CELLS), np.float32)
-            for i, (differences, s, w) in enumerate(look(Compared(system), pairs, ("differences", "s", "w"))):
-                count_of = s.shape[1]
-                chosen = np.arange(count_of) if count_of <= CELLS else np.linspace(0, count_of - 1, CELLS).astype(int)
-                kept[i, : len(chosen)] = differences[0, chosen]
-                weights[:, i, : len(chosen)] = s[0, chosen], w[0, chosen]
-            kept.flush()
-            np.save(folder / "weights.npy", weights)
-        s, w = np.load(folder / "weights.npy")
-        out.append(Pairs(name, np.load(folder / "differences.npy", mmap_mode="r"), s, w, score, count))
+        out.append(Pairs(name, keep(folder, Compared(system), pairs, CELLS), score, count))
     return out
 
 
@@ -112,8 +95,7 @@ def fit_distance(recipe: Recipe, system: YOTO, sets: list[Pairs]) -> dict[str, f
 
 def grade(system: YOTO, pairs: Pairs, rows: np.ndarray) -> Tensor:
     """Raw scores of some pairs."""
-    parts = (pairs.differences[rows], pairs.s[rows], pairs.w[rows])
-    return system.graded(*(torch.from_numpy(np.asarray(part, np.float32)) for part in parts))[0]
+    return system.graded(*(torch.from_numpy(np.asarray(part[rows], np.float32)) for part in pairs.kept))[0]
 
 
 @torch.no_grad()

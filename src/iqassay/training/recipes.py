@@ -37,7 +37,11 @@ class Recipe:
     limit: int = _flag(0, "use only the first so many rows of each rated split; 0 for all")
     out: Path = _flag(Path("runs/mfen"), "folder for checkpoints, log and curve; a run found there goes on")
     start: Path | None = _flag(None, "checkpoint to take the first weights from")
-    stage: str = _flag("network", "network, on crops; or head: only the score's head, on whole pictures, after --start")
+    stage: str = _flag(
+        "network",
+        "network, on crops; restoration (dri): degradation encoder and restorer, on pairs; or head: only what makes "
+        "the score, on whole pictures, after --start",
+    )
 
     encoder: str = _flag("efficientnet_lite0", "encoder of every part that has one")
     hfen: bool = _flag(True, "mfen: high-frequency extraction network")
@@ -51,6 +55,9 @@ class Recipe:
     windows: bool = _flag(True, "yoto: windowed attention after the global one")
     segments: bool = _flag(True, "yoto: segment embedding")
     statistics: bool = _flag(True, "yoto: whole-picture term and distance, which are ours")
+    restoration: bool = _flag(True, "dri: restoration network")
+    interaction: bool = _flag(True, "dri: interaction of the two vectors")
+    two_vectors: bool = _flag(True, "dri: a degradation vector beside the quality vector")
     sway: float = _flag(1.4, "yoto: how far the attention may scale the distance of a cell; 0 leaves it to the weights")
 
     epochs: int = _flag(10, "epochs; one is --steps batches")
@@ -67,6 +74,9 @@ class Recipe:
     rank: float = _flag(0.5, "weight of the ranking loss")
     kind: float = _flag(0.2, "weight of the distortion-type loss")
     severity: float = _flag(0.1, "weight of the severity loss")
+    representation: float = _flag(0.1, "dri: weight of the representation-based semantic loss")
+    contrast: float = _flag(0.1, "dri: weight of the contrast of degradations")
+    queue: int = _flag(0, "dri: how many older pictures the contrast remembers, by a slow encoder; 0: the batch alone")
     patience: int = _flag(5, "stop after so many epochs without a better validation SRCC")
 
     seed: int = _flag(0, "seed of everything random but the distorted pictures")
@@ -92,8 +102,10 @@ class Recipe:
                 raise ValueError(f"got --{name.replace('_', '-')} {getattr(self, name)}, want at least 1")
         if self.synthetic and self.synthetic_size < self.crop:
             raise ValueError(f"got --synthetic-size {self.synthetic_size}, want at least the crop, {self.crop}")
-        if self.stage not in ("network", "head") or (self.stage == "head" and self.start is None):
-            raise ValueError(f"got --stage {self.stage}, want network, or head together with --start")
+        if self.stage not in ("network", "restoration", "head") or (self.stage == "head" and self.start is None):
+            raise ValueError(f"got --stage {self.stage}, want network, restoration, or head together with --start")
+        if self.stage == "restoration" and (self.system != "dri" or not self.synthetic):
+            raise ValueError(f"got --stage restoration for {self.system}, want dri, with --synthetic to make pairs of")
         sets = len(self.data) + bool(self.synthetic)
         if not sets:
             raise ValueError("got neither --data nor --synthetic, want at least one set to train on")

@@ -1,0 +1,256 @@
+"""DRI-IQA: two representations that interact, of degradation and of quality, with the help of a restorer; no-reference.
+
+    [1] Yue et al., "Dual-Representation Interaction Driven Image Quality Assessment with Restoration Assistance",
+        WACV 2025, arXiv 2411.17390: the parts and what each is for.
+    [2] Lin, Yue et al., "Dual Degradation Representation for Joint Deraining and Low-Light Enhancement", TCSVT: the
+        authors' own ratio loss, and representations that are learned first and then kept.
+    [3] Wang et al., "Unsupervised Degradation Representation Learning" (DASR), CVPR 2021: the degradation encoder.
+
+An interpretation: of the paper [1] little more than the abstract is public. Our choices are in docs/dri.md; its figures
+are not claimed. All below the line is trained first, on pairs of pictures and references, and then kept as it is.
+
+                 tokens of f -> scaled by d -> fused with u -> quality vector q <--- rounds ---> degradation vector d
+                   |                            |                        |                              |
+    score, map <---+----------------------------+------------------------+------------------------------+
+    ------------------------------------------------------------------------------------------------------------------
+    x -> E_q encoder -> f1..f4        x -> E_d degradation encoder -> d        x, d -> R restorer -> estimate, u1..u3
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import pairwise
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from iqassay.systems.blocks import (
+    N_KINDS,
+    AttentionalFusion,
+    DistortionHead,
+    GatedAttention,
+    Prediction,
+    Regressor,
+    Standardise,
+    pool_statistics,
+)
+from iqassay.systems.encoders import check_picture_batch, encoder
+from iqassay.systems.restorer import Modulation, Restorer
+
+LEVELS = 5  # of KADID-10k, for each distortion
+Seen = tuple[Tensor, ...]
+
+
+@dataclass
+class DRIConfig:
+    """What to build. The defaults are what ships; ``DRIConfig.paper()`` is as near to the paper as is known.
+
+    restoration, interaction, two_vectors are the switches of the ablation: without one of them its part does not exist.
+    The fourth, the representation loss, is a matter of training.
+    """
+
+    encoder: str = "efficientnet_lite2"
+    vector: int = 256  # of the degradation encoder
+    width: int = 128  # of both vectors in the predictor, and of a token
+    rounds: int = 2
+    restoration: bool = True
+    interaction: bool = True
+    two_vectors: bool = True
+    dropout: float = 0.5  # of the regressor
+    pretrained: bool = True
+
+    @classmethod
+    def paper(cls) -> DRIConfig:
+        """Swin-T, vectors of 256; random weights."""
+        return cls("swin_t", width=256, pretrained=False)
+
+
+class DegradationEncoder(nn.Module):
+    """E_d: x (B, 3, H, W) in [0, 1] -> degradation vector d (B, D); ``embed`` makes of it what contrast compares.
+
+    After DASR [3], lighter: 2x2 blocks of pixels, five convolutions, mean and deviation of every channel of three
+    levels. A degradation is a matter of statistics, not of place.
+    """
+
+    def __init__(self, vector: int, widths: tuple[int, int, int] = (32, 64, 128), embedding: int = 128) -> None:
+        super().__init__()
+        self.stages = nn.ModuleList([_convolution(12, widths[0], 1)])
+        for before, after in pairwise(widths):
+            self.stages.append(nn.Sequential(_convolution(before, after, 2), _convolution(after, after, 1)))
+        self.vector = nn.Linear(2 * sum(widths), vector)
+        self.project = nn.Sequential(nn.Linear(vector, vector), nn.LeakyReLU(0.1), nn.Linear(vector, embedding))
+
+    def forward(self, x: Tensor) -> Tensor:
+        f, maps = F.pixel_unshuffle(x * 2 - 1, 2), []
+        for stage in self.stages:  # strides 2, 4, 8
+            f = stage(f)
+            maps.append(f)
+        return self.vector(pool_statistics([f.float() for f in maps]))
+
+    def embed(self, d: Tensor) -> Tensor:
+        """z (B, 128) of length 1: the inner product of two is how alike two degradations are, from -1 to 1."""
+        return F.normalize(self.project(d).float(), dim=1)
+
+
+def _convolution(c_in: int, c_out: int, stride: int) -> nn.Sequential:
+    conv = nn.Conv2d(c_in, c_out, 3, stride, 1, bias=False)
+    return nn.Sequential(conv, nn.BatchNorm2d(c_out), nn.LeakyReLU(0.1))
+
+
+class Interaction(nn.Module):
+    """One round: q attends to d and the picture's tokens, d to q and the restorer's tokens. (B, 1, C) each."""
+
+    def __init__(self, width: int, two_vectors: bool) -> None:
+        super().__init__()
+        self.quality = GatedAttention(width)
+        self.degradation = GatedAttention(width) if two_vectors else None
+        self.norms = nn.ModuleList(nn.LayerNorm(width) for _ in range(2 if two_vectors else 1))
+
+    def forward(self, vectors: list[Tensor], tokens: Tensor, restored: Tensor) -> list[Tensor]:
+        q, *rest = vectors
+        out = [self.quality(q, q, torch.cat([*rest, tokens], 1))]
+        if self.degradation is not None:
+            (d,) = rest
+            out.append(self.degradation(d, d, torch.cat([q, restored], 1)))
+        return [norm(v) for norm, v in zip(self.norms, out, strict=True)]
+
+
+class Predictor(nn.Module):
+    """All that is above the line: ``forward(*seen)``, with what ``DRI.kept`` returns, or such of any number of cells N.
+
+    Returns the raw score (B,), the vectors after their interaction, quality first, (B, C) each, and the quality s and
+    weight w of every cell (B, N). The score is a regression on the whole picture plus sum(s w) / sum(w).
+    """
+
+    def __init__(self, config: DRIConfig, sizes: tuple[int, ...]) -> None:
+        super().__init__()
+        self.config = config
+        described, cells, vector, *restored = sizes
+        self.scales = nn.ModuleList(Standardise(n) for n in sizes)
+        width = config.width
+        self.embed = nn.Linear(cells, width)
+        if config.two_vectors:
+            self.degradation = nn.Linear(vector, width)
+        self.quality = nn.Linear(2 * width + (0 if config.two_vectors else vector), width)
+        if config.interaction and config.two_vectors:
+            self.modulate = Modulation(width, width)
+        if config.restoration:
+            self.embed_restored = nn.Linear(restored[0], width)
+            self.fuse = AttentionalFusion(width)
+        rounds = config.rounds if config.interaction else 0
+        self.rounds = nn.ModuleList(Interaction(width, config.two_vectors) for _ in range(rounds))
+        vectors = (2 if config.two_vectors else 1) * width
+        self.cells = nn.Sequential(nn.Linear(width + vectors, 64), nn.ReLU(), nn.Dropout(0.1), nn.Linear(64, 2))
+        inputs = described + sum(restored[1:]) + 2 * width + vectors
+        self.regressor = Regressor(inputs, dropout=config.dropout, scaled=False)
+
+    def forward(self, *seen: Tensor) -> tuple[Tensor, list[Tensor], Tensor, Tensor]:
+        seen = tuple(scale(v.float()).clamp(-6, 6) for scale, v in zip(self.scales, seen, strict=True))
+        described, cells, vector, *restored = seen
+        tokens = self.embed(cells)  # (B, N, C)
+        d = self.degradation(vector) if self.config.two_vectors else None
+        if d is not None and self.config.interaction:
+            tokens = self.modulate(tokens, d)
+        beside = tokens
+        if restored:
+            beside = self.embed_restored(restored[0])
+            maps = (v.transpose(1, 2)[..., None] for v in (tokens, beside))  # (B, C, N, 1)
+            tokens = self.fuse(*maps)[..., 0].transpose(1, 2)
+        q = self.quality(torch.cat([_pooled(tokens), *([vector] if d is None else [])], 1))
+        vectors = [v[:, None] for v in (q, d) if v is not None]
+        for interact in self.rounds:
+            vectors = interact(vectors, tokens, beside)
+        everywhere = [v.expand(-1, tokens.shape[1], -1) for v in vectors]
+        s, w = self.cells(torch.cat([tokens, *everywhere], 2)).float().unbind(2)
+        w = torch.sigmoid(w) + 1e-3
+        flat = [v[:, 0] for v in vectors]
+        whole = torch.cat([described, *restored[1:], _pooled(tokens), *flat], 1)
+        return self.regressor(whole, (s * w).sum(1) / w.sum(1)), flat, s, w
+
+
+def _pooled(tokens: Tensor) -> Tensor:
+    """Mean and deviation over the tokens: (B, N, C) -> (B, 2C)."""
+    return pool_statistics([tokens.transpose(1, 2)[..., None]])
+
+
+class DRI(nn.Module):
+    """The whole system: ``forward(x, reference=None) -> Prediction``.
+
+    x is (B, 3, H, W), RGB in [0, 1], H and W multiples of 32. extras beside the usual: ``estimate`` (B, 3, H, W) in
+    [0, 1], the restored picture (x itself without a restorer); ``nearness`` (B, 126), cosine similarity of the
+    degradation to ``known`` ones: 25 types at 5 levels each, type by type, and "none".
+
+    Raises:
+        ValueError: for another shape, or if a reference is given: DRI-IQA uses references in training alone.
+    """
+
+    known: Tensor
+
+    def __init__(self, config: DRIConfig | None = None) -> None:
+        super().__init__()
+        self.config = config = config or DRIConfig()
+        self.encoder = encoder(config.encoder, config.pretrained)
+        self.degradation = DegradationEncoder(config.vector)
+        self.restorer = Restorer(config.vector) if config.restoration else None
+        channels = self.encoder.channels
+        total = sum(channels)
+        sizes = [4 * total, 2 * total - channels[-1], config.vector]
+        if self.restorer is not None:
+            changes = sum(self.restorer.channels) + 3 + total
+            sizes += [changes, 2 * changes]
+        self.predictor = Predictor(config, tuple(sizes))
+        self.distortions = DistortionHead(sum(sizes[i] for i in (0, 2, 4) if i < len(sizes)))
+        self.register_buffer("known", torch.zeros(N_KINDS * LEVELS + 1, 128))
+
+    def forward(self, x: Tensor, reference: Tensor | None = None) -> Prediction:
+        if reference is not None:
+            raise ValueError("got a reference, but DRI-IQA scores pictures by themselves")
+        seen, estimate = self.see(x)
+        score, vectors, s, w = self.predictor(*seen)
+        patch = (s * w).sum(1) / w.sum(1)
+        quality_map = (s + (score - patch)[:, None]).reshape(-1, 1, x.shape[2] // 32, x.shape[3] // 32)
+        extras = {
+            "statistics": seen[0][:, : seen[0].shape[1] // 2],
+            **self.distortions(self.readable(*seen).detach()),
+            "vectors": torch.stack(vectors, 1),  # (B, 2, C), quality first
+            "estimate": estimate.clamp(0, 1),
+            "nearness": self.degradation.embed(seen[2]) @ self.known.T,
+        }
+        return Prediction(score, quality_map, extras)
+
+    def see(self, x: Tensor) -> tuple[Seen, Tensor]:
+        """What the kept parts say of x, for the predictor, and the estimate (B, 3, H, W).
+
+        Statistics of the encoder at full and at half size (B, 4S), its cells (B, N, 2S - C4), the degradation vector
+        (B, D); with a restorer, the cells of its decoder and of what it changed (B, N, R), their statistics (B, 2R).
+        S: the encoder's channels, C4 of its last level. N cells of 32x32 pixels.
+        """
+        check_picture_batch(x)
+        f = self.encoder.encode(x)
+        described = pool_statistics([*f, *self.encoder.encode(F.avg_pool2d(x, 2))])
+        d = self.degradation(x)
+        spread = [_cells(g.square(), s) - _cells(g, s).square() for g, s in zip(f[:3], (8, 4, 2), strict=True)]
+        spread = [(v.clamp(min=0) + 1e-6).sqrt() for v in spread]
+        cells = torch.cat([*(_cells(g, s) for g, s in zip(f, (8, 4, 2, 1), strict=True)), *spread], 2)
+        if self.restorer is None:
+            return (described, cells, d), x
+        estimate, u = self.restorer(x, d)
+        after = self.encoder.encode(estimate.clamp(0, 1))
+        changes = [*u, (estimate - x).abs(), *((a - b).abs() for a, b in zip(f, after, strict=True))]
+        sides = (4, 8, 16, 32, 8, 4, 2, 1)
+        restored = torch.cat([_cells(g, s) for g, s in zip(changes, sides, strict=True)], 2)
+        return (described, cells, d, restored, pool_statistics(changes)), estimate
+
+    def kept(self, x: Tensor) -> Seen:
+        """Of ``see``, what the second stage of training keeps of a picture: what ``predictor`` takes."""
+        return self.see(x)[0]
+
+    def readable(self, *seen: Tensor) -> Tensor:
+        """What the distortions are read from, (B, .): all of ``seen`` that is of the whole picture."""
+        return torch.cat([v.float() for v in seen if v.ndim == 2], 1)
+
+
+def _cells(f: Tensor, side: int) -> Tensor:
+    """(B, C, H, W) -> the means of cells of ``side`` x ``side``, (B, N, C)."""
+    return (F.avg_pool2d(f, side) if side > 1 else f).flatten(2).transpose(1, 2)
