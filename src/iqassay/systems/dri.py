@@ -69,8 +69,8 @@ class DRIConfig:
 class DegradationEncoder(nn.Module):
     """E_d: x (B, 3, H, W) in [0, 1] -> degradation vector d (B, D); ``embed`` makes of it what contrast compares.
 
-    After DASR [3], lighter: 2x2 blocks of pixels, five convolutions, mean and deviation of every channel of three
-    levels. A degradation is a matter of statistics, not of place.
+    After DASR [3], lighter: 2x2 blocks of pixels, five convolutions, mean and deviation of every channel at strides 4
+    and 8. A degradation is a matter of statistics, not of place.
     """
 
     def __init__(self, vector: int, widths: tuple[int, int, int] = (32, 64, 128), embedding: int = 128) -> None:
@@ -78,15 +78,13 @@ class DegradationEncoder(nn.Module):
         self.stages = nn.ModuleList([_convolution(12, widths[0], 1)])
         for before, after in pairwise(widths):
             self.stages.append(nn.Sequential(_convolution(before, after, 2), _convolution(after, after, 1)))
-        self.vector = nn.Linear(2 * sum(widths), vector)
+        self.vector = nn.Linear(2 * sum(widths[1:]), vector)
         self.project = nn.Sequential(nn.Linear(vector, vector), nn.LeakyReLU(0.1), nn.Linear(vector, embedding))
 
     def forward(self, x: Tensor) -> Tensor:
-        f, maps = F.pixel_unshuffle(x * 2 - 1, 2), []
-        for stage in self.stages:  # strides 2, 4, 8
-            f = stage(f)
-            maps.append(f)
-        return self.vector(pool_statistics([f.float() for f in maps]))
+        fine, middle, coarse = self.stages  # strides 2, 4, 8
+        f = middle(fine(F.pixel_unshuffle(x * 2 - 1, 2)))
+        return self.vector(pool_statistics([f.float(), coarse(f).float()]))
 
     def embed(self, d: Tensor) -> Tensor:
         """z (B, 128) of length 1: the inner product of two is how alike two degradations are, from -1 to 1."""
@@ -195,7 +193,7 @@ class DRI(nn.Module):
         self.restorer = Restorer(config.vector) if config.restoration else None
         channels = self.encoder.channels
         total = sum(channels)
-        sizes = [4 * total, 2 * total - channels[-1], config.vector]
+        sizes = [6 * total, 2 * total - channels[-1], config.vector]
         if self.restorer is not None:
             changes = sum(self.restorer.channels) + 3 + total
             sizes += [changes, 2 * changes]
@@ -211,7 +209,7 @@ class DRI(nn.Module):
         patch = (s * w).sum(1) / w.sum(1)
         quality_map = (s + (score - patch)[:, None]).reshape(-1, 1, x.shape[2] // 32, x.shape[3] // 32)
         extras = {
-            "statistics": seen[0][:, : seen[0].shape[1] // 2],
+            "statistics": seen[0][:, : seen[0].shape[1] // 3],
             **self.distortions(self.readable(*seen).detach()),
             "vectors": torch.stack(vectors, 1),  # (B, 2, C), quality first
             "estimate": estimate.clamp(0, 1),
@@ -222,13 +220,14 @@ class DRI(nn.Module):
     def see(self, x: Tensor) -> tuple[Seen, Tensor]:
         """What the kept parts say of x, for the predictor, and the estimate (B, 3, H, W).
 
-        Statistics of the encoder at full and at half size (B, 4S), its cells (B, N, 2S - C4), the degradation vector
-        (B, D); with a restorer, the cells of its decoder and of what it changed (B, N, R), their statistics (B, 2R).
-        S: the encoder's channels, C4 of its last level. N cells of 32x32 pixels.
+        Statistics of the encoder at full, half and quarter size (B, 6S), its cells (B, N, 2S - C4), the degradation
+        vector (B, D); with a restorer, the cells of its decoder and of what it changed (B, N, R), and their statistics
+        (B, 2R). S: the encoder's channels, C4 of its last level. N cells of 32x32 pixels.
         """
         check_picture_batch(x)
         f = self.encoder.encode(x)
-        described = pool_statistics([*f, *self.encoder.encode(F.avg_pool2d(x, 2))])
+        smaller = [g for size in (2, 4) for g in self.encoder.encode(F.avg_pool2d(x, size))]
+        described = pool_statistics([*f, *smaller])
         d = self.degradation(x)
         spread = [_cells(g.square(), s) - _cells(g, s).square() for g, s in zip(f[:3], (8, 4, 2), strict=True)]
         spread = [(v.clamp(min=0) + 1e-6).sqrt() for v in spread]
