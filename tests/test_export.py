@@ -8,12 +8,17 @@ import onnx
 import onnxruntime
 import pytest
 import torch
+from conftest import make_photo, write_model
+from PIL import Image
 
+import iqassay
 from iqassay.data.distortions import KINDS
 from iqassay.image import read_image, to_float
 from iqassay.model_file import load_model_file, open_session
 from iqassay.systems.mfen import MFEN
 from iqassay.systems.yoto import TOP, YOTO, YOTOConfig
+from iqassay.training import calibrate
+from iqassay.training.command import export_main
 from iqassay.training.export import OUTPUTS, Deployed, export, principal_axes
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
@@ -201,3 +206,108 @@ def test_fault_4_each_mode_does_the_others_work_for_an_empty_slice_alone(yoto, m
     deployed(*map(torch.from_numpy, feed(x, r).values()))
     assert encoded == [(4, 3, 64, 64), (0, 3, 32, 32)]
     assert compared == [0, 2]
+
+
+# ------------------------------------------------------------------------------------------- several models: a panel
+
+
+@pytest.fixture
+def rated(tmp_path, monkeypatch):
+    """A folder with two models and 80 gray pictures, and what people say of these: 20 for black, 80 for white, and
+    less of one mind at the ends, where the models differ."""
+    monkeypatch.chdir(tmp_path)
+    rng = np.random.default_rng(0)
+    write_model(tmp_path, "plain", name="plain", training_data=["some", "more"])
+    write_model(tmp_path, "steep", name="steep", calibration={"raw": [0.2, 0.8], "score": [0, 100]}, limits=["a limit"])
+    lines = ["image,score,split"]
+    for i in range(80):
+        gray = rng.uniform(0, 1)
+        opinion = 20 + 60 * gray + rng.normal(0, 1 + 30 * abs(gray - 0.5))
+        Image.new("RGB", (64, 64), (round(255 * gray),) * 3).save(f"{i}.png")
+        lines.append(f"{i}.png,{np.clip(opinion, 0, 100):.2f},val")
+    Path("set.csv").write_text("\n".join(lines))
+    return tmp_path
+
+
+def test_several_models_become_a_panel(rated, capsys):
+    words = ["-o", "panel.json", "--calibrate", "set.csv:.:0..100", "--report", "set.csv:.:0..100"]
+    assert export_main(["steep.onnx", "plain.onnx", *words]) == 0
+    caught = capsys.readouterr()
+    assert caught.out == "panel.json\n"
+    assert "80 of 80 pictures" in caught.err
+    assert "without" in caught.err
+    panel = iqassay.load("panel.json")
+    card = panel.card
+    assert list(card.members) == ["plain", "steep"]
+    assert [(row["set"], row["images"]) for row in card.accuracy] == [("set val", 80)] * 2
+    assert card.accuracy[0]["srcc"] > 0.7
+    assert (card.training_data, card.limits) == (("some", "more", "nothing"), ("knows nothing", "a limit"))
+    assert card.licence["weights"] == "CC0-1.0"
+    for gray in (0.1, 0.5, 0.9):
+        verdict = panel.score(Image.new("RGB", (64, 64), (round(255 * gray),) * 3))
+        assert verdict.score == pytest.approx(20 + 60 * gray, abs=8)
+        assert verdict.low < verdict.score < verdict.high
+    written = Path("panel.json").read_text()
+    assert export_main(["plain.onnx", "steep.onnx", *words]) == 0
+    assert Path("panel.json").read_text() == written
+
+
+def test_synthetic_pictures_join_the_table_of_a_panel(rated, monkeypatch):
+    monkeypatch.setattr("iqassay.training.panel.ENOUGH", 44)
+    (rated / "clean").mkdir()
+    Image.fromarray((255 * make_photo(300, 300)).astype(np.uint8)).save("clean/a.png")
+    seen = []
+    table = calibrate.calibration_table
+    monkeypatch.setattr("iqassay.training.panel.calibration_table", lambda *x: (seen.append(len(x[0])), table(*x))[1])
+    words = ["plain.onnx", "steep.onnx", "-o", "panel.json", "--calibrate", "set.csv:.:0..100"]
+    assert export_main([*words, "--synthetic", "clean"]) == 0
+    assert seen == [40 + 16]  # 2 for every 5 of the half
+
+
+def test_what_is_said_about_a_panel_is_on_its_card(rated):
+    Path("about.json").write_text(json.dumps({"name": "both", "version": "7", "summary": "s", "limits": ["none"]}))
+    words = ["plain.onnx", "steep.onnx", "-o", "panel.json", "--calibrate", "set.csv:.:0..100", "--about", "about.json"]
+    assert export_main(words) == 0
+    card = iqassay.load("panel.json").card
+    assert (card.name, card.version, card.summary, card.limits) == ("both", "7", "s", ("none",))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error"),
+    [
+        (["plain.onnx", "-o", "panel.json"], "got plain.onnx alone, want a checkpoint (.ckpt), or two models or more"),
+        (["plain.onnx", "plain.onnx", "-o", "panel.json"], "want models of different names"),
+        (["plain.onnx", "nope", "-o", "panel.json"], "there is no model 'nope'"),
+        (["plain.onnx", "steep.onnx", "-o", "panel.onnx"], "want a .json file"),
+        (["plain.onnx", "steep.onnx", "-o", "plain.json"], "without an .onnx file beside it"),
+        (["plain.onnx", "steep.onnx", "-o", "there/panel.json"], "want plain.onnx beside it"),
+        (["plain.onnx", "other.onnx", "-o", "panel.json"], "got other distortions than the panel's"),
+        (["plain.onnx", "steep.onnx", "-o", "panel.json"], "want at least one rated set"),
+        (["plain.onnx", "steep.onnx", "-o", "panel.json", "--calibrate", "few.csv"], "got 3 rows of split val"),
+        (["a.ckpt", "-o", "x.onnx", "--synthetic", "clean"], "--synthetic: got a checkpoint"),
+    ],
+)
+def test_what_is_no_panel_is_one_line_and_status_2(rated, arguments, error, capsys):
+    write_model(rated, "other", name="other", distortions=["a", "b", "c"])
+    Path("few.csv").write_text("image,score,split\n0.png,1,val\n1.png,2,val\n2.png,4,val\n")
+    assert export_main(arguments) == 2
+    caught = capsys.readouterr().err
+    assert error in caught
+    assert caught.count("\n") == 1
+    assert not Path("panel.json").exists()
+
+
+def test_an_interval_that_is_told_where_the_doubt_is_covers_there_too():
+    rng = np.random.default_rng(0)
+
+    def pictures(n):
+        score, doubt = rng.uniform(10, 90, n), rng.choice([2.0, 12.0], n)
+        return score, score + rng.normal(0, 1, n) * doubt, doubt
+
+    score, opinion, doubt = pictures(2000)
+    interval = calibrate.conformal_interval(score, opinion, doubt=doubt)
+    score, opinion, doubt = pictures(20_000)
+    below, above = (np.interp(score, interval["score"], interval[side]) * doubt for side in ("below", "above"))
+    held = (opinion >= score - below) & (opinion <= score + above)
+    for group in (doubt == 2, doubt == 12):
+        assert 0.88 < held[group].mean() < 0.92

@@ -63,9 +63,9 @@ class Panel(Scorer):
         self.card = card
         self.max_pixels = max_pixels
         self._threads = threads
-        self._paths = {name: find_member(path, name) for name in card.members}
-        cards = {name: _member_card(path, card, name, self._paths[name]) for name in card.members}
-        self._grader = next((name for name in cards if cards[name].reference is not None), None)
+        members = member_files(path, card.members, card.distortions)
+        self._paths = {name: file for name, (file, _) in members.items()}
+        self._grader = next((name for name, (_, found) in members.items() if found.reference is not None), None)
         self._opened: dict[str, Scorer] = {}
         self._lock = threading.Lock()
 
@@ -145,6 +145,32 @@ class Panel(Scorer):
             return self._opened[name]
 
 
+def member_files(
+    panel: Path, members: dict[str, str], distortions: tuple[str, ...]
+) -> dict[str, tuple[Path, NetworkCard]]:
+    """The model file of each member, by its name, with its card; nothing is opened.
+
+    panel: the panel's card, which may be still to be written. members: name -> sha256.
+
+    Raises ModelFileError for a member that is missing or that does not fit.
+    """
+    found = {}
+    for name, digest in members.items():
+        path = find_member(panel, name)
+        card = read_card(path)
+        where = f"the panel {str(panel)!r} cannot use its member {str(path)!r}: "
+        if not isinstance(card, NetworkCard):
+            raise ModelFileError(f"{where}got the card of a panel, want that of a model file")
+        if card.sha256 != digest:
+            raise ModelFileError(f"{where}got sha256 {card.sha256[:12]}..., want {digest[:12]}...")
+        if card.name != name:
+            raise ModelFileError(f"{where}got the name {card.name!r} on its card, want {name!r}")
+        if card.distortions != distortions:
+            raise ModelFileError(f"{where}got other distortions than the panel's")
+        found[name] = path, card
+    return found
+
+
 def _merge(asked: list[tuple[Scorer, Answers]]) -> Answers:
     """The mean of the members. A severity counts as much as its member finds the distortion present.
 
@@ -160,18 +186,3 @@ def _merge(asked: list[tuple[Scorer, Answers]]) -> Answers:
         severity=(share * severity).sum(0) / np.maximum(share.sum(0), 1e-12),
         unlike=np.max([answers.unlike - member.card.unlike_threshold for member, answers in asked]),
     )
-
-
-def _member_card(panel: Path, card: PanelCard, name: str, path: Path) -> NetworkCard:
-    """The card of a member, checked against the panel's. Raises ModelFileError."""
-    found = read_card(path)
-    where = f"the panel {str(panel)!r} cannot use its member {str(path)!r}: "
-    if not isinstance(found, NetworkCard):
-        raise ModelFileError(f"{where}got the card of a panel, want that of a model file")
-    if found.sha256 != card.members[name]:
-        raise ModelFileError(f"{where}got sha256 {found.sha256[:12]}..., want {card.members[name][:12]}...")
-    if found.name != name:
-        raise ModelFileError(f"{where}got the name {found.name!r} on its card, want {name!r}")
-    if found.distortions != card.distortions:
-        raise ModelFileError(f"{where}got other distortions than the panel's")
-    return found

@@ -44,18 +44,22 @@ def _monotone(values: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def conformal_interval(
-    score: ArrayLike, opinion: ArrayLike, coverage: float = 0.9, knots: int = 5
+    score: ArrayLike, opinion: ArrayLike, coverage: float = 0.9, knots: int = 5, doubt: ArrayLike = 1.0
 ) -> dict[str, list[float]]:
     """Half widths below and above the score that cover ``coverage`` of new pictures, as the card's ``interval``.
 
     Split conformal prediction (Vovk et al. 2005; Lei et al. 2018) in ``knots`` groups by score, each side on its own at
     half the miscoverage a: the ceil((n + 1)(1 - a / 2))-th smallest signed error of n pictures that neither training
     nor the calibration table saw. Valid for pictures like those; no promise for others.
+
+    ``doubt``, above 0, is how large an error is expected of each picture. Errors are divided by it (normalised
+    nonconformity, Papadopoulos et al. 2002), so that the half widths are to be multiplied by a new picture's.
     """
     x, y = (np.asarray(v, np.float64) for v in (score, opinion))
+    error = (y - x) / np.asarray(doubt, np.float64)
     groups = np.array_split(np.argsort(x, kind="stable"), max(1, min(knots, len(x) // 40)))
-    above = [_quantile(y[g] - x[g], coverage) for g in groups]
-    below = [_quantile(x[g] - y[g], coverage) for g in groups]
+    above = [_quantile(error[g], coverage) for g in groups]
+    below = [_quantile(-error[g], coverage) for g in groups]
     centres = [round(float(x[g].mean()), 2) for g in groups]
     return {"score": centres, "below": below, "above": above}
 

@@ -1,4 +1,4 @@
-"""``iqassay train SYSTEM [flags]``, a recipe's fields as flags, and ``iqassay export CHECKPOINT [flags]``."""
+"""``iqassay train SYSTEM [flags]``, a recipe's fields as flags, and ``iqassay export FILE... [flags]``."""
 
 from __future__ import annotations
 
@@ -44,13 +44,24 @@ def parser() -> argparse.ArgumentParser:
 def export_parser() -> argparse.ArgumentParser:
     """Flags of ``iqassay export``."""
     top = argparse.ArgumentParser(
-        prog="iqassay export", description="Calibrate a trained system and write its model file.", allow_abbrev=False
+        prog="iqassay export",
+        description="Calibrate a trained system and write its model file; or several model files, as one panel.",
+        allow_abbrev=False,
     )
-    top.add_argument("checkpoint", type=Path, help="best.ckpt of a run of iqassay train")
-    top.add_argument("-o", "--out", type=Path, required=True, help="the .onnx file; its card goes beside it")
+    top.add_argument(
+        "files",
+        nargs="+",
+        metavar="FILE",
+        help="best.ckpt of a run of iqassay train; or two or more models for a panel: shipped ones or .onnx files",
+    )
+    top.add_argument(
+        "-o", "--out", type=Path, required=True, help="the .onnx file, whose card goes beside it; or the panel's .json"
+    )
     rated = "rated set (CSV, CSV:FOLDER or CSV:FOLDER:WORST..BEST) whose val split "
     top.add_argument("--calibrate", action="append", default=[], help=rated + "sets the 0-100 scale; repeatable")
     top.add_argument("--report", action="append", default=[], help=rated + "is only measured; repeatable")
+    synthetic = "panel: folder of clean photos whose held-out ones, distorted, join the table; repeatable"
+    top.add_argument("--synthetic", action="append", type=Path, default=[], help=synthetic)
     top.add_argument("--about", type=Path, help="JSON with the words of the card: summary, licence, limits, ...")
     return top
 
@@ -79,9 +90,20 @@ def export_main(arguments: list[str]) -> int:
     """Run ``iqassay export``; exit status as for ``main``."""
 
     def work(given: dict) -> Path:
+        files = given.pop("files")
+        if len(files) > 1:
+            from iqassay.training.panel import PanelExport, make_panel
+
+            return make_panel(PanelExport(files, **given))
+        if given.pop("synthetic"):
+            raise ValueError("--synthetic: got a checkpoint, which knows its clean photos, want it with a panel only")
+        if Path(files[0]).suffix != ".ckpt":
+            raise ValueError(
+                f"got {files[0]} alone, want a checkpoint (.ckpt), or two models or more to make a panel of"
+            )
         from iqassay.training.ship import Export, ship
 
-        return ship(Export(**given))
+        return ship(Export(Path(files[0]), **given))
 
     return _run(export_parser(), arguments, work)
 
