@@ -52,7 +52,7 @@ from iqassay.training.recipes import Recipe
 
 VIEW_AREA = 307_200  # pixels: up to here a picture is looked at whole and at native size, as the scorer does
 Head = Regressor | Predictor
-CELLS = 36  # of a picture are kept, evenly spread
+CELLS = 24  # of a picture are kept, evenly spread
 
 
 class Kept(nn.Module):
