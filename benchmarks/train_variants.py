@@ -38,5 +38,5 @@ def measure(folder: Path) -> dict[str, float]:
 
 
 if __name__ == "__main__":
-    args = arguments(__doc__, steps=60, limit=600, work="runs/variants")
+    args = arguments(__doc__, steps=60, work="runs/variants", limit=600)
     train_all(["mfen", *SHORT], PARTS, args, HERE / "ablation.csv", measure)

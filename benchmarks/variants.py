@@ -1,4 +1,4 @@
-"""Short trainings that differ in a switch, over three seeds: the loop of train_variants.py and yoto_variants.py."""
+"""Trainings that differ in a switch, over three seeds: what the scripts called ..._variants.py share."""
 
 from __future__ import annotations
 
@@ -12,14 +12,15 @@ from collections.abc import Callable
 from pathlib import Path
 
 
-def arguments(doc: str, steps: int, limit: int, work: str) -> argparse.Namespace:
-    """The flags of both scripts."""
+def arguments(doc: str, steps: int, work: str, limit: int | None = None) -> argparse.Namespace:
+    """The flags of short trainings. limit: rows of each rated set; None is for trainings without such sets."""
     parser = argparse.ArgumentParser(description=doc.splitlines()[0])
-    parser.add_argument("--biq", required=True)
-    parser.add_argument("--flive", required=True)
+    if limit is not None:
+        parser.add_argument("--biq", required=True)
+        parser.add_argument("--flive", required=True)
+        parser.add_argument("--limit", default=str(limit))
     parser.add_argument("--pristine", required=True)
     parser.add_argument("--steps", default=str(steps))
-    parser.add_argument("--limit", default=str(limit))
     parser.add_argument("--work", type=Path, default=Path(work))
     return parser.parse_args()
 
@@ -34,8 +35,9 @@ def train_all(
     """Run ``iqassay train`` for every variant and seed that has no row in ``file`` yet, and add its row at once."""
     done = list(csv.DictReader(file.open())) if file.exists() else []
     seen = {(row["variant"], row["seed"]) for row in done}
-    everything = ["--data", args.biq, "--data", args.flive, "--synthetic", args.pristine]
-    everything += ["--steps", args.steps, "--limit", args.limit]
+    everything = ["--synthetic", args.pristine, "--steps", args.steps]
+    if "limit" in args:
+        everything += ["--data", args.biq, "--data", args.flive, "--limit", args.limit]
     for seed, variant in itertools.product(map(str, range(3)), variants):
         if (variant, seed) in seen:
             continue

@@ -82,7 +82,7 @@ def measure(folder: Path) -> dict[str, float]:
 
 
 def main() -> None:
-    args = arguments(__doc__, steps=250, limit=400, work="runs/yoto_variants")
+    args = arguments(__doc__, steps=250, work="runs/yoto_variants", limit=400)
     train_all(["yoto", *SHORT], VARIANTS, args, HERE / "yoto_variants.csv", measure)
     pairs = [("paper's head", "joint"), ("paper's head", "joint, twice as long"), ("shipped", "joint")]
     write(HERE / "yoto_joint.csv", [row for pair in pairs for row in joint_against_alone(args.work, *pair)])

@@ -171,6 +171,8 @@ def restore(pixels: np.ndarray, restorer: Scorer) -> tuple[NDArray[np.uint8], ND
             cut = (pixels[top : top + tall, lefts[column] : lefts[column] + wide] for column in columns)
             batch = np.stack([tiles.pad(to_float(window)).transpose(2, 0, 1) for window in cut])
             restored, nearness = restorer.restore(np.ascontiguousarray(batch))
+            if not (np.isfinite(restored).all() and np.isfinite(nearness).all()):
+                raise ModelFileError(f"the model {restorer.card.name!r} gave answers that are no numbers, want 0 to 1")
             near = near + nearness.sum(0) / (len(tops) * len(lefts))
             for column, window in zip(columns, restored, strict=True):
                 share = (down[row][:, None] * across[column])[..., None]
@@ -178,8 +180,6 @@ def restore(pixels: np.ndarray, restorer: Scorer) -> tuple[NDArray[np.uint8], ND
         done = (tops[row + 1] if row + 1 < len(tops) else height) - top  # rows that no later window touches
         estimate[top : top + done] = np.rint(np.clip(band[:done], 0, 1) * 255)
         band = np.concatenate([band[done:], np.zeros_like(band[:done])])
-    if not np.isfinite(near).all():
-        raise ModelFileError(f"the model {restorer.card.name!r} gave a nearness that is no number, want -1 to 1")
     return estimate, near
 
 

@@ -93,7 +93,8 @@ def page(explanation: Explanation) -> str:
     top = 4 if against else 2  # cards side by side above the pictures
     sections = [f'<section class="pair">{"".join(cards[:top])}</section>', _wipes(explanation), _maps(explanation)]
     sections += [f"<section>{card}</section>" for card in cards[top:]]
-    models = [f"{verdict.model} {verdict.version}: score, damage, quality map"]
+    members = f" ({', '.join(verdict.raws)})" if len(verdict.raws) > 1 else ""
+    models = [f"{verdict.model} {verdict.version}{members}: score, damage, quality map"]
     if against:
         models.append(f"{against.model} {against.version}: score and map against the reference")
     models.append(f"{explanation.restorer.name} {explanation.restorer.version}: restored estimate, nearest damage")

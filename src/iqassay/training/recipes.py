@@ -75,8 +75,8 @@ class Recipe:
     kind: float = _flag(0.2, "weight of the distortion-type loss")
     severity: float = _flag(0.1, "weight of the severity loss")
     representation: float = _flag(0.1, "dri: weight of the representation-based semantic loss")
-    contrast: float = _flag(0.1, "dri: weight of the contrast of degradations")
-    queue: int = _flag(0, "dri: how many older pictures the contrast remembers, by a slow encoder; 0: the batch alone")
+    contrast: float = _flag(1.0, "dri: weight of the contrast of degradations")
+    queue: int = _flag(2048, "dri: how many older pictures the contrast remembers, by a slow encoder; 0: the batch alone")
     patience: int = _flag(5, "stop after so many epochs without a better validation SRCC")
 
     seed: int = _flag(0, "seed of everything random but the distorted pictures")

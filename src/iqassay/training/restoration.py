@@ -81,7 +81,8 @@ class Assistants(lightning.LightningModule):
             keys = z
         losses["contrast"] = recipe.contrast * contrast_loss(z[: len(x)], keys, alike, itself)
         if system.restorer is not None:
-            losses["restoration"] = 10 * F.l1_loss(system.restorer(x, d)[0].float(), reference)
+            # In dB, so that a picture whose colours are beyond repair does not outweigh one with a little noise.
+            losses["restoration"] = -0.1 * psnr(system.restorer(x, d)[0].float(), reference).mean()
         self.log_dict({f"train/{k}": v.detach() for k, v in losses.items()}, on_step=False, on_epoch=True)
         return torch.stack(list(losses.values())).sum()
 
@@ -145,8 +146,8 @@ def retrieval(z: Tensor, labels: Tensor) -> float:
 
 
 def psnr(x: Tensor, reference: Tensor) -> Tensor:
-    """Of each picture, in dB; 60 at most, where the two are all but the same."""
-    return -10 * (x - reference).square().mean((1, 2, 3)).clamp(min=1e-6).log10()
+    """Of each picture, in dB; 50 at most, where the two are all but the same."""
+    return -10 * ((x - reference).square().mean((1, 2, 3)) + 1e-5).log10()
 
 
 def fit_assistants(recipe: Recipe) -> Path:
