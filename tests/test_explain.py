@@ -385,6 +385,9 @@ def test_an_input_is_never_overwritten(
     other.write_bytes(before)
     assert "is one of the pictures" in refused(run(precious, "-o", folder))
     assert "is one of the pictures" in refused(run(other, "--ref", precious, "-o", folder))
+    link = tmp_path / "link.png"
+    link.symlink_to(precious)
+    assert "is one of the pictures" in refused(run(link, "-o", folder))
     assert precious.read_bytes() == before
     assert len(list(folder.iterdir())) == 1
 
