@@ -20,6 +20,7 @@ from PIL import Image
 from iqassay import heatmap
 from iqassay.explain import Degradation, Difference, Explanation
 from iqassay.folder import UsageError
+from iqassay.image import Picture
 from iqassay.text import printable
 from iqassay.tiles import shrink
 from iqassay.verdict import Distortion, Verdict
@@ -144,35 +145,29 @@ def _wipes(explanation: Explanation) -> str:
     pixels = {"picture": explanation.picture.pixels, "estimate": explanation.estimate}
     if explanation.reference is not None:
         pixels["reference"] = explanation.reference.pixels
-    large = max(explanation.estimate.shape) > MAP_SIDE
-    whole = _wipe("whole", {name: jpeg(fit(image, LONG_SIDE)) for name, image in pixels.items()}, pixels)
-    intro = (
-        "What the restorer believes the picture looked like before it was spoiled. Drag the slider, or move it with "
-        "the arrow keys."
-    )
-    html = f'<section class="card"><h2>Picture and restored estimate</h2><p class="screen">{intro}</p>{whole}'
-    html += _psnr_table(explanation) + "</section>"
-    if large:
-        top, left, tall, wide = close_up(explanation.change, *explanation.estimate.shape[:2])
-        cut = {name: image[top : top + tall, left : left + wide] for name, image in pixels.items()}
-        near = _wipe("near", {name: jpeg(fit(image, LONG_SIDE)) for name, image in cut.items()}, cut)
-        html += (
-            '<section class="card"><h2>Close-up at full size</h2><p>Where the restorer changed most: '
-            f"{wide} × {tall} pixels, {left} from the left and {top} from the top.</p>{near}</section>"
-        )
+    height, width = explanation.estimate.shape[:2]
+    html = f"""<section class="card"><h2>Picture and restored estimate</h2>
+<p class="screen">What the restorer believes the picture looked like before it was spoiled. Drag the slider, or move it
+with the arrow keys.</p>
+{_wipe("whole", pixels)}{_psnr_table(explanation)}</section>"""
+    if max(height, width) > MAP_SIDE:
+        top, left, tall, wide = close_up(explanation.change, height, width)
+        html += f"""<section class="card"><h2>Close-up at full size</h2>
+<p>Where the restorer changed most: {wide} × {tall} pixels, {left} from the left and {top} from the top.</p>
+{_wipe("near", {name: whole[top : top + tall, left : left + wide] for name, whole in pixels.items()})}</section>"""
     return html
 
 
-def _wipe(key: str, images: dict[str, str], pixels: dict[str, np.ndarray]) -> str:
+def _wipe(key: str, pixels: dict[str, np.ndarray]) -> str:
     titles = {"picture": "picture", "estimate": "restored estimate", "reference": "reference"}
     height, width = pixels["picture"].shape[:2]
     sides = "".join(
-        f'<div class="side {name}"><img src="{uri}" alt="The {titles[name]}">'
+        f'<div class="side {name}"><img src="{jpeg(fit(image, LONG_SIDE))}" alt="The {titles[name]}">'
         f'<span class="tag">{titles[name]}</span></div>'
-        for name, uri in images.items()
+        for name, image in pixels.items()
     )
     choices = ""
-    if "reference" in images:
+    if "reference" in pixels:
         pairs = ("picture estimate", "picture reference", "estimate reference")
         choices = "".join(
             f'<label><input type="radio" name="{key}" value="{pair}"{" checked" if pair == pairs[0] else ""}>'
@@ -201,44 +196,51 @@ def _psnr_table(explanation: Explanation) -> str:
 
 def _maps(explanation: Explanation) -> str:
     picture, against = explanation.picture, explanation.reference_verdict
-    quality = _legend(heat_colours(), ("0", "20", "40", "60", "80", "100"))
     figures = [
-        _figure(
+        _quality_figure(
             "Where quality is lost",
             "Gray is good; yellow, orange and purple are worse.",
-            jpeg(heatmap.heatmap(picture, explanation.verdict.map, MAP_SIDE), MAP_QUALITY),
-            quality,
+            picture,
+            explanation.verdict,
         ),
-        _figure(
+        _apart_figure(
             "What the restorer changed",
-            "Bright is where the estimate is far from the picture, dark where it is as the picture. Of 255.",
-            jpeg(apart_image(explanation.change), MAP_QUALITY),
-            _legend(_css(APART), ("0", "2", "4", "8", "16", "32+")),
+            "Bright is where the estimate is far from the picture: the mean difference of the colours, of 255.",
+            explanation.change,
         ),
     ]
     if against and explanation.loss:
-        figures += [
-            _figure(
+        figures.append(
+            _quality_figure(
                 "Where quality is lost against the reference",
                 "Gray is as in the reference; yellow, orange and purple are further from it.",
-                jpeg(heatmap.heatmap(picture, against.map, MAP_SIDE), MAP_QUALITY),
-                quality,
-            ),
-            _figure(
+                picture,
+                against,
+            )
+        )
+        figures.append(
+            _apart_figure(
                 "How picture and reference differ",
-                "Bright is where the picture is far from the reference. Where this and what the restorer changed look "
-                "alike, the restorer has understood the damage.",
-                jpeg(apart_image(explanation.loss), MAP_QUALITY),
-                _legend(_css(APART), ("0", "2", "4", "8", "16", "32+")),
-            ),
-        ]
+                "On the same scale. Where this and what the restorer changed look alike, it has understood the damage.",
+                explanation.loss,
+            )
+        )
     return f'<section class="maps">{"".join(figures)}</section>'
 
 
-def _figure(title: str, caption: str, uri: str, legend: str) -> str:
+def _quality_figure(title: str, caption: str, picture: Picture, verdict: Verdict) -> str:
+    legend = _legend(_heat_colours(), ("0", "20", "40", "60", "80", "100"))
+    return _figure(title, caption, heatmap.heatmap(picture, verdict.map, MAP_SIDE), legend)
+
+
+def _apart_figure(title: str, caption: str, found: Difference) -> str:
+    return _figure(title, caption, apart_image(found), _legend(_css(APART), ("0", "2", "4", "8", "16", "32+")))
+
+
+def _figure(title: str, caption: str, image: Image.Image, legend: str) -> str:
     return (
         f'<figure class="card"><figcaption><h3>{title}</h3><span class="soft">{caption}</span></figcaption>'
-        f'<img src="{uri}" alt="Map: {title.lower()}">{legend}</figure>'
+        f'<img src="{jpeg(image, MAP_QUALITY)}" alt="Map: {title.lower()}">{legend}</figure>'
     )
 
 
@@ -317,7 +319,7 @@ def close_up(change: Difference, height: int, width: int) -> tuple[int, int, int
     return min(int(top) * change.cell, height - tall), min(int(left) * change.cell, width - wide), tall, wide
 
 
-def heat_colours() -> str:
+def _heat_colours() -> str:
     """The colours of the heatmap over middle gray, as a CSS gradient."""
     return _css(tuple((at, *(0.6 * (1 - a) + a * c for c in rgb)) for at, *rgb, a in heatmap.RAMP))
 
