@@ -97,7 +97,11 @@ def _convolution(c_in: int, c_out: int, stride: int) -> nn.Sequential:
 
 
 class Interaction(nn.Module):
-    """One round: q attends to d and the picture's tokens, d to q and the restorer's tokens. (B, 1, C) each."""
+    """One round: q attends to d and the picture's tokens, d to q and the restorer's tokens. (B, 1, C) each.
+
+    A vector stands beside the tokens as often as there are tokens: the second stage of training sees a few cells of a
+    picture, the scorer hundreds, and the other vector's share of the attention must not depend on that.
+    """
 
     def __init__(self, width: int, two_vectors: bool) -> None:
         super().__init__()
@@ -107,10 +111,10 @@ class Interaction(nn.Module):
 
     def forward(self, vectors: list[Tensor], tokens: Tensor, restored: Tensor) -> list[Tensor]:
         q, *rest = vectors
-        out = [self.quality(q, q, torch.cat([*rest, tokens], 1))]
+        out = [self.quality(q, q, torch.cat([*(v.expand_as(tokens) for v in rest), tokens], 1))]
         if self.degradation is not None:
             (d,) = rest
-            out.append(self.degradation(d, d, torch.cat([q, restored], 1)))
+            out.append(self.degradation(d, d, torch.cat([q.expand_as(restored), restored], 1)))
         return [norm(v) for norm, v in zip(self.norms, out, strict=True)]
 
 

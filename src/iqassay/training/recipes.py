@@ -76,7 +76,7 @@ class Recipe:
     severity: float = _flag(0.1, "weight of the severity loss")
     representation: float = _flag(0.1, "dri: weight of the representation-based semantic loss")
     contrast: float = _flag(1.0, "dri: weight of the contrast of degradations")
-    queue: int = _flag(2048, "dri: how many older pictures the contrast remembers, by a slow encoder; 0: the batch alone")
+    queue: int = _flag(2048, "dri: older pictures that the contrast remembers, by a slow encoder; 0: the batch alone")
     patience: int = _flag(5, "stop after so many epochs without a better validation SRCC")
 
     seed: int = _flag(0, "seed of everything random but the distorted pictures")
@@ -91,6 +91,8 @@ class Recipe:
         for name in ("frozen", "dan_frozen"):
             if not 0 <= getattr(self, name) <= 4:
                 raise ValueError(f"got --{name.replace('_', '-')} {getattr(self, name)}, want 0 to 4")
+        if self.queue < 0:
+            raise ValueError(f"got --queue {self.queue}, want 0 or more")
         if not 0 <= self.average < 1:
             raise ValueError(f"got --average {self.average}, want 0 to below 1")
         if not self.scales or min(self.scales) <= 0 or max(self.scales) > 1:

@@ -162,7 +162,7 @@ def fit_assistants(recipe: Recipe) -> Path:
         untouched=0.05,
         chained=0.35,
         restored=0.1,
-        kinds=KINDS + BLUR + CODECS + NOISE,
+        kinds=tuple(k for k in KINDS + BLUR + CODECS + NOISE if k not in recipe.synthetic_without),
     )
     few = dataclasses.replace(config, count=max(8, min(800, config.count // 10)), seed=config.seed + 1)
     cache = recipe.out.parent / "cache"
