@@ -57,6 +57,12 @@ def test_weighted_mean_of_the_map_is_the_score():
     torch.testing.assert_close((quality_map * w).sum((1, 2, 3)) / w.sum((1, 2, 3)), score)
 
 
+@torch.no_grad()
+def test_what_the_second_stage_trains_on_makes_the_score():
+    net, x = tiny().eval(), torch.rand(2, 3, 64, 96)
+    torch.testing.assert_close(net.regressor(*net.kept(x)), net(x).score)
+
+
 SWITCHES = [
     {},
     {"hfen": False},

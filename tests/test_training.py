@@ -1,4 +1,4 @@
-"""Training: losses, recipes and flags, a whole smoke run that is killed and goes on, calibration."""
+"""Training: recipes and flags, a whole smoke run that is killed and goes on, calibration."""
 
 import csv
 
@@ -11,40 +11,7 @@ import iqassay
 from iqassay.systems.yoto import TOP
 from iqassay.training.calibrate import calibration_table, conformal_interval
 from iqassay.training.command import export_main, main, parser
-from iqassay.training.losses import SetScales, kind_loss, ranking_loss, severity_loss
 from iqassay.training.recipes import Recipe, smoke
-
-
-def test_unknown_types_and_severities_do_not_count():
-    logits, shares = torch.randn(3, 26, requires_grad=True), torch.full((3, 26), -1.0)
-    shares[1] = 0
-    shares[1, 4] = 1
-    loss = kind_loss(logits, shares)
-    torch.testing.assert_close(loss, -logits[1].log_softmax(0)[4])
-    loss.backward()
-    assert (logits.grad[[0, 2]] == 0).all()
-    assert kind_loss(logits, torch.full((3, 26), -1.0)) == 0
-    levels = torch.full((2, 25), -1.0)
-    levels[0, 3] = 4
-    assert severity_loss(torch.full((2, 25), 1.5), levels) == pytest.approx(2.5)
-    assert severity_loss(torch.ones(2, 25), torch.full((2, 25), -1.0)) == 0
-
-
-def test_ranking_stays_inside_a_set():
-    target, dataset = torch.tensor([0.0, 1.0, 5.0, 9.0]), torch.tensor([0, 0, 1, 1])
-    right, wrong = torch.tensor([0.0, 5.0, 0.0, 5.0]), torch.tensor([5.0, 0.0, 5.0, 0.0])
-    assert ranking_loss(right, target, dataset) < 0.01 < ranking_loss(wrong, target, dataset)
-    shifted = right + torch.tensor([100.0, 100.0, 0.0, 0.0])  # between sets there is nothing to compare
-    torch.testing.assert_close(ranking_loss(shifted, target, dataset), ranking_loss(right, target, dataset))
-    assert ranking_loss(right, torch.zeros(4), dataset) == 0
-
-
-def test_set_scales_start_on_the_common_scale():
-    scales = SetScales([(60.0, 20.0), (40.0, 20.0), (70.0, 5.0)])
-    opinion = torch.tensor([80.0, 80.0, 70.0])
-    standardised = (opinion - torch.tensor([60.0, 40.0, 70.0])) / torch.tensor([20.0, 20.0, 5.0])
-    raw = (opinion - 60) / 20
-    torch.testing.assert_close(scales(raw, torch.tensor([0, 1, 2])), standardised)
 
 
 def test_every_field_of_the_recipe_is_a_flag():
@@ -69,6 +36,9 @@ def test_every_field_of_the_recipe_is_a_flag():
         (["mfen", "--data", "a.csv:x:1..2..3"], "want WORST..BEST"),
         (["mfen", "--data", "a/set.csv", "--data", "b/set.csv"], "want files whose names differ"),
         (["mfen", "--data", "a.csv", "--stage", "head"], "head together with --start"),
+        (["mfen", "--synthetic", "x", "--stage", "restoration"], "got --stage restoration for mfen, want dri"),
+        (["dri", "--data", "a.csv", "--stage", "restoration"], "want dri, with --synthetic"),
+        (["dri", "--data", "a.csv", "--queue", "-1"], "got --queue -1, want 0 or more"),
         (["mfen", "--dta", "a.csv"], "unrecognized arguments"),
         (["nothing"], "invalid choice"),
     ],
@@ -250,12 +220,12 @@ def test_statistics_are_kept_for_one_network_and_one_list_of_pictures(rated, tmp
     system = build_system(recipe).eval()
     first = gather(recipe, system)[0]
     torch.nn.init.zeros_(system.regressor.layers[7].weight)  # the part that the stage trains
-    np.testing.assert_array_equal(gather(recipe, system)[0].statistics, first.statistics)
-    assert len(list(tmp_path.glob("statistics-*"))) == 1
+    np.testing.assert_array_equal(gather(recipe, system)[0].kept[0], first.kept[0])
+    assert len(list(tmp_path.glob("set-*"))) == 1
     torch.nn.init.zeros_(system.hfen.exits[0].weight)  # another network
-    assert not np.array_equal(gather(recipe, system)[0].statistics, first.statistics)
+    assert not np.array_equal(gather(recipe, system)[0].kept[0], first.kept[0])
     assert len(gather(smoke(data=recipe.data, out=tmp_path, limit=5), system)[0].score) == 10
-    assert len(list(tmp_path.glob("statistics-*"))) == 3
+    assert len(list(tmp_path.glob("set-*"))) == 3
 
 
 def test_fixed_levels_stay_as_they_were(rated, tmp_path):
