@@ -61,6 +61,7 @@ class Restorer(nn.Module):
             nn.init.zeros_(parameter)
 
     def forward(self, x: Tensor, d: Tensor) -> tuple[Tensor, list[Tensor]]:
+        d = F.normalize(d.float(), dim=1)  # a step of training on hundreds of long inputs would shake every map
         fine = F.relu(self.enter(F.pixel_unshuffle(x * 2 - 1, 2)))  # (B, 32, H/2, W/2)
         middle = self.before(F.relu(self.down[0](fine)))  # (B, 64, H/4, W/4)
         u = F.relu(self.down[1](middle))  # (B, 96, H/8, W/8)

@@ -31,6 +31,7 @@ from iqassay.training.recipes import Recipe
 NOISE = ("white_noise", "white_noise_color", "impulse_noise", "multiplicative_noise")
 BLUR = ("gaussian_blur", "lens_blur", "motion_blur")
 CODECS = ("jpeg2000", "jpeg")
+CLEAN_ENOUGH = 3e-4  # an error (35 dB) well below which there is little to gain and much to lose
 SLOW = 0.99  # of the old weights are kept at each step of the encoder that fills the queue
 
 
@@ -38,6 +39,7 @@ class Assistants(lightning.LightningModule):
     """DRI-IQA's degradation encoder and restorer, and what they learn by; the rest of the system is not touched."""
 
     monitor = "val/chosen"
+    restorable: Tensor
     keys: Tensor
     labels: Tensor
 
@@ -50,6 +52,7 @@ class Assistants(lightning.LightningModule):
         self.system = system
         for part in (system.encoder, system.predictor, system.distortions):
             part.requires_grad_(False)
+        self.register_buffer("restorable", torch.tensor([KINDS.index(kind) for kind in BLUR + CODECS + NOISE]))
         if recipe.queue:
             self.slow = copy.deepcopy(system.degradation).requires_grad_(False)
             self.register_buffer("keys", F.normalize(torch.randn(recipe.queue, 128), dim=1))
@@ -81,8 +84,10 @@ class Assistants(lightning.LightningModule):
             keys = z
         losses["contrast"] = recipe.contrast * contrast_loss(z[: len(x)], keys, alike, itself)
         if system.restorer is not None:
-            # In dB, so that a picture whose colours are beyond repair does not outweigh one with a little noise.
-            losses["restoration"] = -0.1 * psnr(system.restorer(x, d)[0].float(), reference).mean()
+            share, number = batch["kind"].repeat(2, 1).max(1)
+            rows = (share < 0.99) | torch.isin(number, self.restorable)  # lost colours would only confuse it
+            estimate = system.restorer(x[rows], d[rows])[0].float()
+            losses["restoration"] = -0.1 * psnr(estimate, reference[rows], CLEAN_ENOUGH).mean()
         self.log_dict({f"train/{k}": v.detach() for k, v in losses.items()}, on_step=False, on_epoch=True)
         return torch.stack(list(losses.values())).sum()
 
@@ -145,9 +150,9 @@ def retrieval(z: Tensor, labels: Tensor) -> float:
     return float((kind[nearest] == kind).float().mean())
 
 
-def psnr(x: Tensor, reference: Tensor) -> Tensor:
-    """Of each picture, in dB; 50 at most, where the two are all but the same."""
-    return -10 * ((x - reference).square().mean((1, 2, 3)) + 1e-5).log10()
+def psnr(x: Tensor, reference: Tensor, floor: float = 1e-5) -> Tensor:
+    """Of each picture, in dB; at most that of the floor, an error that is added to every picture's."""
+    return -10 * ((x - reference).square().mean((1, 2, 3)) + floor).log10()
 
 
 def fit_assistants(recipe: Recipe) -> Path:
