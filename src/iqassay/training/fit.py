@@ -62,11 +62,18 @@ class Training(lightning.LightningModule):
         if isinstance(self.system, MFEN) and recipe.dan:
             fixed += self.system.dan.levels[: max(0, recipe.dan_frozen - self.system.dan.shared)]
             self.pretrained += self.system.dan.levels
-        if isinstance(self.system, DRI):  # learned before, from pairs
-            fixed += [part for part in (self.system.degradation, self.system.restorer) if part is not None]
-        for part in fixed:
+        assistants = (self.system.degradation, self.system.restorer) if isinstance(self.system, DRI) else ()
+        self.learned = [part for part in assistants if part is not None]  # before, from pairs
+        for part in fixed + self.learned:
             part.requires_grad_(False)
         self.answers: list[tuple[Tensor, ...]] = []
+        self.train()
+
+    def train(self, mode: bool = True) -> Training:
+        super().train(mode)
+        for part in self.learned:
+            part.eval()  # or its batch normalisation would follow these pictures
+        return self
 
     def training_step(self, batch: dict[str, Tensor], _: int) -> Tensor:
         prediction = self.look(batch)

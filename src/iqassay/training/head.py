@@ -152,7 +152,7 @@ def keep(
         for array in arrays:
             array.flush()  # type: ignore[attr-defined]
         (folder / "done").touch()
-    return [np.load(folder / f"{k}.npy", mmap_mode="r") for k in range(len(list(folder.glob("*.npy"))))]
+    return [np.load(folder / f"{k}.npy", mmap_mode="c") for k in range(len(list(folder.glob("*.npy"))))]
 
 
 def _thinned(output: np.ndarray, cells: int) -> np.ndarray:
