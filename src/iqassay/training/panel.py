@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from iqassay import __version__
 from iqassay.bench.correlation import plcc, srcc
 from iqassay.data.synthetic import SyntheticConfig, SyntheticSet, pristine_files, render
-from iqassay.model_file import NetworkCard, default_threads, load_model_file
+from iqassay.model_file import ModelFile, NetworkCard, default_threads, load_model_file
 from iqassay.panel import member_files
 from iqassay.scorer import Scorer, calibrated
 from iqassay.training.calibrate import calibration_table, conformal_interval
@@ -50,7 +50,7 @@ def make_panel(job: PanelExport) -> Path:
     Raises:
         ValueError: for models that do not make a panel, or too little to calibrate with.
     """
-    members = _members(job)
+    files = _members(job)
     if not job.calibrate:
         raise ValueError("got no --calibrate set, want at least one rated set to put scores on 0-100")
     sets = [ratings_of(argument).split("val") for argument in job.calibrate + job.report]
@@ -60,12 +60,12 @@ def make_panel(job: PanelExport) -> Path:
     opinions = [np.array([row.score for row in ratings.rows]) for ratings in sets]
     count = len(job.calibrate)
     opinion = np.concatenate(opinions[:count])
-    card = _words([member.card for member in members], job)
+    card = _words([file.card for file in files], job)
     table, interval = slice(0, None, 2), slice(1, None, 2)
-    made = (
-        _synthetic(job.synthetic, len(opinion[table])) if job.synthetic else None
-    )  # it may fail: before the long part
+    made = _synthetic(job.synthetic, len(opinion[table])) if job.synthetic else None
 
+    # Opened after the rendering, whose processes are forked: they would lack the threads of onnxruntime.
+    members = [Scorer(file, threads=1) for file in files]
     scores = [_scores(members, [row.image for row in ratings.rows]) for ratings in sets]  # each (pictures, members)
     mean, spread = np.concatenate(scores[:count]).mean(1), np.concatenate(scores[:count]).std(1)
     fit_mean, fit_opinion = mean[table], opinion[table]
@@ -88,8 +88,8 @@ def make_panel(job: PanelExport) -> Path:
     return job.out
 
 
-def _members(job: PanelExport) -> list[Scorer]:
-    """The models, opened, in the order of their names. Raises ValueError when they do not make a panel."""
+def _members(job: PanelExport) -> list[ModelFile]:
+    """The models in the order of their names. Raises ValueError when they do not make a panel."""
     if job.out.suffix != ".json" or job.out.with_suffix(".onnx").exists():
         raise ValueError(f"-o {job.out}: got several models, want a .json file without an .onnx file beside it")
     files = [load_model_file(model) for model in job.models]
@@ -98,7 +98,7 @@ def _members(job: PanelExport) -> list[Scorer]:
         raise ValueError(f"got {', '.join(job.models)}, want models of different names")
     digests = {name: members[name].card.sha256 for name in sorted(members)}
     member_files(job.out, digests, files[0].card.distortions)  # will the panel find these very files?
-    return [Scorer(members[name], threads=1) for name in digests]
+    return [members[name] for name in digests]
 
 
 def _words(cards: list[NetworkCard], job: PanelExport) -> dict[str, Any]:
