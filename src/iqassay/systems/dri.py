@@ -179,9 +179,9 @@ def _pooled(tokens: Tensor) -> Tensor:
 class DRI(nn.Module):
     """The whole system: ``forward(x, reference=None) -> Prediction``.
 
-    x is (B, 3, H, W), RGB in [0, 1], H and W multiples of 32. extras beside the usual: ``estimate`` (B, 3, H, W) in
-    [0, 1], the restored picture (x itself without a restorer); ``nearness`` (B, 126), cosine similarity of the
-    degradation to ``known`` ones: 25 types at 5 levels each, type by type, and "none".
+    x is (B, 3, H, W), RGB in [0, 1], H and W multiples of 32, at least 64. extras beside the usual: ``estimate``
+    (B, 3, H, W) in [0, 1], the restored picture (x itself without a restorer); ``nearness`` (B, 126), cosine
+    similarity of the degradation to ``known`` ones: 25 types at 5 levels each, type by type, and "none".
 
     Raises:
         ValueError: for another shape, or if a reference is given: DRI-IQA uses references in training alone.
@@ -230,7 +230,9 @@ class DRI(nn.Module):
         """
         check_picture_batch(x)
         f = self.encoder.encode(x)
-        smaller = [g for size in (2, 4) for g in self.encoder.encode(F.avg_pool2d(x, size))]
+        # Mirrored at its borders, or at a quarter a side of 64 would be less than the encoder can halve five times.
+        quarter = F.pad(F.avg_pool2d(x, 4), (8, 8, 8, 8), mode="reflect")
+        smaller = [*self.encoder.encode(F.avg_pool2d(x, 2)), *self.encoder.encode(quarter)]
         described = pool_statistics([*f, *smaller])
         d = self.degradation(x)
         spread = [_cells(g.square(), s) - _cells(g, s).square() for g, s in zip(f[:3], (8, 4, 2), strict=True)]

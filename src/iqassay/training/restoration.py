@@ -87,7 +87,8 @@ class Assistants(lightning.LightningModule):
             share, number = batch["kind"].repeat(2, 1).max(1)
             rows = (share < 0.99) | torch.isin(number, self.restorable)  # lost colours would only confuse it
             estimate = system.restorer(x[rows], d[rows])[0].float()
-            losses["restoration"] = -0.1 * psnr(estimate, reference[rows], CLEAN_ENOUGH).mean()
+            gained = psnr(estimate, reference[rows], CLEAN_ENOUGH).sum() / rows.sum().clamp(min=1)  # there may be none
+            losses["restoration"] = -0.1 * gained
         self.log_dict({f"train/{k}": v.detach() for k, v in losses.items()}, on_step=False, on_epoch=True)
         return torch.stack(list(losses.values())).sum()
 
