@@ -32,9 +32,9 @@ def pictures(batch=2, height=64, width=96, seed=0):
 # -------------------------------------------------------------------------------------------------------- the answers
 
 
-@pytest.mark.parametrize("size", [(32, 32), (64, 64), (64, 160), (128, 96)])
+@pytest.mark.parametrize("size", [(64, 64), (64, 160), (128, 96)])
 @torch.no_grad()
-def test_shapes_and_ranges_at_any_multiple_of_32(size):
+def test_shapes_and_ranges_at_any_multiple_of_32_from_64(size):
     height, width = size
     answer = tiny()(5 * pictures(2, *size) - 2)  # far out of range, so that the estimate has to be held
     more = answer.extras
