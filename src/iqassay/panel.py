@@ -24,7 +24,7 @@ from iqassay.model_file import (
     load_model_file,
     read_card,
 )
-from iqassay.scorer import Scorer, calibrated, check_numbers, distortions
+from iqassay.scorer import Scorer, calibrated, check_numbers, distortions, doubts, raw_value
 from iqassay.tiles import Answers
 from iqassay.verdict import Verdict
 
@@ -90,24 +90,19 @@ class Panel(Scorer):
         if reference is not None:
             return self._for_pairs().score(picture, reference, align)
         picture = self.read(picture)
-        asked = self._ask(picture)
-        raws = {member.card.name: member.raw(answers) for member, answers in asked}
-        merged = _merge(asked)
+        said = self._ask(picture)
+        raws = {card.name: raw_value(answers, card) for card, answers in said}
+        spread = float(np.std([calibrated(raws[card.name], card) for card, _ in said]))
+        merged = _merge(said)
         raw = float(merged.score)
         score = float(calibrated(raw, self.card))
-        interval = self.card.interval
-        doubt = interval.spread + float(np.std([calibrated(answers.score, member.card) for member, answers in asked]))
-        below, above = (
-            doubt * float(np.interp(score, interval.score, side)) for side in (interval.below, interval.above)
-        )
-        warnings = [
-            *picture.warnings,
-            *(doubt for member, answers in asked for doubt in member.doubts(picture, answers)),
-        ]
+        table = self.card.interval
+        below, above = (float(np.interp(score, table.score, side)) for side in (table.below, table.above))
+        warnings = [*picture.warnings, *(doubt for card, answers in said for doubt in doubts(picture, answers, card))]
         return Verdict(
             score=score,
-            low=max(0.0, score - below),
-            high=min(100.0, score + above),
+            low=max(0.0, score - below * (spread + table.spread)),
+            high=min(100.0, score + above * (spread + table.spread)),
             distortions=distortions(merged, self.card),
             map=np.clip(merged.map + (score - raw), 0, 100).astype(np.float32),
             raw=raw,
@@ -127,10 +122,10 @@ class Panel(Scorer):
             return self._for_pairs().look(picture, reference)
         return _merge(self._ask(self.read(picture)))
 
-    def _ask(self, picture: Picture) -> list[tuple[Scorer, Answers]]:
-        """One after another: each network keeps all threads busy, and the memory of one at a time is enough."""
+    def _ask(self, picture: Picture) -> list[tuple[NetworkCard, Answers]]:
+        """What each member says, and its card. One after another: each keeps all threads busy."""
         members = [self._member(name) for name in self.card.members]
-        return [(member, member.look(picture)) for member in members]
+        return [(member.card, member.look(picture)) for member in members]
 
     def _for_pairs(self) -> Scorer:
         if self._grader is None:
@@ -171,18 +166,18 @@ def member_files(
     return found
 
 
-def _merge(asked: list[tuple[Scorer, Answers]]) -> Answers:
+def _merge(said: list[tuple[NetworkCard, Answers]]) -> Answers:
     """The mean of the members. A severity counts as much as its member finds the distortion present.
 
     All maps of a picture have one grid, since that depends on its size alone.
     """
-    presence = np.stack([answers.presence for _, answers in asked])  # (members, kinds + 1)
-    severity = np.stack([answers.severity for _, answers in asked])  # (members, kinds)
+    presence = np.stack([answers.presence for _, answers in said])  # (members, kinds + 1)
+    severity = np.stack([answers.severity for _, answers in said])  # (members, kinds)
     share = presence[:, :-1]
     return Answers(
-        score=np.mean([calibrated(answers.score, member.card) for member, answers in asked]),
-        map=np.mean([calibrated(answers.map, member.card) for member, answers in asked], axis=0),
+        score=np.mean([calibrated(answers.score, card) for card, answers in said]),
+        map=np.mean([calibrated(answers.map, card) for card, answers in said], axis=0),
         presence=presence.mean(0),
         severity=(share * severity).sum(0) / np.maximum(share.sum(0), 1e-12),
-        unlike=np.max([answers.unlike - member.card.unlike_threshold for member, answers in asked]),
+        unlike=np.max([answers.unlike - card.unlike_threshold for card, answers in said]),
     )

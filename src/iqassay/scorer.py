@@ -86,7 +86,7 @@ class Scorer:
             picture, reference = to_one_size(picture, self.read(reference), align)
             said = tuple(f"reference: {warning}" for warning in reference.warnings)
         answers = self.look(picture, reference)
-        raw = self.raw(answers)
+        raw = raw_value(answers, self.card)
         score = float(calibrated(raw, tables))
         below = float(np.interp(score, tables.interval.score, tables.interval.below))
         above = float(np.interp(score, tables.interval.score, tables.interval.above))
@@ -100,7 +100,7 @@ class Scorer:
             raws={self.card.name: raw},
             model=self.card.name,
             version=self.card.version,
-            warnings=picture.warnings + said + self.doubts(picture, answers),
+            warnings=picture.warnings + said + doubts(picture, answers, self.card),
             full_reference=reference is not None,
         )
 
@@ -150,22 +150,6 @@ class Scorer:
         score, quality_map, presence, severity, unlike = self._session.run(OUTPUTS, feed)
         return tiles.Answers(score, quality_map[:, 0], presence, severity, unlike)
 
-    def raw(self, answers: tiles.Answers) -> float:
-        """The raw value of what `look` returned. Raises ValueError when it is not a finite number."""
-        raw = float(answers.score)
-        if not np.isfinite(raw):
-            raise ValueError(f"the model {self.card.name!r} gave {raw}, want a finite number")
-        return raw
-
-    def doubts(self, picture: Picture, answers: tiles.Answers) -> tuple[str, ...]:
-        """What to warn of, from what `look` returned."""
-        doubts = []
-        if min(picture.height, picture.width) < tiles.MIN_SIDE:
-            doubts.append(f"only {picture.width}x{picture.height} pixels: take the score with care")
-        if not answers.unlike <= self.card.unlike_threshold:  # "not <=", so that NaN is unlike too
-            doubts.append("unlike the training data: take the score with care")
-        return tuple(doubts)
-
     @property
     def restores(self) -> bool:
         """Whether the model also says what a picture looked like before it was spoiled; see `restore`."""
@@ -184,6 +168,14 @@ class Scorer:
         return estimate, nearness
 
 
+def raw_value(answers: tiles.Answers, card: Card) -> float:
+    """The raw value of a whole picture. Raises ValueError when it is not a finite number."""
+    raw = float(answers.score)
+    if not np.isfinite(raw):
+        raise ValueError(f"the model {card.name!r} gave {raw}, want a finite number")
+    return raw
+
+
 def calibrated(raw: float | np.ndarray, tables: Card | Reference) -> np.ndarray:
     """Raw values -> scores from 0 to 100."""
     return np.asarray(np.interp(raw, tables.calibration.raw, tables.calibration.score))
@@ -197,6 +189,16 @@ def distortions(answers: tiles.Answers, card: Card) -> tuple[Distortion, ...]:
         for kind in order
         if answers.presence[kind] >= PRESENT
     )
+
+
+def doubts(picture: Picture, answers: tiles.Answers, card: NetworkCard) -> tuple[str, ...]:
+    """What to warn of."""
+    found = []
+    if min(picture.height, picture.width) < tiles.MIN_SIDE:
+        found.append(f"only {picture.width}x{picture.height} pixels: take the score with care")
+    if not answers.unlike <= card.unlike_threshold:  # "not <=", so that NaN is unlike too
+        found.append("unlike the training data: take the score with care")
+    return tuple(found)
 
 
 def check_numbers(**numbers: int | None) -> None:

@@ -23,7 +23,7 @@ from iqassay.bench.correlation import plcc, srcc
 from iqassay.data.synthetic import SyntheticConfig, SyntheticSet, pristine_files, render
 from iqassay.model_file import ModelFile, NetworkCard, default_threads, load_model_file
 from iqassay.panel import member_files
-from iqassay.scorer import Scorer, calibrated
+from iqassay.scorer import Scorer, calibrated, raw_value
 from iqassay.training.calibrate import calibration_table, conformal_interval
 from iqassay.training.fit import held_out, ratings_of
 from iqassay.training.ship import ENOUGH
@@ -138,7 +138,7 @@ def _scores(members: list[Scorer], pictures: Sequence[Path | NDArray[np.uint8]])
 
     def ask(picture: Path | NDArray[np.uint8]) -> list[float]:
         seen = members[0].read(picture)
-        return [float(calibrated(member.raw(member.look(seen)), member.card)) for member in members]
+        return [float(calibrated(raw_value(member.look(seen), member.card), member.card)) for member in members]
 
     rows = []
     with ThreadPoolExecutor(
