@@ -7,7 +7,8 @@ table with a row for the whole set and one inside each subset, each value with i
 that differ in mean earn correlation over the whole set by that alone, so look at the rows below as well.
 
 --calibrate-scale adds the share of pictures whose mean opinion, put on 0 to 100, lies inside the 90 % interval of the
-verdict. It means something only when the opinions are on the scale that the model was calibrated to.
+verdict, and the mean width of that interval in points. The share means something only when the opinions are on the
+scale that the model was calibrated to.
 
 Exit status 1 when a picture could not be scored; it is left out of the table and named on standard error.
 """
@@ -24,12 +25,13 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
+from speed import which
 
 import iqassay
 from iqassay.bench.correlation import bootstrap, krcc, plcc, srcc
 from iqassay.data.datasets import read_ratings
 from iqassay.folder import score_files
-from iqassay.model_file import load_model_file
+from iqassay.model_file import default_model, find_model
 from iqassay.scorer import Scorer
 
 
@@ -53,7 +55,7 @@ def main() -> int:
     parser.add_argument("--images", type=Path, metavar="DIR", help="folder of the pictures (default: the CSV's own)")
     parser.add_argument("--split", default="all", help="rows to take, such as test; all takes every row")
     parser.add_argument("--by", choices=["subset"], help="a row for each subset too")
-    parser.add_argument("--model", default="mfen", help="a shipped model or an .onnx file")
+    parser.add_argument("--model", help="a shipped model, an .onnx file or a panel's .json (default: the package's)")
     parser.add_argument("--threads", type=int)
     parser.add_argument("--limit", type=int, help="every so many-th row, to have about this many: for a quick look")
     parser.add_argument(
@@ -85,8 +87,9 @@ def main() -> int:
         write(args.output, rows)
     card = scorer.card
     if args.on_card:
-        put_on_card(load_model_file(args.model).path.with_suffix(".json"), args.on_card, rows)
-    print(f"\n{card.name} {card.version} ({card.sha256[:12]}), {ratings.name}, split {args.split}\n")
+        model = args.model or default_model(reference=False)
+        put_on_card(find_model(model).with_suffix(".json"), args.on_card, rows)
+    print(f"\n{which(card)}, {ratings.name}, split {args.split}\n")
     print(table(rows, by_subset=args.by == "subset", coverage=args.calibrate_scale is not None))
     return 1 if failed else 0
 
@@ -127,7 +130,8 @@ def table(rows: Sequence[Row], by_subset: bool, coverage: bool) -> str:
     parts = [("whole", list(rows))]
     if by_subset:
         parts += [(name, [r for r in rows if r.subset == name]) for name in sorted({r.subset for r in rows})]
-    columns = ["pictures", "count", "SRCC", "PLCC", "KRCC"] + (["inside the 90 % interval"] if coverage else [])
+    columns = ["pictures", "count", "SRCC", "PLCC", "KRCC"]
+    columns += ["inside the 90 % interval", "its mean width"] if coverage else []
     lines = ["| " + " | ".join(columns) + " |", "|" + "---|" * len(columns)]
     for name, part in parts:
         score, mos = np.array([r.score for r in part]), np.array([r.mos for r in part])
@@ -140,6 +144,7 @@ def table(rows: Sequence[Row], by_subset: bool, coverage: bool) -> str:
             cells.append(f"{statistic(score, mos):.3f} ({low:.3f} to {high:.3f})")
         if coverage:
             cells.append(f"{100 * np.mean([r.low <= r.mos <= r.high for r in part]):.1f} %")
+            cells.append(f"{np.mean([r.high - r.low for r in part]):.1f}")
         lines.append("| " + " | ".join(cells) + " |")
     return "\n".join(lines)
 

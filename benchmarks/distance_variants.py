@@ -12,12 +12,12 @@ benchmarks/distance_variants.csv.
 from __future__ import annotations
 
 import argparse
-import csv
 import dataclasses
 from pathlib import Path
 
 import numpy as np
 from toyama import made_again
+from variants import write
 
 from iqassay.bench.correlation import srcc
 from iqassay.training.fit import build_system, load_weights, recipe_of, synthetic_sets
@@ -39,13 +39,11 @@ def main() -> None:
     made = gather_pairs(recipe, system)[-1]
     restored = synthetic_sets(recipe)[1].kind[:, 0] < 0
     found = list(made_again(args.toyama, args.kodak))
-    answers = list(
-        look(Compared(system), [(rated.picture, rated.reference) for rated in found], ("differences", "s", "w"))
-    )
+    answers = list(look(Compared(system), [(rated.picture, rated.reference) for rated in found]))
     cells = np.linspace(0, answers[0][1].shape[1] - 1, 2 * CELLS).astype(int)
-    columns = [np.stack([answer[i][0, cells] for answer in answers]) for i in range(3)]
+    columns = [np.stack([answer[i][0, cells] for answer in answers]) for i in range(2)]
     opinion = np.array([rated.opinion for rated in found])
-    toyama = Pairs("toyama", columns[0], columns[1], columns[2], opinion, 0)
+    toyama = Pairs("toyama", columns, opinion, 0)
     conditions = [np.flatnonzero([r.condition == name for r in found]) for name in {r.condition for r in found}]
     rows = []
     for sway, steps in VARIANTS:
@@ -60,10 +58,8 @@ def main() -> None:
             "Toyama": srcc(rated, opinion), "Toyama within": np.mean([srcc(rated[c], opinion[c]) for c in conditions]),
         })  # fmt: skip
         print({key: round(float(value), 4) for key, value in rows[-1].items()}, flush=True)
-        with (Path(__file__).parent / "distance_variants.csv").open("w", newline="") as stream:
-            writer = csv.DictWriter(stream, list(rows[0]))
-            writer.writeheader()
-            writer.writerows({key: round(float(value), 4) for key, value in row.items()} for row in rows)
+        file = Path(__file__).with_suffix(".csv")
+        write(file, [{key: round(float(value), 4) for key, value in row.items()} for row in rows])
 
 
 if __name__ == "__main__":

@@ -33,7 +33,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy import ndimage
 from scipy.optimize import curve_fit
-from speed import commit
+from speed import commit, which
 from target_sanity import load, parts_of
 from toyama import made_again
 
@@ -117,7 +117,7 @@ def main() -> int:
         rows += rows_of(replace(remade, group=None)) + rows_of(
             replace(remade, name=f"{remade.name}, one codec and quality")
         )
-    where = {"model": f"{scorer.card.name} {scorer.card.version} {scorer.card.sha256[:12]}", "commit": commit()}
+    where = {"model": which(scorer.card), "commit": commit()}
     print(markdown(rows) + "\n\n" + ", ".join(f"{key} {value}" for key, value in where.items()) + f", seed {SEED}")
     with args.output.open("w", newline="", encoding="utf-8") as stream:
         writer = csv.DictWriter(stream, [*(f.name for f in fields(Row)), *where])

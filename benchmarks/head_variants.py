@@ -12,13 +12,13 @@ from __future__ import annotations
 
 import argparse
 import copy
-import csv
 import dataclasses
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import torch
+from variants import write
 
 from iqassay.bench.correlation import srcc
 from iqassay.data.distortions import KINDS
@@ -32,19 +32,19 @@ UNSEEN = ("lens_blur", "jpeg2000", "white_noise_color", "color_quantization", "j
 
 def ridge(sets: list[Pictures], penalty: float = 0.3) -> Answer:
     """Closed form on standardised statistics, each set standardised by itself: the baseline of frozen features."""
-    x = np.concatenate([s.statistics[: s.train] for s in sets]).astype(np.float64)
+    x = np.concatenate([s.kept[0][: s.train] for s in sets]).astype(np.float64)
     y = np.concatenate([(s.score[: s.train] - s.score[: s.train].mean()) / s.score[: s.train].std() for s in sets])
     centre, scale = x.mean(0), x.std(0) + 1e-6
     z = (x - centre) / scale
     weight = np.linalg.solve(z.T @ z + penalty * len(z) * np.eye(z.shape[1]), z.T @ (y - y.mean()))
-    return lambda s: ((s.statistics - centre) / scale) @ weight
+    return lambda s: ((s.kept[0] - centre) / scale) @ weight
 
 
 def encoder_only(pictures: Pictures) -> Pictures:
     """The same set with everything but the fixed encoder's statistics blanked."""
-    statistics = pictures.statistics.copy()
+    statistics, patch = (np.array(part) for part in pictures.kept)
     statistics[:, : statistics.shape[1] // 2] = 0
-    return dataclasses.replace(pictures, statistics=statistics, patch=np.zeros_like(pictures.patch))
+    return dataclasses.replace(pictures, kept=[statistics, np.zeros_like(patch)])
 
 
 def without(pictures: Pictures, kind: np.ndarray) -> tuple[Pictures, Pictures]:
@@ -55,7 +55,8 @@ def without(pictures: Pictures, kind: np.ndarray) -> tuple[Pictures, Pictures]:
     left = np.flatnonzero((unseen > 0.99) & (np.arange(len(unseen)) >= pictures.train))
 
     def rows(index: np.ndarray, count: int) -> Pictures:
-        return Pictures(pictures.name, pictures.statistics[index], pictures.patch[index], pictures.score[index], count)
+        kept = [part[index] for part in pictures.kept]
+        return Pictures(pictures.name, kept, pictures.score[index], pictures.labels[index], count)
 
     return rows(keep, train), rows(left, 0)
 
@@ -84,10 +85,7 @@ def main() -> None:
         row |= {"left out": ", ".join(key for key in looked_at if key not in trained)}
         rows.append(row)
         print(row, flush=True)
-        with (Path(__file__).parent / "left_out.csv").open("w", newline="") as stream:
-            writer = csv.DictWriter(stream, list(dict.fromkeys(key for r in rows for key in r)))
-            writer.writeheader()
-            writer.writerows(rows)
+        write(Path(__file__).with_name("left_out.csv"), rows)
 
     def trained_head(recipe: Recipe, sets: list[Pictures]) -> Answer:
         torch.manual_seed(0)

@@ -2,8 +2,8 @@
 
     python benchmarks/parity.py CHECKPOINT MODEL.onnx FOLDER [--count 100] [--reference]
 
-The score's in calibrated points, probabilities and severities as they are. --reference: also every picture saved as a
-JPEG, beside the picture itself.
+The score's in calibrated points, all else as it is: probabilities, severities, and DRI-IQA's estimate and nearness.
+--reference: also every picture saved as a JPEG, beside the picture itself.
 """
 
 from __future__ import annotations
@@ -44,6 +44,7 @@ def main() -> None:
         with torch.no_grad():
             wanted = system(*torch.from_numpy(batch).split(1))
         tensors = {"presence": wanted.extras["kind"].softmax(1), "severity": wanted.extras["severity"]}
+        tensors |= {name: wanted.extras[name] for name in ("estimate", "nearness") if name in wanted.extras}
         score, *got = session.run(["score", *tensors], feed)
         scale = (card.reference if reference is not None and card.reference else card).calibration
         points = np.interp([score.item(), wanted.score.item()], scale.raw, scale.score)

@@ -29,7 +29,7 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
-from iqassay.model_file import load_model_file
+from iqassay.model_file import Card, NetworkCard, PanelCard, find_member, find_model, read_card
 
 ROOT = Path(__file__).resolve().parents[1]
 PHOTO = ROOT / "examples" / "coffee.jpg"
@@ -50,7 +50,7 @@ class Measure:
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--model", default="mfen", help="a shipped model or an .onnx file")
+    parser.add_argument("--model", default="mfen", help="a shipped model, an .onnx file or a panel's .json")
     parser.add_argument("--threads", type=int, help="threads for every tool (default: as many as the process may use)")
     parser.add_argument("--repeats", type=int, default=5, help="timed pictures after the first; the median counts")
     parser.add_argument("--environment", action="store_true", help="measure the size of a fresh base installation too")
@@ -63,7 +63,12 @@ def main() -> int:
         return 0
 
     try:
-        model = load_model_file(args.model)
+        model = find_model(args.model)
+        card = read_card(model)
+        files = [model.with_suffix(".onnx")]
+        if isinstance(card, PanelCard):
+            files = [find_member(model, name) for name in card.members]
+        takes_reference = any(getattr(read_card(file), "reference", None) for file in files)
     except ValueError as error:
         parser.error(str(error))
     measures: list[Measure] = []
@@ -72,7 +77,7 @@ def main() -> int:
         for size in SIZES:
             picture = make_picture(*SIZES[size], Path(folder, f"{size}.jpg"))
             measures += score_speed(f"{size}, a picture", [picture], PEERS, args)
-            if model.card.reference:
+            if takes_reference:
                 copy = make_picture(*SIZES[size], Path(folder, f"{size}-40.jpg"), quality=40)
                 pairs += score_speed(f"{size}, a pair", [copy, picture], PAIR_PEERS, args)
         small = [str(Path(folder, f"512x384{end}.jpg")) for end in ("", "-40")]
@@ -81,7 +86,8 @@ def main() -> int:
             command = ["score", small[1], "--ref", small[0], "--model", args.model]
             pairs += start_up({"iqassay score one.jpg --ref photo.jpg": command})
         measures += start_up({"iqassay --help": ["--help"], "iqassay --version": ["--version"]})
-        measures.append(Measure("model file", "iqassay", round(model.path.stat().st_size / 1e6, 1), "MB"))
+        size = sum(file.stat().st_size for file in files)
+        measures.append(Measure("model files" if files[1:] else "model file", "iqassay", round(size / 1e6, 1), "MB"))
         if args.environment:
             measures += environment(Path(folder, "venv"))
     print("\n\n".join(markdown(mode) for mode in (measures, pairs) if mode))
@@ -269,6 +275,12 @@ def commit() -> str:
 
     name = git("rev-parse", "--short=10", "HEAD") or "unknown"
     return name + ("-changed" if git("status", "--porcelain", "--untracked-files=no") else "")
+
+
+def which(card: Card) -> str:
+    """Name, version and start of the sha256 of a model, or of a panel's members."""
+    files = [card.sha256] if isinstance(card, NetworkCard) else card.members.values()
+    return f"{card.name} {card.version} {' + '.join(digest[:12] for digest in files)}"
 
 
 def machine() -> str:
