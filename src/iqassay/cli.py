@@ -446,15 +446,16 @@ def _model_record(path: Path, card: NetworkCard | PanelCard) -> dict[str, Any]:
 def _model_text(path: Path, card: NetworkCard | PanelCard) -> str:
     from iqassay.model_file import PanelCard
 
+    made_of = ("size", [f"{path.stat().st_size / 1e6:.1f} MB"])
+    if isinstance(card, PanelCard):
+        made_of = ("members", [", ".join(card.members)])
     measured = []
     for row in card.accuracy:
         values = [f"{name.upper()} {row[name]:.3f}" for name in ("srcc", "plcc") if isinstance(row.get(name), float)]
         measured.append(f"{row['set']} ({row.get('images', '?')} pictures): {', '.join(values)}")
     rows = [
         ("system", [card.system]),
-        ("members", [", ".join(card.members)])
-        if isinstance(card, PanelCard)
-        else ("size", [f"{path.stat().st_size / 1e6:.1f} MB"]),
+        made_of,
         ("licence", [f"{part}: {licence}" for part, licence in card.licence.items()]),
         ("training data", list(card.training_data)),
         ("accuracy", measured),
