@@ -27,7 +27,8 @@ from iqassay.training.fit import build_system, held_out, load_weights, run, sche
 from iqassay.training.losses import alike_by, contrast_loss, label, representation_loss
 from iqassay.training.recipes import Recipe
 
-# What can be restored comes twice as often as what cannot, such as a lost colour or a moved patch.
+# What can be restored comes twice as often as what cannot, such as a lost colour or a moved patch; and what codecs do,
+# which is the hardest to learn, seven times.
 NOISE = ("white_noise", "white_noise_color", "impulse_noise", "multiplicative_noise")
 BLUR = ("gaussian_blur", "lens_blur", "motion_blur")
 CODECS = ("jpeg2000", "jpeg")
@@ -83,12 +84,11 @@ class Assistants(lightning.LightningModule):
         else:
             keys = z
         losses["contrast"] = recipe.contrast * contrast_loss(z[: len(x)], keys, alike, itself)
-        if system.restorer is not None:
-            share, number = batch["kind"].repeat(2, 1).max(1)
-            rows = (share < 0.99) | torch.isin(number, self.restorable)  # lost colours would only confuse it
+        share, number = batch["kind"].repeat(2, 1).max(1)
+        rows = (share < 0.99) | torch.isin(number, self.restorable)  # lost colours would only confuse the restorer
+        if system.restorer is not None and rows.any():
             estimate = system.restorer(x[rows], d[rows])[0].float()
-            gained = psnr(estimate, reference[rows], CLEAN_ENOUGH).sum() / rows.sum().clamp(min=1)  # there may be none
-            losses["restoration"] = -0.1 * gained
+            losses["restoration"] = -0.1 * psnr(estimate, reference[rows], CLEAN_ENOUGH).mean()
         self.log_dict({f"train/{k}": v.detach() for k, v in losses.items()}, on_step=False, on_epoch=True)
         return torch.stack(list(losses.values())).sum()
 
@@ -168,7 +168,7 @@ def fit_assistants(recipe: Recipe) -> Path:
         untouched=0.05,
         chained=0.35,
         restored=0.1,
-        kinds=tuple(k for k in KINDS + BLUR + CODECS + NOISE if k not in recipe.synthetic_without),
+        kinds=tuple(k for k in KINDS + BLUR + 6 * CODECS + NOISE if k not in recipe.synthetic_without),
     )
     few = dataclasses.replace(config, count=max(8, min(800, config.count // 10)), seed=config.seed + 1)
     cache = recipe.out.parent / "cache"
