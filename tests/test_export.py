@@ -229,13 +229,14 @@ def dri(request, tmp_path_factory):
     return system, load_model_file(file)
 
 
-@pytest.mark.parametrize("size", [(64, 64), (160, 96), (224, 352)])
+@pytest.mark.parametrize("size", [(64, 64), (160, 96), (128, 224)])
 @pytest.mark.parametrize("batch", [1, 3])
 def test_dri_says_what_torch_says_and_has_the_estimate_and_the_nearness(dri, size, batch):
     system, file = dri
     session, x = open_session(file), two_batches(batch, *size)[0]
-    assert [output.name for output in session.get_outputs()] == [*OUTPUTS, "estimate", "nearness"]
-    found = {output.name: session.run([output.name], {"image": x})[0] for output in session.get_outputs()}
+    names = [output.name for output in session.get_outputs()]
+    assert names == [*OUTPUTS, "estimate", "nearness"]
+    found = dict(zip(names, session.run(None, {"image": x}), strict=True))
     with torch.no_grad():
         want = system(torch.from_numpy(x))
     more = want.extras
