@@ -329,6 +329,15 @@ def test_the_same_picture_has_no_finite_psnr(
     assert "the same picture" in read_page(tmp_path / "why").text
 
 
+def test_a_restorer_that_does_nothing_is_said_to(
+    run: Callable[..., SimpleNamespace], noisy: Path, tmp_path: Path
+) -> None:
+    for share, said in ((0.0, True), (0.5, False)):
+        path = write_restorer(tmp_path, f"by{share}", towards_mean=share)
+        run(noisy, "--restorer", path, "-o", tmp_path / "why")
+        assert ("nearly as it was" in read_page(tmp_path / "why").text) == said
+
+
 def test_sizes_that_differ_are_aligned_when_asked(
     run: Callable[..., SimpleNamespace], noisy: Path, pair_model: Path, tmp_path: Path
 ) -> None:

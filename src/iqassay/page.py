@@ -32,11 +32,13 @@ MAP_SIDE = 1024  # pixels: the same of a map; and larger pictures get a close-up
 CLOSE_UP = (480, 640)  # pixels: its short and its long side
 QUALITY = 90  # of the JPEGs on the page; colour is kept at full resolution, since noise and blocks show in it
 MAP_QUALITY = 75
+LITTLE = 0.5  # of 255: a smaller mean change cannot be seen
 # How far two pictures are apart, 0 to 255 -> red, green, blue. An absolute scale, so that maps of different pictures
 # compare, and one that doubles from step to step: damage of 4 and of 40 shall both be seen. Lightness rises throughout.
 APART = (
     (0, 0.06, 0.07, 0.12),
-    (2, 0.13, 0.20, 0.42),
+    (1, 0.12, 0.13, 0.30),
+    (2, 0.13, 0.22, 0.45),
     (4, 0.12, 0.39, 0.55),
     (8, 0.20, 0.60, 0.56),
     (16, 0.62, 0.79, 0.38),
@@ -182,8 +184,9 @@ def _wipe(key: str, pixels: dict[str, np.ndarray]) -> str:
 
 
 def _psnr_table(explanation: Explanation) -> str:
-    moved = f"{explanation.change.mean:.1f} of 255 on average"
-    changed = f'<p class="soft">The restorer changed the colour values by {moved}.</p>'
+    mean = explanation.change.mean
+    did = "left the picture nearly as it was: it changed" if mean < LITTLE else "changed"
+    changed = f'<p class="soft">The restorer {did} the colour values by {mean:.1f} of 255 on average.</p>'
     if explanation.loss is None or explanation.remaining_loss is None:
         return changed
     rows = "".join(
@@ -234,7 +237,7 @@ def _quality_figure(title: str, caption: str, picture: Picture, verdict: Verdict
 
 
 def _apart_figure(title: str, caption: str, found: Difference) -> str:
-    return _figure(title, caption, apart_image(found), _legend(_css(APART), ("0", "2", "4", "8", "16", "32+")))
+    return _figure(title, caption, apart_image(found), _legend(_css(APART), ("0", "1", "2", "4", "8", "16", "32+")))
 
 
 def _figure(title: str, caption: str, image: Image.Image, legend: str) -> str:
@@ -260,7 +263,8 @@ def _nearest_card(nearest: tuple[Degradation, ...]) -> str:
         )
     return (
         '<div class="card"><h2>Nearest known damage</h2><p class="soft">How the damage of this picture resembles '
-        "that of pictures that were spoiled on purpose; 1 is the most alike, 0 unrelated.</p>"
+        "that of pictures spoiled on purpose; 1 is the most alike. Kinds of nearly the same value are hard to tell "
+        "apart.</p>"
         f'<ol class="near">{"".join(rows)}</ol></div>'
     )
 
