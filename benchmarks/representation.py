@@ -99,7 +99,7 @@ def look(sessions: dict, pictures: np.ndarray) -> dict[str, np.ndarray]:
         feed = {"image": pictures}
         if len(session.get_inputs()) > 1:  # a model that could take references too
             feed["pictures"] = np.array([len(pictures)])
-        for output in {"nearness", "presence"} & {value.name for value in session.get_outputs()}:
+        for output in (value.name for value in session.get_outputs() if value.name in ("nearness", "presence")):
             (values,) = session.run([output], feed)
             found[f"{name}, {output}"] = np.log(values + 1e-6) if output == "presence" else values
     return found

@@ -8,8 +8,14 @@ import itertools
 import json
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
+
+import numpy as np
+
+from iqassay.bench.correlation import srcc
+
+Answers = dict[str, tuple[np.ndarray, np.ndarray]]  # set -> raw scores and opinions of its validation pictures
 
 
 def arguments(doc: str, steps: int, work: str, limit: int | None = None) -> argparse.Namespace:
@@ -47,6 +53,35 @@ def train_all(
         steps = json.loads((out / "recipe.json").read_text())["recipe"]["steps"]  # a variant may have its own
         done.append({"variant": variant, "seed": seed, "steps": steps, **measure(out)})
         write(file, done)
+
+
+def answers(file: Path) -> Answers:
+    """What a run left as val.npz."""
+    kept = np.load(file)
+    return {
+        str(name): (kept["raw"][kept["dataset"] == i], kept["score"][kept["dataset"] == i])
+        for i, name in enumerate(kept["sets"])
+    }
+
+
+def gains(
+    runs: list[tuple[Answers, Answers]], names: tuple[str, str], rng: np.random.Generator, rounds: int = 2000
+) -> Iterator[dict]:
+    """For every set, SRCC of the first of two trainings less that of the second: mean over seeds, 95 % interval.
+
+    runs: both trainings of every seed, which answer the same pictures; each round draws pictures, and a seed for all of
+    them, with replacement. names: of the two, for their columns.
+    """
+    for name in runs[0][1] if runs else ():
+        means = np.mean([[srcc(*run[name]) for run in pair] for pair in runs], axis=0)
+        found = []
+        for _ in range(rounds):
+            first, second = runs[int(rng.integers(len(runs)))]
+            drawn = rng.integers(len(second[name][0]), size=len(second[name][0]))
+            found.append(srcc(*(v[drawn] for v in first[name])) - srcc(*(v[drawn] for v in second[name])))
+        low, high = np.quantile(found, (0.025, 0.975))
+        numbers = {**dict(zip(names, means, strict=True)), "gain": means[0] - means[1], "low": low, "high": high}
+        yield {"set": name, "seeds": len(runs), **{key: round(float(value), 4) for key, value in numbers.items()}}
 
 
 def write(file: Path, rows: list[dict]) -> None:

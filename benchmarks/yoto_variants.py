@@ -16,7 +16,7 @@ import shlex
 from pathlib import Path
 
 import numpy as np
-from variants import arguments, train_all, write
+from variants import answers, arguments, gains, train_all, write
 
 from iqassay.bench.correlation import srcc
 
@@ -38,47 +38,19 @@ VARIANTS |= {f"shipped, {name}": flags for name, flags in ALONE.items()}
 VARIANTS["paper's head, joint, twice as long"] = ["--no-statistics", "--steps", "500"]  # each mode as long as alone
 
 
-def answers(folder: Path) -> dict[str, tuple[np.ndarray, np.ndarray]]:
-    """Raw scores and opinions of every set of a run."""
-    kept = np.load(folder / "val.npz")
-    return {
-        str(name): (kept["raw"][kept["dataset"] == i], kept["score"][kept["dataset"] == i])
-        for i, name in enumerate(kept["sets"])
-    }
-
-
-def joint_against_alone(work: Path, head: str, joint: str = "joint", rounds: int = 2000) -> list[dict]:
-    """SRCC of joint training less that of the mode alone: mean over seeds, 95 % interval over pictures and seeds.
-
-    Both runs of a seed answer the same pictures; each round draws pictures, and a seed for each, with replacement.
-    """
+def joint_against_alone(work: Path, head: str, joint: str = "joint") -> list[dict]:
+    """SRCC of joint training less that of the mode alone."""
     rng, rows = np.random.default_rng(0), []
     for mode in ("no-reference", "full-reference"):
-        runs = []
-        for seed in range(3):
-            folders = [work / f"{head}, {name}-{seed}" for name in (joint, mode)]
-            if all((folder / "val.npz").exists() for folder in folders):
-                runs.append([answers(folder) for folder in folders])
-        for name in runs[0][1] if runs else ():
-            found = [[srcc(*run[name]) for run in pair] for pair in runs]
-            gains = []
-            for _ in range(rounds):
-                together, alone = runs[int(rng.integers(len(runs)))]
-                drawn = rng.integers(len(alone[name][0]), size=len(alone[name][0]))
-                gains.append(srcc(*(v[drawn] for v in together[name])) - srcc(*(v[drawn] for v in alone[name])))
-            low, high = np.quantile(gains, (0.025, 0.975))
-            means = np.mean(found, axis=0)
-            rows.append({
-                "head": head, "training": joint, "mode": mode, "set": name, "seeds": len(runs),
-                "joint": round(means[0], 4), "alone": round(means[1], 4), "gain": round(means[0] - means[1], 4),
-                "low": round(low, 4), "high": round(high, 4),
-            })  # fmt: skip
+        files = [[work / f"{head}, {name}-{seed}" / "val.npz" for name in (joint, mode)] for seed in range(3)]
+        runs = [(answers(ours), answers(other)) for ours, other in files if ours.exists() and other.exists()]
+        rows += [{"head": head, "training": joint, "mode": mode} | g for g in gains(runs, ("joint", "alone"), rng)]
     return rows
 
 
 def measure(folder: Path) -> dict[str, float]:
     """SRCC of every set of a run."""
-    return {name: round(srcc(*values), 4) for name, values in answers(folder).items()}
+    return {name: round(srcc(*values), 4) for name, values in answers(folder / "val.npz").items()}
 
 
 def main() -> None:
