@@ -40,7 +40,7 @@ class Assistants(lightning.LightningModule):
     """DRI-IQA's degradation encoder and restorer, and what they learn by; the rest of the system is not touched."""
 
     monitor = "val/chosen"
-    restorable: Tensor
+    weights: Tensor
     keys: Tensor
     labels: Tensor
 
@@ -53,7 +53,9 @@ class Assistants(lightning.LightningModule):
         self.system = system
         for part in (system.encoder, system.predictor, system.distortions):
             part.requires_grad_(False)
-        self.register_buffer("restorable", torch.tensor([KINDS.index(kind) for kind in BLUR + CODECS + NOISE]))
+        # What each kind's restoration counts: noise is easily removed; lost colours would only confuse the restorer.
+        weights = {**dict.fromkeys(NOISE, 1.0), **dict.fromkeys(BLUR, 3.0), **dict.fromkeys(CODECS, 4.0)}
+        self.register_buffer("weights", torch.tensor([weights.get(kind, 0.0) for kind in (*KINDS, "none")]))
         if recipe.queue:
             self.slow = copy.deepcopy(system.degradation).requires_grad_(False)
             self.register_buffer("keys", F.normalize(torch.randn(recipe.queue, 128), dim=1))
@@ -85,10 +87,12 @@ class Assistants(lightning.LightningModule):
             keys = z
         losses["contrast"] = recipe.contrast * contrast_loss(z[: len(x)], keys, alike, itself)
         share, number = batch["kind"].repeat(2, 1).max(1)
-        rows = (share < 0.99) | torch.isin(number, self.restorable)  # lost colours would only confuse the restorer
+        weight = torch.where(share < 0.99, 1.0, self.weights[number])
+        rows = weight > 0
         if system.restorer is not None and rows.any():
             estimate = system.restorer(x[rows], d[rows])[0].float()
-            losses["restoration"] = -0.1 * psnr(estimate, reference[rows], CLEAN_ENOUGH).mean()
+            decibels = psnr(estimate, reference[rows], CLEAN_ENOUGH)
+            losses["restoration"] = -0.1 * (weight[rows] * decibels).sum() / weight.sum()
         self.log_dict({f"train/{k}": v.detach() for k, v in losses.items()}, on_step=False, on_epoch=True)
         return torch.stack(list(losses.values())).sum()
 
