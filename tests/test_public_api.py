@@ -27,6 +27,7 @@ def test_the_public_names() -> None:
     assert iqassay.__all__ == [
         "Comparison",
         "Distortion",
+        "Explanation",
         "ImageError",
         "ModelFileError",
         "Panel",
@@ -35,6 +36,7 @@ def test_the_public_names() -> None:
         "Verdict",
         "__version__",
         "compare",
+        "explain",
         "load",
         "read_image",
         "score",

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from iqassay.comparison import Comparison
+    from iqassay.explanation import Explanation
     from iqassay.image import ImageError, Picture, read_image
     from iqassay.model_file import ModelFileError
     from iqassay.panel import Panel
@@ -26,6 +27,7 @@ __version__ = "0.1.0"
 __all__ = [
     "Comparison",
     "Distortion",
+    "Explanation",
     "ImageError",
     "ModelFileError",
     "Panel",
@@ -34,6 +36,7 @@ __all__ = [
     "Verdict",
     "__version__",
     "compare",
+    "explain",
     "load",
     "read_image",
     "score",
@@ -42,6 +45,7 @@ __all__ = [
 _HOME = {
     "Comparison": "comparison",
     "Distortion": "verdict",
+    "Explanation": "explanation",
     "ImageError": "image",
     "ModelFileError": "model_file",
     "Panel": "panel",
@@ -74,6 +78,19 @@ def compare(
     from iqassay import comparison
 
     return comparison.compare(_scorer(model, reference is not None), a, b, reference, align)
+
+
+def explain(
+    picture: Source, reference: Source | None = None, model: str | None = None, align: str = "fail"
+) -> Explanation:
+    """Why a picture has its score: beside the verdict, a restored estimate of it and the nearest known degradations.
+
+    model: gives the verdict; the estimate is DRI-IQA's. The rest is as for `score`.
+    """
+    from iqassay import explanation
+
+    scorers = _scorer(model, False), _scorer(explanation.RESTORER, False)
+    return explanation.explain(picture, reference, align, *scorers)
 
 
 def load(model: str | None = None, threads: int | None = None) -> Scorer:

@@ -248,7 +248,7 @@ def explain(
     page. Exit status: 0 explained, 1 a picture could not be read, 2 wrong usage.
     """
     from iqassay import folder, page
-    from iqassay.explain import explain as explain_picture
+    from iqassay.explanation import explain as explain_picture
     from iqassay.image import ImageError
 
     for option, value in (("--threads", threads), ("--max-pixels", max_pixels)):

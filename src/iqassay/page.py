@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from iqassay import heatmap
-from iqassay.explain import Degradation, Difference, Explanation
+from iqassay.explanation import Degradation, Difference, Explanation
 from iqassay.folder import UsageError
 from iqassay.image import Picture
 from iqassay.text import printable

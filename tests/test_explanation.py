@@ -23,7 +23,7 @@ from PIL import Image
 from iqassay import page, words
 from iqassay.cli import main
 from iqassay.data.distortions import KINDS as ALL_KINDS
-from iqassay.explain import MARGIN, Difference, block_means, difference, explain, nearest, restore
+from iqassay.explanation import MARGIN, Difference, block_means, difference, explain, nearest, restore
 from iqassay.model_file import ModelFileError
 from iqassay.page import write_page
 from iqassay.scorer import Scorer

@@ -1,8 +1,7 @@
 """Why a picture has its score: what a restoring model believes it looked like before, and which known damage it shows.
 
->>> from iqassay.explain import explain
 >>> from iqassay.page import write_page
->>> write_page(explain("photo.jpg", reference="original.png"), "why/")  # why/index.html and more  # doctest: +SKIP
+>>> write_page(iqassay.explain("photo.jpg", reference="original.png"), "why/")  # index.html, ...  # doctest: +SKIP
 """
 
 from __future__ import annotations
