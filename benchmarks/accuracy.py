@@ -31,8 +31,8 @@ import iqassay
 from iqassay.bench.correlation import bootstrap, krcc, plcc, srcc
 from iqassay.data.datasets import read_ratings
 from iqassay.folder import score_files
-from iqassay.model_file import default_model, find_model
-from iqassay.scorer import Scorer
+from iqassay.model_file import Card, PanelCard, default_model, find_member, find_model, read_card
+from iqassay.scorer import Scorer, placed
 
 
 @dataclass(frozen=True)
@@ -82,33 +82,46 @@ def main() -> int:
     except ValueError as error:
         parser.error(str(error))
 
-    rows, failed = score(scorer, chosen)
+    path = find_model(args.model or default_model(reference=False))
+    files = [path]
+    if isinstance(scorer.card, PanelCard):
+        files += [find_member(path, name) for name in scorer.card.members]
+    cards = [read_card(file) for file in files]
+    found, failed = score(scorer, chosen, cards[1:])
     if args.output:
-        write(args.output, rows)
-    card = scorer.card
-    if args.on_card:
-        model = args.model or default_model(reference=False)
-        put_on_card(find_model(model).with_suffix(".json"), args.on_card, rows)
-    print(f"\n{which(card)}, {ratings.name}, split {args.split}\n")
-    print(table(rows, by_subset=args.by == "subset", coverage=args.calibrate_scale is not None))
+        write(args.output, found[scorer.card.name])
+    for file, card in zip(files, cards, strict=True):
+        rows = found[card.name]
+        if args.on_card:
+            put_on_card(file.with_suffix(".json"), args.on_card, rows)
+        print(f"\n{which(card)}, {ratings.name}, split {args.split}\n")
+        print(table(rows, by_subset=args.by == "subset", coverage=args.calibrate_scale is not None))
     return 1 if failed else 0
 
 
-def score(scorer: Scorer, chosen: Sequence) -> tuple[list[Row], int]:
-    """Score every picture; the scored rows and how many failed."""
-    rows, failed, start = [], 0, time.perf_counter()
+def score(scorer: Scorer, chosen: Sequence, members: Sequence[Card]) -> tuple[dict[str, list[Row]], int]:
+    """Score every picture; the scored rows by the name of the model, and how many pictures failed.
+
+    members: of a panel, whose records hold what it takes to know how each of them would answer alone.
+    """
+    found: dict[str, list[Row]] = {card.name: [] for card in (scorer.card, *members)}
+    failed, start = 0, time.perf_counter()
     for i, (rating, result) in enumerate(zip(chosen, score_files(scorer, [str(r.image) for r in chosen]), strict=True)):
         verdict = result.verdict
         if verdict is None:
             failed += 1
             print(result.error, file=sys.stderr)
         else:
-            numbers = (round(v, 4) for v in (rating.score, verdict.score, verdict.low, verdict.high))
-            rows.append(Row(rating.image.name, rating.subset, rating.split, *numbers, round(verdict.raw, 6)))
+            answers = {scorer.card.name: (verdict.score, verdict.low, verdict.high, verdict.raw)}
+            for card in members:
+                answers[card.name] = (*placed(verdict.raws[card.name], card), verdict.raws[card.name])
+            for name, (*numbers, raw) in answers.items():
+                numbers = [round(v, 4) for v in (rating.score, *numbers)]
+                found[name].append(Row(rating.image.name, rating.subset, rating.split, *numbers, round(raw, 6)))
         if i % 100 == 99 or i + 1 == len(chosen):
             pace = (time.perf_counter() - start) / (i + 1)
             print(f"{i + 1} of {len(chosen)} pictures, {pace:.3f} s each", file=sys.stderr, flush=True)
-    return rows, failed
+    return found, failed
 
 
 def put_on_card(file: Path, name: str, rows: Sequence[Row]) -> None:

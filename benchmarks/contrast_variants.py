@@ -24,11 +24,11 @@ SHORT = shlex.split(
     " --synthetic-count 14000 --lr 0.001 --average 0.97 --devices 1 --accelerator cpu --precision bf16-mixed"
 )
 VARIANTS = {
-    "batch": [],
+    "batch": ["--queue", "0"],
     "queue": ["--queue", "2048"],
-    "batch, no representation loss": ["--representation", "0"],
+    "no contrast": ["--queue", "0", "--contrast", "0"],
+    "batch, no representation loss": ["--queue", "0", "--representation", "0"],
     "queue, no representation loss": ["--queue", "2048", "--representation", "0"],
-    "no contrast": ["--contrast", "0"],
 }
 
 

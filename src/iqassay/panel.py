@@ -24,7 +24,7 @@ from iqassay.model_file import (
     load_model_file,
     read_card,
 )
-from iqassay.scorer import Scorer, calibrated, check_numbers, distortions, doubts, raw_value
+from iqassay.scorer import Scorer, calibrated, check_numbers, distortions, doubts, placed, raw_value
 from iqassay.tiles import Answers
 from iqassay.verdict import Verdict
 
@@ -95,14 +95,12 @@ class Panel(Scorer):
         spread = float(np.std([calibrated(raws[card.name], card) for card, _ in said]))
         merged = _merge(said)
         raw = float(merged.score)
-        score = float(calibrated(raw, self.card))
-        table = self.card.interval
-        below, above = (float(np.interp(score, table.score, side)) for side in (table.below, table.above))
+        score, low, high = placed(raw, self.card, spread + self.card.interval.spread)
         warnings = [*picture.warnings, *(doubt for card, answers in said for doubt in doubts(picture, answers, card))]
         return Verdict(
             score=score,
-            low=max(0.0, score - below * (spread + table.spread)),
-            high=min(100.0, score + above * (spread + table.spread)),
+            low=low,
+            high=high,
             distortions=distortions(merged, self.card),
             map=np.clip(merged.map + (score - raw), 0, 100).astype(np.float32),
             raw=raw,

@@ -18,6 +18,7 @@ from iqassay.model_file import (
     ModelFile,
     ModelFileError,
     NetworkCard,
+    PanelCard,
     Reference,
     default_model,
     load_model_file,
@@ -87,13 +88,11 @@ class Scorer:
             said = tuple(f"reference: {warning}" for warning in reference.warnings)
         answers = self.look(picture, reference)
         raw = raw_value(answers, self.card)
-        score = float(calibrated(raw, tables))
-        below = float(np.interp(score, tables.interval.score, tables.interval.below))
-        above = float(np.interp(score, tables.interval.score, tables.interval.above))
+        score, low, high = placed(raw, tables)
         return Verdict(
             score=score,
-            low=max(0.0, score - below),
-            high=min(100.0, score + above),
+            low=low,
+            high=high,
             distortions=distortions(answers, self.card),
             map=calibrated(answers.map, tables).astype(np.float32),
             raw=raw,
@@ -179,6 +178,13 @@ def raw_value(answers: tiles.Answers, card: Card) -> float:
 def calibrated(raw: float | np.ndarray, tables: Card | Reference) -> np.ndarray:
     """Raw values -> scores from 0 to 100."""
     return np.asarray(np.interp(raw, tables.calibration.raw, tables.calibration.score))
+
+
+def placed(raw: float, tables: NetworkCard | Reference | PanelCard, doubt: float = 1) -> tuple[float, float, float]:
+    """The score of a raw value, and the ends of its interval, whose half widths are multiplied by `doubt`."""
+    score, interval = float(calibrated(raw, tables)), tables.interval
+    below, above = (doubt * float(np.interp(score, interval.score, side)) for side in (interval.below, interval.above))
+    return score, max(0.0, score - below), min(100.0, score + above)
 
 
 def distortions(answers: tiles.Answers, card: Card) -> tuple[Distortion, ...]:
