@@ -187,31 +187,14 @@ def draw(y: np.ndarray, kind: np.ndarray, level: np.ndarray, file: Path) -> None
     axis.scatter(*y[order].T, s=5 + 9 * level[order], c=colours[order], alpha=0.55, linewidths=0)
     at = np.array([densest(y[kind == k]) for k in range(len(KINDS))])
     halo = [patheffects.withStroke(linewidth=3, foreground="white")]
-    for k, (x, height) in enumerate(spread_out(at, y)):
-        name = KINDS[k].replace("_", " ")
-        axis.text(
-            x,
-            height,
-            name,
-            ha="center",
-            va="center",
-            fontsize=10.5,
-            weight="bold",
-            color=COLOURS[group[KINDS[k]]],
-            path_effects=halo,
-        )
+    named = {"ha": "center", "va": "center", "fontsize": 10.5, "weight": "bold", "path_effects": halo}
+    for name, place in zip(KINDS, spread_out(at, y), strict=True):
+        axis.text(*place, name.replace("_", " "), color=COLOURS[group[name]], **named)
     for number, name in enumerate(GROUPS):
         axis.text(0.01 + 0.14 * number, -0.03, name, color=COLOURS[number], transform=axis.transAxes, weight="bold")
+    dot = {"c": "#555555", "linewidths": 0, "transform": axis.transAxes, "clip_on": False}
     for i, size in enumerate(LEVELS):
-        axis.scatter(
-            [0.80 + 0.035 * i],
-            [1.025],
-            s=5 + 9 * size,
-            c="#555555",
-            transform=axis.transAxes,
-            clip_on=False,
-            linewidths=0,
-        )
+        axis.scatter([0.80 + 0.035 * i], [1.025], s=5 + 9 * size, **dot)
         axis.text(0.812 + 0.035 * i, 1.025, str(size), transform=axis.transAxes, va="center")
     axis.text(0.75, 1.025, "level", transform=axis.transAxes, va="center")
     axis.set(xticks=[], yticks=[])
@@ -229,13 +212,13 @@ def densest(points: np.ndarray) -> np.ndarray:
 
 
 def spread_out(at: np.ndarray, y: np.ndarray) -> np.ndarray:
-    """The places of labels, moved up and down until none covers another."""
-    at, room = at.copy(), np.ptp(y, axis=0) * (0.16, 0.032)  # of a label
+    """The places of the types' names, moved up and down until none covers another."""
+    at, (wide, tall) = at.copy(), np.ptp(y, axis=0) * (0.011, 0.032)  # of a letter
     for _ in range(200):
         for i, j in zip(*np.triu_indices(len(at), 1), strict=True):
             gap = at[j] - at[i]
-            if (abs(gap) < room).all():
-                push = (room[1] - abs(gap[1])) / 2 * (1 if gap[1] >= 0 else -1)
+            if abs(gap[0]) < wide * (len(KINDS[i]) + len(KINDS[j])) / 2 and abs(gap[1]) < tall:
+                push = (tall - abs(gap[1])) / 2 * (1 if gap[1] >= 0 else -1)
                 at[i, 1] -= push
                 at[j, 1] += push
     return at
