@@ -57,7 +57,7 @@ class DRIConfig:
     restoration: bool = True
     interaction: bool = True
     two_vectors: bool = True
-    dropout: float = 0.5  # of the regressor
+    dropout: float = 0.5  # of the regressor's hidden layers; 0.6 of it for tokens and vectors
     pretrained: bool = True
 
     @classmethod
@@ -131,6 +131,7 @@ class Predictor(nn.Module):
         described, cells, vector, *restored = sizes
         self.scales = nn.ModuleList(Standardise(n) for n in sizes)
         width = config.width
+        self.drop = nn.Dropout(0.6 * config.dropout)
         self.embed = nn.Linear(cells, width)
         if config.two_vectors:
             self.degradation = nn.Linear(vector, width)
@@ -143,24 +144,24 @@ class Predictor(nn.Module):
         rounds = config.rounds if config.interaction else 0
         self.rounds = nn.ModuleList(Interaction(width, config.two_vectors) for _ in range(rounds))
         vectors = (2 if config.two_vectors else 1) * width
-        self.cells = nn.Sequential(nn.Linear(width + vectors, 64), nn.ReLU(), nn.Dropout(0.1), nn.Linear(64, 2))
+        self.cells = nn.Sequential(nn.Linear(width + vectors, 64), nn.ReLU(), nn.Dropout(0.6 * config.dropout), nn.Linear(64, 2))
         inputs = described + sum(restored[1:]) + 2 * width + vectors
         self.regressor = Regressor(inputs, dropout=config.dropout, scaled=False)
 
     def forward(self, *seen: Tensor) -> tuple[Tensor, list[Tensor], Tensor, Tensor]:
         seen = tuple(scale(v.float()).clamp(-6, 6) for scale, v in zip(self.scales, seen, strict=True))
         described, cells, vector, *restored = seen
-        tokens = self.embed(cells)  # (B, N, C)
+        tokens = self.embed(self.drop(cells))  # (B, N, C)
         d = self.degradation(vector) if self.config.two_vectors else None
         if d is not None and self.config.interaction:
             tokens = self.modulate(tokens, d)
         beside = tokens
         if restored:
-            beside = self.embed_restored(restored[0])
+            beside = self.embed_restored(self.drop(restored[0]))
             maps = (v.transpose(1, 2)[..., None] for v in (tokens, beside))  # (B, C, N, 1)
             tokens = self.fuse(*maps)[..., 0].transpose(1, 2)
         q = self.quality(torch.cat([_pooled(tokens), *([vector] if d is None else [])], 1))
-        vectors = [v[:, None] for v in (q, d) if v is not None]
+        vectors = [self.drop(v)[:, None] for v in (q, d) if v is not None]
         for interact in self.rounds:
             vectors = interact(vectors, tokens, beside)
         everywhere = [v.expand(-1, tokens.shape[1], -1) for v in vectors]
