@@ -121,8 +121,7 @@ class ModelFile:
 
 def default_model(reference: bool) -> str:
     """The name of the shipped model to use where none is asked for, with a reference or without."""
-    alone = "panel" if (WEIGHTS / "panel.json").exists() else "mfen"
-    return "yoto" if reference else alone
+    return "yoto" if reference else "panel"
 
 
 def shipped_models() -> list[tuple[Path, NetworkCard | PanelCard]]:

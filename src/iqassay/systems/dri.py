@@ -203,7 +203,7 @@ class DRI(nn.Module):
             changes = sum(self.restorer.channels) + 3 + total
             sizes += [changes, 2 * changes]
         self.predictor = Predictor(config, tuple(sizes))
-        self.distortions = DistortionHead(sum(sizes[i] for i in (0, 2, 4) if i < len(sizes)))
+        self.distortions = DistortionHead(2 * total + config.vector)
         self.register_buffer("known", torch.zeros(N_KINDS * LEVELS + 1, 128))
 
     def forward(self, x: Tensor, reference: Tensor | None = None) -> Prediction:
@@ -252,9 +252,12 @@ class DRI(nn.Module):
         """Of ``see``, what the second stage of training keeps of a picture: what ``predictor`` takes."""
         return self.see(x)[0]
 
-    def readable(self, *seen: Tensor) -> Tensor:
-        """What the distortions are read from, (B, .): all of ``seen`` that is of the whole picture."""
-        return torch.cat([v.float() for v in seen if v.ndim == 2], 1)
+    def readable(self, described: Tensor, cells: Tensor, vector: Tensor, *_: Tensor) -> Tensor:
+        """Of what is ``kept``, what the distortions are read from: statistics at full size, and the degradation vector.
+
+        They are learned from pictures of 256x256, whose smaller views look like no photo's.
+        """
+        return torch.cat([described[:, : described.shape[1] // 3], vector], 1)
 
 
 def _cells(f: Tensor, side: int) -> Tensor:

@@ -343,12 +343,12 @@ def fit_on_whole_pictures(recipe: Recipe) -> Path:
         head, found = fit_head(recipe, head_of(system), sets)
         head_of(system).load_state_dict(head.state_dict())
         if not isinstance(system, MFEN) and recipe.synthetic:
-            kept = [torch.from_numpy(np.asarray(v)) for v in sets[-1].kept if v.ndim == 2]
+            kept = [torch.from_numpy(np.asarray(v)) for v in sets[-1].kept]
             read = system.readable(*kept)
             found["distortion type"] = fit_distortions(recipe, system.distortions, read, synthetic_sets(recipe)[:2])
             if isinstance(system, DRI):
                 train = sets[-1].train
-                system.known.copy_(known_degradations(system, kept[1].numpy()[:train], sets[-1].labels[:train]))
+                system.known.copy_(known_degradations(system, kept[2].numpy()[:train], sets[-1].labels[:train]))
     if isinstance(system, YOTO) and recipe.mode != "no-reference":
         from iqassay.training.pairs import fit_distance, gather_pairs
 
