@@ -131,7 +131,7 @@ class Predictor(nn.Module):
         described, cells, vector, *restored = sizes
         self.scales = nn.ModuleList(Standardise(n) for n in sizes)
         width = config.width
-        self.drop = nn.Dropout(0.6 * config.dropout)
+        self.drop = drop = nn.Dropout(0.6 * config.dropout)
         self.embed = nn.Linear(cells, width)
         if config.two_vectors:
             self.degradation = nn.Linear(vector, width)
@@ -144,7 +144,7 @@ class Predictor(nn.Module):
         rounds = config.rounds if config.interaction else 0
         self.rounds = nn.ModuleList(Interaction(width, config.two_vectors) for _ in range(rounds))
         vectors = (2 if config.two_vectors else 1) * width
-        self.cells = nn.Sequential(nn.Linear(width + vectors, 64), nn.ReLU(), nn.Dropout(0.6 * config.dropout), nn.Linear(64, 2))
+        self.cells = nn.Sequential(nn.Linear(width + vectors, 64), nn.ReLU(), drop, nn.Linear(64, 2))
         inputs = described + sum(restored[1:]) + 2 * width + vectors
         self.regressor = Regressor(inputs, dropout=config.dropout, scaled=False)
 
