@@ -1,5 +1,6 @@
 """The model file says what torch says, whatever the size of the picture, and its card is one the runtime accepts."""
 
+import importlib
 import json
 from pathlib import Path
 
@@ -321,8 +322,9 @@ def test_synthetic_pictures_join_the_table_of_a_panel(rated, monkeypatch):
         return SyntheticSet(dark, dark, np.full(config.count, 7.0), dark, dark)
 
     made = []
-    monkeypatch.setattr("iqassay.training.panel.render", render)
-    monkeypatch.setattr("iqassay.training.panel.ENOUGH", 44)
+    module = importlib.import_module("iqassay.training.panel")
+    monkeypatch.setattr(module, "render", render)
+    monkeypatch.setattr(module, "ENOUGH", 44)
     (rated / "clean").mkdir()
     for i in range(20):
         Image.new("RGB", (8, 8)).save(f"clean/{i}.png")
