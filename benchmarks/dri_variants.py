@@ -1,6 +1,6 @@
 """What each part of DRI-IQA is worth to its score, over three seeds, and how it does on sets left out.
 
-    python benchmarks/dri_variants.py runs/dri_head [--steps 400] [--epochs 4]
+    python benchmarks/dri_variants.py runs/dri_head [--steps 150] [--epochs 3]
 
 Works on what ``iqassay train dri --stage head`` kept in its folder, and trains the predictor anew by that run's recipe,
 but for fewer batches: whole; with a part switched off; without the representation loss; a regression on the encoder's
@@ -49,8 +49,8 @@ VARIANTS: dict[str, dict] = {
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("folder", type=Path)
-    parser.add_argument("--steps", type=int, default=400)
-    parser.add_argument("--epochs", type=int, default=4)
+    parser.add_argument("--steps", type=int, default=150)
+    parser.add_argument("--epochs", type=int, default=3)
     parser.add_argument("--batch", type=int, default=64)
     parser.add_argument("--work", type=Path, default=Path("runs/dri_variants"))
     args = parser.parse_args()

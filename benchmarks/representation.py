@@ -1,6 +1,6 @@
 """How well a model tells the 25 distortion types apart on unseen contents, and a picture of the space they lie in.
 
-    python benchmarks/representation.py --pristine FOLDER... [--models dri mfen yoto] [--count 100]
+    python benchmarks/representation.py --pristine FOLDER... [--models dri mfen yoto] [--count 50]
 
 Crops of 256x256 of the photos that training on these folders holds out; each is shown with every type, at two of its
 five levels by turns. The first half of the contents is to learn from, the second to test on. Of every model the
@@ -38,7 +38,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--pristine", type=Path, nargs="+", required=True, metavar="FOLDER")
     parser.add_argument("--models", nargs="+", default=["dri", "mfen", "yoto"], help="shipped models or .onnx files")
-    parser.add_argument("--count", type=int, default=100, help="how many contents")
+    parser.add_argument("--count", type=int, default=50, help="how many contents")
     parser.add_argument("--threads", type=int)
     parser.add_argument("--picture", type=Path, default=ROOT / "docs" / "img" / "degradations.png")
     parser.add_argument("-o", "--output", type=Path, metavar="FILE", default=Path(__file__).with_suffix(".csv"))

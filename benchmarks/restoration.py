@@ -1,6 +1,6 @@
 """Does the restorer restore? PSNR and our full-reference score of pictures and of their estimates, on unseen contents.
 
-    python benchmarks/restoration.py --pristine FOLDER... [--model dri] [--judge yoto] [--count 40]
+    python benchmarks/restoration.py --pristine FOLDER... [--model dri] [--judge yoto] [--count 30]
 
 Crops of 256x256 of the photos that training on these folders holds out. Each is spoiled by every type of noise, blur
 and codec at its five levels, and by chains of one blur, one noise and one codec or of two of them, all at one level;
@@ -67,7 +67,7 @@ def main() -> None:
     parser.add_argument("--pristine", type=Path, nargs="+", required=True, metavar="FOLDER")
     parser.add_argument("--model", default="dri", help="what restores: a shipped model or an .onnx file")
     parser.add_argument("--judge", default="yoto", help="what scores beside the clean picture")
-    parser.add_argument("--count", type=int, default=40, help="how many contents")
+    parser.add_argument("--count", type=int, default=30, help="how many contents")
     parser.add_argument("--threads", type=int)
     parser.add_argument("-o", "--output", type=Path, metavar="FILE", default=Path(__file__).with_suffix(".csv"))
     args = parser.parse_args()
