@@ -1,11 +1,10 @@
-"""What each part of DRI-IQA is worth to its score, over three seeds, and how it does on sets left out.
+"""What each part of DRI-IQA is worth to its score, and how it does on sets left out: the second stage, three seeds.
 
     python benchmarks/dri_variants.py runs/dri_head [--steps 150] [--epochs 3]
 
 Works on what ``iqassay train dri --stage head`` kept in its folder, and trains the predictor anew by that run's recipe,
 but for fewer batches: whole; with a part switched off; without the representation loss; a regression on the encoder's
-statistics alone, without any of DRI-IQA's own parts; and, with one seed, the whole without one of the sets, which is
-then only looked at.
+statistics alone, without any of DRI-IQA's own parts; and whole, without one of the sets, which is then only looked at.
 What is kept comes from networks that saw ImageNet and our own distortions of clean photos, but no opinions. The epoch
 is chosen by the validation pictures of the sets trained on. Only val splits are read.
 
@@ -66,8 +65,7 @@ def main() -> None:
     file = HERE / "dri_variants.csv"
     rows = list(csv.DictReader(file.open())) if file.exists() else []
     done = {(row["variant"], row["seed"]) for row in rows}
-    runs = [*itertools.product(VARIANTS, range(3)), *itertools.product(without, range(1))]
-    for variant, seed in sorted(runs, key=lambda run: run[1]):
+    for seed, variant in itertools.product(range(3), (*VARIANTS, *without)):
         if (variant, str(seed)) in done:
             continue
         recipe, left_out = dataclasses.replace(base, seed=seed, **VARIANTS.get(variant, {})), without.get(variant)
