@@ -686,7 +686,8 @@ def test_ctrl_c_keeps_what_was_computed(tiny_model: Path, picture: Path, tmp_pat
     target = tmp_path / "out.json"
     many = [str(picture)] * 20_000
     code = (
-        f"import sys; from iqassay.cli import main; sys.exit(main(['score', *{many[:1]} * {len(many)}, *sys.argv[1:]]))"
+        "import signal, sys; signal.signal(signal.SIGINT, signal.default_int_handler); "  # a job in the background has none
+        f"from iqassay.cli import main; sys.exit(main(['score', *{many[:1]} * {len(many)}, *sys.argv[1:]]))"
     )
     words = ["--model", str(tiny_model), "--threads", "1", "-o", str(target)]
     with subprocess.Popen([sys.executable, "-c", code, *words], stderr=subprocess.PIPE, text=True) as process:
