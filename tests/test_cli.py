@@ -685,8 +685,8 @@ def test_the_training_side_gets_its_words_untouched(
 def test_ctrl_c_keeps_what_was_computed(tiny_model: Path, picture: Path, tmp_path: Path) -> None:
     target = tmp_path / "out.json"
     many = [str(picture)] * 20_000
-    code = (
-        "import signal, sys; signal.signal(signal.SIGINT, signal.default_int_handler); "  # a job in the background has none
+    code = (  # a job in the background would ignore the interrupt
+        "import signal, sys; signal.signal(signal.SIGINT, signal.default_int_handler); "
         f"from iqassay.cli import main; sys.exit(main(['score', *{many[:1]} * {len(many)}, *sys.argv[1:]]))"
     )
     words = ["--model", str(tiny_model), "--threads", "1", "-o", str(target)]
