@@ -3,7 +3,7 @@
     python benchmarks/contrast_variants.py --pristine FOLDER
 
 The restoration stage without a restorer, 300 batches of 16 crops of 128 pixels, over three seeds: the contrast inside
-the batch or with a queue of 2048 older pictures too, each with the representation loss and without; and that loss
+the batch or with a queue of 2048 older pictures too; with the queue and without the representation loss; and that loss
 alone, whose pictures are then compared by a projection that nothing has trained. One row a run goes to
 benchmarks/contrast_variants.csv as soon as it is there: how often the nearest other picture of held-out contents has
 the same distortion type. Runs already in that file are not repeated.
@@ -27,7 +27,6 @@ VARIANTS = {
     "batch": ["--queue", "0"],
     "queue": ["--queue", "2048"],
     "no contrast": ["--queue", "0", "--contrast", "0"],
-    "batch, no representation loss": ["--queue", "0", "--representation", "0"],
     "queue, no representation loss": ["--queue", "2048", "--representation", "0"],
 }
 
