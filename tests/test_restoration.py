@@ -13,7 +13,7 @@ from torch.nn import functional as F
 import iqassay
 from iqassay.data.distortions import KINDS
 from iqassay.systems.dri import DRI, DRIConfig
-from iqassay.training import head, restoration
+from iqassay.training import fit, head, restoration
 from iqassay.training.command import export_main, main
 from iqassay.training.recipes import smoke
 from iqassay.training.restoration import SLOW, Assistants, halves, psnr, retrieval
@@ -297,7 +297,7 @@ def test_types_left_out_are_left_out_of_the_pairs(folder, monkeypatch):
         seen.append(config)
         raise ValueError("enough")
 
-    monkeypatch.setattr(restoration, "render", stop)
+    monkeypatch.setattr(fit, "render", stop)
     flags = ["--stage", "restoration", "--synthetic", str(folder / "clean"), "--synthetic-without", "jpeg"]
     assert main([*TINY, *flags, "--out", str(folder / "runs" / "without")]) == 2
     assert set(KINDS) - set(seen[0].kinds) == {"jpeg"}

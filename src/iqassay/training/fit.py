@@ -255,15 +255,19 @@ def synthetic_sets(recipe: Recipe) -> list[SyntheticSet]:
     unknown = set(recipe.synthetic_without) - set(KINDS)
     if unknown:
         raise ValueError(f"got --synthetic-without {', '.join(unknown)}, want types among {', '.join(KINDS)}")
-    files = pristine_files(recipe.synthetic)
-    held = held_out(files)
     seen = tuple(kind for kind in KINDS if kind not in recipe.synthetic_without)
     config = SyntheticConfig(recipe.synthetic_count, recipe.synthetic_size, recipe.synthetic_seed, kinds=seen)
-    small = dataclasses.replace(config, count=max(8, min(800, recipe.synthetic_count // 10)), seed=config.seed + 1)
-    unseen = dataclasses.replace(small, kinds=tuple(recipe.synthetic_without), chained=0, restored=0)
-    cache = recipe.out.parent / "cache"
-    drawn = [render([f for f in files if f not in held] or files, config, cache), render(held, small, cache)]
-    return [*drawn, render(held, unseen, cache)] if unseen.kinds else drawn
+    unseen = tuple(recipe.synthetic_without)
+    return draw(recipe, config, [{}, {"kinds": unseen, "chained": 0, "restored": 0}] if unseen else [{}])
+
+
+def draw(recipe: Recipe, config: SyntheticConfig, held: Sequence[dict[str, Any]] = ({},)) -> list[SyntheticSet]:
+    """Render a set to train on and, of photos held out, smaller ones that differ in what ``held`` says of each."""
+    files, cache = pristine_files(recipe.synthetic), recipe.out.parent / "cache"
+    kept = held_out(files)
+    few = dataclasses.replace(config, count=max(8, min(800, config.count // 10)), seed=config.seed + 1)
+    train = render([f for f in files if f not in kept] or files, config, cache)
+    return [train, *(render(kept, dataclasses.replace(few, **changes), cache) for changes in held)]
 
 
 def shares_of(recipe: Recipe, sets: Sets) -> list[float]:

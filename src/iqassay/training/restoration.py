@@ -7,7 +7,6 @@ references are views of none.
 from __future__ import annotations
 
 import copy
-import dataclasses
 from pathlib import Path
 from typing import Any
 
@@ -20,10 +19,10 @@ from torch.utils.data import ConcatDataset
 
 from iqassay.data.distortions import KINDS
 from iqassay.data.pipeline import MixedBatches, SyntheticPictures
-from iqassay.data.synthetic import SyntheticConfig, pristine_files, render
+from iqassay.data.synthetic import SyntheticConfig
 from iqassay.systems.blocks import N_KINDS
 from iqassay.systems.dri import DRI
-from iqassay.training.fit import build_system, held_out, load_weights, run, scheduled
+from iqassay.training.fit import build_system, draw, load_weights, run, scheduled
 from iqassay.training.losses import alike_by, contrast_loss, label, representation_loss
 from iqassay.training.recipes import Recipe
 
@@ -163,8 +162,6 @@ def psnr(x: Tensor, reference: Tensor, floor: float = 1e-5) -> Tensor:
 def fit_assistants(recipe: Recipe) -> Path:
     """``iqassay train dri --stage restoration``. Returns the best checkpoint's path; a run found there goes on."""
     lightning.seed_everything(recipe.seed, workers=True, verbose=False)
-    files = pristine_files(recipe.synthetic)
-    held = held_out(files)
     config = SyntheticConfig(
         recipe.synthetic_count,
         recipe.synthetic_size,
@@ -174,9 +171,7 @@ def fit_assistants(recipe: Recipe) -> Path:
         restored=0.1,
         kinds=tuple(k for k in KINDS + BLUR + 6 * CODECS + NOISE if k not in recipe.synthetic_without),
     )
-    few = dataclasses.replace(config, count=max(8, min(800, config.count // 10)), seed=config.seed + 1)
-    cache = recipe.out.parent / "cache"
-    sets = [render([f for f in files if f not in held] or files, config, cache), render(held, few, cache)]
+    sets = draw(recipe, config)
     train, val = (SyntheticPictures(s, 0, recipe.crop, s is sets[0], (0, 1), pairs=True) for s in sets)
     facts = {"synthetic pairs": {"train": len(train), "val": len(val)}}
     module = Assistants(recipe)
