@@ -29,7 +29,7 @@ from speed import which
 
 import iqassay
 from iqassay.bench.correlation import bootstrap, krcc, plcc, srcc
-from iqassay.data.datasets import read_ratings
+from iqassay.data.ratings import read_ratings
 from iqassay.folder import score_files
 from iqassay.model_file import Card, PanelCard, default_model, find_member, find_model, read_card
 from iqassay.scorer import Scorer, placed

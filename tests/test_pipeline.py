@@ -6,9 +6,9 @@ import torch
 from PIL import Image
 from torch.utils.data import ConcatDataset, TensorDataset
 
-from iqassay.data.datasets import read_ratings
 from iqassay.data.distortions import KINDS
 from iqassay.data.pipeline import MixedBatches, RatedPictures, SyntheticPictures
+from iqassay.data.ratings import read_ratings
 from iqassay.data.synthetic import SyntheticConfig, SyntheticSet, make, pristine_files, render
 
 

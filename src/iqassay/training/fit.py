@@ -30,9 +30,9 @@ from torch import Tensor
 from torch.utils.data import ConcatDataset, DataLoader, Dataset
 
 from iqassay.bench.correlation import srcc
-from iqassay.data.datasets import Ratings, read_ratings
 from iqassay.data.distortions import KINDS
 from iqassay.data.pipeline import MixedBatches, RatedPictures, SyntheticPictures, standard_of
+from iqassay.data.ratings import Ratings, open_set
 from iqassay.data.synthetic import SyntheticConfig, SyntheticSet, pristine_files, render
 from iqassay.systems.blocks import Prediction
 from iqassay.systems.dri import DRI, DRIConfig
@@ -199,7 +199,7 @@ def load_sets(recipe: Recipe) -> Sets:
             facts[name]["train"] = len(new_train)
 
     for argument in recipe.data:
-        ratings = ratings_of(argument)
+        ratings = open_set(argument)
         parts = [_first(ratings.split(split), recipe.limit) for split in ("train", "val")]
         if min(map(len, parts)) < 2:
             raise ValueError(
@@ -233,7 +233,7 @@ def load_sets(recipe: Recipe) -> Sets:
     if synthetic is not None and recipe.synthetic_without:
         add("unseen_types", None, SyntheticPictures(synthetic[2], len(names), recipe.crop, False, standard), standard)
     for argument in recipe.left_out:
-        ratings = ratings_of(argument)
+        ratings = open_set(argument)
         rows = _first(ratings.split("val"), recipe.limit)
         standard = standard_of([row.score for row in rows.rows])
         add(
@@ -275,18 +275,6 @@ def shares_of(recipe: Recipe, sets: Sets) -> list[float]:
     given = dict(zip([*recipe.set_names(), "synthetic"], recipe.shares, strict=False))
     trained = [name for name in sets.names if sets.facts[name]["train"]]
     return [given.get(name.removesuffix(" with reference"), 1.0) for name in trained]
-
-
-def ratings_of(argument: str) -> Ratings:
-    """CSV, CSV:FOLDER or CSV:FOLDER:WORST..BEST."""
-    table, images, scale = [*argument.split(":"), "", ""][:3]
-    try:
-        ends = [float(end) for end in scale.split("..")] if scale else []
-    except ValueError:
-        ends = [0.0]
-    if len(ends) not in (0, 2):
-        raise ValueError(f"got the scale {scale!r} in {argument!r}, want WORST..BEST, for example 1..5 or 100..0")
-    return read_ratings(table, images or None, scale=(ends[0], ends[1]) if ends else None)
 
 
 def _first(ratings: Ratings, limit: int) -> Ratings:

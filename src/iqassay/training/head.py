@@ -28,8 +28,8 @@ from torch.utils.data import ConcatDataset, TensorDataset
 
 from iqassay import tiles
 from iqassay.bench.correlation import srcc
-from iqassay.data.datasets import Rating
 from iqassay.data.pipeline import MixedBatches, standard_of
+from iqassay.data.ratings import Rating, open_set
 from iqassay.data.synthetic import UNKNOWN, SyntheticSet
 from iqassay.image import read_image, to_float
 from iqassay.systems.blocks import N_KINDS, DistortionHead, Regressor
@@ -37,7 +37,7 @@ from iqassay.systems.dri import DRI, LEVELS, Predictor
 from iqassay.systems.mfen import MFEN
 from iqassay.systems.yoto import YOTO
 from iqassay.training.export import to_onnx
-from iqassay.training.fit import System, build_system, load_weights, ratings_of, synthetic_sets
+from iqassay.training.fit import System, build_system, load_weights, synthetic_sets
 from iqassay.training.losses import (
     SetScales,
     alike_by,
@@ -107,7 +107,7 @@ def look(network: nn.Module, sources: Sequence[tuple[Path | np.ndarray, ...]]) -
 
 def rated_rows(recipe: Recipe, argument: str) -> tuple[str, list[Rating], int]:
     """A rated set of the recipe: its name, its train and then its val rows, and how many of them are train."""
-    ratings = ratings_of(argument)
+    ratings = open_set(argument)
     rows = [row for split in ("train", "val") for row in ratings.split(split).rows[: recipe.limit or None]]
     return ratings.name, rows, sum(row.split == "train" for row in rows)
 

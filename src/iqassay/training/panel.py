@@ -20,12 +20,13 @@ from numpy.typing import NDArray
 
 from iqassay import __version__
 from iqassay.bench.correlation import plcc, srcc
+from iqassay.data.ratings import open_set
 from iqassay.data.synthetic import SyntheticConfig, SyntheticSet, pristine_files, render
 from iqassay.model_file import ModelFile, NetworkCard, default_threads, load_model_file
 from iqassay.panel import member_files
 from iqassay.scorer import Scorer, calibrated, raw_value
 from iqassay.training.calibrate import calibration_table, conformal_interval
-from iqassay.training.fit import held_out, ratings_of
+from iqassay.training.fit import held_out
 from iqassay.training.ship import ENOUGH
 
 Floats = NDArray[np.float64]
@@ -53,7 +54,7 @@ def make_panel(job: PanelExport) -> Path:
     files = _members(job)
     if not job.calibrate:
         raise ValueError("got no --calibrate set, want at least one rated set to put scores on 0-100")
-    sets = [ratings_of(argument).split("val") for argument in job.calibrate + job.report]
+    sets = [open_set(argument).split("val") for argument in job.calibrate + job.report]
     for ratings in sets:
         if len(ratings) < 4:
             raise ValueError(f"{ratings.name}: got {len(ratings)} rows of split val, want at least 4")

@@ -17,8 +17,8 @@ import torch
 
 from iqassay import __version__
 from iqassay.bench.correlation import plcc, srcc
-from iqassay.data.datasets import Rating, Ratings
 from iqassay.data.distortions import KINDS
+from iqassay.data.ratings import Rating, Ratings, open_set
 from iqassay.data.synthetic import SyntheticSet
 from iqassay.model_file import load_model_file
 from iqassay.scorer import Scorer
@@ -26,7 +26,7 @@ from iqassay.systems.blocks import pool_statistics
 from iqassay.systems.yoto import TOP, YOTO
 from iqassay.training.calibrate import calibration_table, conformal_interval
 from iqassay.training.export import export, principal_axes
-from iqassay.training.fit import System, build_system, load_weights, ratings_of, recipe_of, synthetic_sets
+from iqassay.training.fit import System, build_system, load_weights, recipe_of, synthetic_sets
 from iqassay.training.head import VIEW_AREA, whole_view
 
 # Opinions of one distortion at one level spread by 8.4 points between KADID-10k's pictures, of which our targets follow
@@ -64,7 +64,7 @@ def ship(job: Export) -> Path:
     if recipe.system == "yoto" and not recipe.encoder.startswith("efficientnet_lite"):
         # The graph computes the other mode for an empty batch, which onnxruntime cannot do for every network.
         raise ValueError(f"{job.checkpoint}: got the encoder {recipe.encoder}, want an efficientnet_lite one to export")
-    sets = [ratings_of(argument) for argument in job.calibrate + job.report]
+    sets = [open_set(argument) for argument in job.calibrate + job.report]
     for ratings in sets:
         if len(ratings.split("val")) < 4:
             raise ValueError(f"{ratings.name}: got {len(ratings.split('val'))} rows of split val, want at least 4")

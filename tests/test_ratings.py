@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from iqassay.data.datasets import detect_scale, hashed_split, read_ratings
+from iqassay.data.ratings import detect_scale, hashed_split, read_ratings
 
 
 def table(folder, text, pictures=("a.png", "b.png", "c.png")):

@@ -16,12 +16,21 @@ _COLUMNS = {
     "group": ("group", "content", "ref_id"),
     "split": ("split", "set"),
     "subset": ("subset",),
+    "distortion": ("distortion", "dist_type", "type"),
+    "level": ("level", "dist_level"),
+    "deviation": ("deviation", "std", "sd", "mos_std", "mosstd"),
+    "votes": ("votes", "raters", "n_ratings"),
 }
 
 
 @dataclass(frozen=True)
 class Rating:
-    """One picture and its mean opinion: ``score`` on 0 (worst) to 100 (best), whatever the file's own scale."""
+    """One picture and its mean opinion: ``score`` on 0 (worst) to 100 (best), whatever the file's own scale.
+
+    group: pictures of one content (a reference, near-duplicate photos), which no split may part. distortion and level:
+    what was done to a reference, where the set says. deviation: standard deviation of the single opinions, in points
+    of ``score``, nan where not published; votes: how many opinions, 0 where not.
+    """
 
     image: Path
     score: float
@@ -29,15 +38,20 @@ class Rating:
     group: str = ""
     split: str = "train"
     subset: str = ""
+    distortion: str = ""
+    level: float = math.nan
+    deviation: float = math.nan
+    votes: float = 0
 
 
 @dataclass(frozen=True)
 class Ratings:
-    """A rated set: its name, its rows, and the file's own scale as (worst, best)."""
+    """A rated set: its name, its rows, the file's own scale as (worst, best), and the folder its pictures are in."""
 
     name: str
     rows: tuple[Rating, ...]
     scale: tuple[float, float]
+    folder: Path
 
     def split(self, *names: str) -> Ratings:
         """Only the rows of the named splits."""
@@ -53,7 +67,7 @@ def read_ratings(
     name: str | None = None,
     scale: tuple[float, float] | None = None,
 ) -> Ratings:
-    """Read a ratings CSV: a column for the picture and one for the score; reference, group, split, subset if present.
+    """Read a ratings CSV: a column for the picture and one for the score; the other things of a Rating if present.
 
     Columns are found by their usual names (image, filename, ...; score, mos, dmos, ...). Without a split column, groups
     (or pictures) are put into train, val and test 80/10/10 by a hash of their name, so that no group is ever in two
@@ -96,12 +110,41 @@ def read_ratings(
         group = values["group"] or str(reference or values["image"])
         split = values["split"].lower() or hashed_split(group)
         score = 100 * (score - worst) / (best - worst)
-        rows.append(Rating(folder / values["image"], score, reference, group, split, values["subset"]))
+        level, deviation, votes = (
+            _number(values[key], f"{table}, {key}") if values[key] else blank
+            for key, blank in (("level", math.nan), ("deviation", math.nan), ("votes", 0.0))
+        )
+        rows.append(
+            Rating(
+                folder / values["image"],
+                score,
+                reference,
+                group,
+                split,
+                values["subset"],
+                values["distortion"],
+                level,
+                100 * deviation / abs(best - worst),
+                votes,
+            )
+        )
     missing = next((path for path in _paths(rows) if not path.is_file()), None)
     if missing is not None:
         raise ValueError(f"{table}: no picture {missing}")
     check_no_leak(rows)
-    return Ratings(name or table.stem, tuple(rows), (worst, best))
+    return Ratings(name or table.stem, tuple(rows), (worst, best), folder)
+
+
+def open_set(argument: str) -> Ratings:
+    """The rated set that a command line names: CSV, CSV:FOLDER or CSV:FOLDER:WORST..BEST. Raises as read_ratings."""
+    table, images, scale = [*argument.split(":"), "", ""][:3]
+    try:
+        ends = [float(end) for end in scale.split("..")] if scale else []
+    except ValueError:
+        ends = [0.0]
+    if len(ends) not in (0, 2):
+        raise ValueError(f"got the scale {scale!r} in {argument!r}, want WORST..BEST, for example 1..5 or 100..0")
+    return read_ratings(table, images or None, scale=(ends[0], ends[1]) if ends else None)
 
 
 def detect_scale(scores: Iterable[float], lower_is_better: bool = False) -> tuple[float, float]:
