@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TextIO
 import typer
 
 from iqassay import __version__
+from iqassay.bench.command import bench
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 
 CLEAR = 0.6  # from this probability on, one of two pictures is called the better one
 app = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
+app.add_typer(bench, name="bench")
 
 
 class Format(str, Enum):
