@@ -165,4 +165,5 @@ def _whole_rows(file: Path) -> Iterator[Row]:
     for line in lines:
         if None in line.values():  # cut off inside a name that holds a line break
             return
-        yield Row(**{k: float(v or "nan") if k in _NUMBERS else v for k, v in line.items()})
+        values: dict[str, Any] = {key: float(v or "nan") if key in _NUMBERS else v for key, v in line.items()}
+        yield Row(**values)
