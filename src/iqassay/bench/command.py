@@ -5,9 +5,12 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+if TYPE_CHECKING:
+    from iqassay.bench.results import Results
 
 bench = typer.Typer(
     add_completion=False,
@@ -54,3 +57,82 @@ def in_one_line(command: Callable[..., int]) -> Callable[..., int]:
             raise UsageError(str(error)) from None
 
     return run
+
+
+@bench.command()
+@in_one_line
+def run(
+    data: Sets,
+    output: Output,
+    model: Annotated[
+        list[str],
+        typer.Option(
+            "--model",
+            help="A model or a classical measure, as for `iqassay score`; with :nr after it, without references even "
+            "where the set has them; repeatable.",
+        ),
+    ],
+    split: Annotated[str, typer.Option(help="The rows of each set to take: all, or a split of its own.")] = "all",
+    threads: Annotated[int | None, typer.Option(help="Threads to compute with. [default: all there are]")] = None,
+    again: Annotated[bool, typer.Option("--again", help="Make answers anew that are there already.")] = False,
+) -> int:
+    """Let models score rated sets; every answer is kept, and a run that was stopped goes on.
+
+    Exit status: 0 all well, 1 some pictures could not be scored or some answers are suspicious, 2 wrong usage.
+    """
+    from iqassay.bench.protocol import open_contender
+    from iqassay.bench.protocol import run as run_models
+    from iqassay.data.ratings import open_set
+
+    contenders = [open_contender(text, threads) for text in dict.fromkeys(model)]
+    names = [one.name for one in contenders]
+    if len(set(names)) < len(names):
+        raise ValueError(f"got models called {', '.join(names)}, want names that differ")
+    return _tell(run_models(contenders, [open_set(argument) for argument in data], output, split, again))
+
+
+@bench.command()
+@in_one_line
+def scores(
+    table: Annotated[
+        Path, typer.Argument(metavar="FILE.csv", help="A column image, and one of scores for each model.")
+    ],
+    data: Sets,
+    output: Annotated[
+        Path | None, typer.Option("-o", "--output", metavar="DIR", help="Keep the rows there, for `bench report`.")
+    ] = None,
+    image: Annotated[str, typer.Option(help="The column with the picture's path or name.")] = "image",
+    lower_is_better: Annotated[
+        list[str], typer.Option("--lower-is-better", metavar="MODEL", help="Scores that fall with quality; repeatable.")
+    ] = [],  # noqa: B006 - typer reads it and never changes it
+) -> int:
+    """Measure anyone's scores: a CSV beside the opinions of a rated set; no model of ours is asked.
+
+    Exit status: 0 all well, 1 some pictures have no score or some scores are suspicious, 2 wrong usage.
+    """
+    from iqassay.bench.protocol import judge, read_scores
+    from iqassay.bench.results import write_results
+    from iqassay.data.ratings import open_set
+
+    given, sets = read_scores(table, image), [open_set(argument, pictures=False) for argument in data]
+    unknown = [name for name in lower_is_better if name not in given]
+    if unknown:
+        raise ValueError(f"--lower-is-better: got {unknown[0]}, want one of {', '.join(given)}")
+    found = [judge(one, name, ratings, name in lower_is_better) for ratings in sets for name, one in given.items()]
+    if output is not None:
+        for results in found:
+            write_results(output, results)
+    return _tell(found)
+
+
+def _tell(found: list[Results]) -> int:
+    """Print the tables of some results and what is suspicious in them. Returns the exit status."""
+    from iqassay.bench.checks import check_results
+    from iqassay.bench.protocol import say
+    from iqassay.bench.tables import markdown, summarise
+
+    print(markdown([summarise(results) for results in found]))
+    findings = [f"{results.set}, {results.model}: {text}" for results in found for text in check_results(results)]
+    for text in findings:
+        say(text)
+    return 1 if findings else 0
