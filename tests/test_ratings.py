@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from iqassay.data.ratings import detect_scale, hashed_split, read_ratings
+from iqassay.data.ratings import detect_scale, read_ratings
+from iqassay.data.splits import hashed_split
 
 
 def table(folder, text, pictures=("a.png", "b.png", "c.png")):

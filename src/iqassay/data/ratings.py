@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import csv
-import hashlib
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
+
+from iqassay.data.splits import check_no_leak, hashed_split
 
 _COLUMNS = {
     "image": ("image", "filename", "file", "path", "name", "image_name", "dist_img", "distorted"),
@@ -164,20 +165,6 @@ def _number(text: str | None, where: str) -> float:
     if not math.isfinite(value):
         raise ValueError(f"{where}: got score {text!r}, want a finite number")
     return value
-
-
-def hashed_split(group: str) -> str:
-    """train, val or test for a group, 80/10/10, the same on every machine and in every run."""
-    digit = int(hashlib.sha256(group.encode("utf-8", "surrogateescape")).hexdigest(), 16) % 10
-    return "val" if digit == 8 else "test" if digit == 9 else "train"
-
-
-def check_no_leak(rows: Iterable[Rating]) -> None:
-    """Raise ValueError if a group (a reference content, or near-duplicate photos) stands in two of train, val, test."""
-    seen: dict[str, str] = {}
-    for row in rows:
-        if row.split in ("train", "val", "test") and seen.setdefault(row.group, row.split) != row.split:
-            raise ValueError(f"group {row.group!r} is in both {seen[row.group]} and {row.split}: a leak between splits")
 
 
 def _paths(rows: Iterable[Rating]) -> Iterable[Path]:
