@@ -81,6 +81,11 @@ def pristine_files(folders: list[Path]) -> list[Path]:
     return files
 
 
+def contents(files: list[Path], config: SyntheticConfig) -> np.ndarray:
+    """Which photo each picture of a set is made from: numbers of ``files``, (count,)."""
+    return np.random.default_rng([config.seed, 0]).integers(len(files), size=config.count)
+
+
 def render(files: list[Path], config: SyntheticConfig, cache: Path, processes: int = 2) -> SyntheticSet:
     """The set for these photos, from ``cache`` when it has been rendered before."""
     digest = hashlib.sha256(repr((config, [(f.name, f.stat().st_size) for f in files])).encode())
@@ -93,7 +98,7 @@ def render(files: list[Path], config: SyntheticConfig, cache: Path, processes: i
         shape = (config.count, 2, config.size, config.size, 3)  # picture, reference
         np.lib.format.open_memmap(done / "pixels.npy", mode="w+", dtype=np.uint8, shape=shape).flush()
         # A share of the contents for each task, so that no photo is decoded twice.
-        owner = np.random.default_rng([config.seed, 0]).integers(len(files), size=config.count)
+        owner = contents(files, config)
         shares = np.array_split(np.arange(len(files)), min(len(files), 16 * processes))
         tasks = [(done / "pixels.npy", {i: files[i] for i in share.tolist()}, owner, config) for share in shares]
         labels = np.zeros((config.count, 1 + 26 + 25), np.float32)
