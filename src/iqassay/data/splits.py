@@ -2,25 +2,140 @@
 
 A split never parts a group: the distorted versions of one reference, or photos that are nearly the same. Everything is
 ordered by a hash of the group's name, so that no version of any library can change who is where.
+
+The ten splits of the published sets lie in splits/NAME.csv, one line a group: its name (for photos: the file names of
+all that share the group, with "|" between them) and ten letters, one a seed: t train, v val, e test. They are what
+``content_splits`` gives for the groups of the whole set; as files they can be read without this package, and they hold
+when somebody has only a part of a set.
 """
 
 from __future__ import annotations
 
+import csv
+import functools
 import hashlib
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from importlib import resources
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from iqassay.data.ratings import Rating
+    from iqassay.data.ratings import Rating, Ratings
 
 SPLITS = ("train", "val", "test")
+SEEDS = 10
+LETTERS = {"train": "t", "val": "v", "test": "e"}
+OFFICIAL = ("flive",)  # its authors' one split, which every paper uses: the same for all seeds
+
+
+# ---- making them ----------------------------------------------------------------------------------------------------
+
+
+def content_splits(groups: Iterable[str], seed: int) -> dict[str, str]:
+    """Put groups into train, val and test, 70/10/20 of their number (each at least one), by the names alone.
+
+    The groups are ordered by the SHA-256 of "SEED:GROUP"; the last fifth is test, the tenth before it val. For an 80/20
+    split take train and val together: it has the same test.
+
+    Raises ValueError for fewer than three different groups.
+    """
+    names = sorted(set(groups), key=lambda group: _digest(f"{seed}:{group}"))
+    if len(names) < 3:
+        raise ValueError(f"got {len(names)} groups, want at least 3: one each for train, val and test")
+    test = max(1, (2 * len(names) + 5) // 10)  # rounded, a half up
+    val = max(1, (len(names) + 5) // 10)
+    cut = len(names) - test
+    return {name: "train" if i < cut - val else "val" if i < cut else "test" for i, name in enumerate(names)}
+
+
+def ten_splits(groups: Iterable[str]) -> dict[str, str]:
+    """The letters of every group, one a seed, as the shipped files hold them, in the order of the names."""
+    names = sorted(set(groups))
+    splits = [content_splits(names, seed) for seed in range(SEEDS)]
+    return {name: "".join(LETTERS[split[name]] for split in splits) for name in names}
 
 
 def hashed_split(group: str) -> str:
     """train, val or test for a group, 80/10/10, whatever other groups there are."""
-    digit = int(hashlib.sha256(group.encode("utf-8", "surrogateescape")).hexdigest(), 16) % 10
+    digit = int(_digest(group), 16) % 10
     return "val" if digit == 8 else "test" if digit == 9 else "train"
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode("utf-8", "surrogateescape")).hexdigest()
+
+
+# ---- taking them ----------------------------------------------------------------------------------------------------
+
+
+def split_ratings(ratings: Ratings, seed: int) -> Ratings:
+    """The rated set with ``split`` of every row set to that of a seed, 0 to 9, whatever it was before.
+
+    A published set takes its shipped file: a row is found there by its group, by its reference or by its picture,
+    whichever the file knows. FLIVE keeps the split of its authors. Any other set is split by ``content_splits``.
+
+    Raises ValueError for another seed, for a row that the shipped file does not know (the file does not fit), for a
+    split that is left without rows, and for a leak.
+    """
+    if seed not in range(SEEDS):
+        raise ValueError(f"got seed {seed}, want 0 to {SEEDS - 1}")
+    if ratings.name in OFFICIAL:
+        rows = ratings.rows
+    else:
+        letters = letters_of(ratings)
+        names = {letter: split for split, letter in LETTERS.items()}
+        rows = tuple(replace(row, split=names[said[seed]]) for row, said in zip(ratings.rows, letters, strict=True))
+    empty = set(SPLITS) - {row.split for row in rows}
+    if empty:
+        raise ValueError(f"{ratings.name}, split {seed}: got no pictures in {' and '.join(sorted(empty))}, want some")
+    check_no_leak(rows)
+    return replace(ratings, rows=rows)
+
+
+def letters_of(ratings: Ratings) -> list[str]:
+    """The ten letters of every row. Raises ValueError as ``split_ratings``."""
+    shipped = shipped_splits(ratings.name)
+    if shipped is None:
+        made = ten_splits(row.group for row in ratings.rows)
+        return [made[row.group] for row in ratings.rows]
+    return [_found(row, shipped, ratings.name) for row in ratings.rows]
+
+
+def _found(row: Rating, shipped: Mapping[str, str], name: str) -> str:
+    for key in (row.group, row.reference.stem.lower() if row.reference else "", row.image.name):
+        if key in shipped:
+            return shipped[key]
+    raise ValueError(
+        f"{name}: got group {row.group!r} ({row.image.name}), which its shipped splits do not know; "
+        f"want groups like {next(iter(shipped))!r}, or another name for a set that is not the published {name}"
+    )
+
+
+@functools.cache
+def shipped_splits(name: str) -> Mapping[str, str] | None:
+    """The ten letters of every name that the shipped file of a set knows; None for a set without one."""
+    lines = _shipped_lines(name)
+    if lines is None:
+        return None
+    return {member: letters for group, letters in lines for member in group.split("|")}
+
+
+def _shipped_lines(name: str) -> list[tuple[str, str]] | None:
+    file = resources.files("iqassay.data").joinpath("splits", f"{name}.csv")
+    if name != os.path.basename(name) or not file.is_file():
+        return None
+    with file.open(encoding="utf-8", newline="") as stream:
+        return [(line["group"], line["splits"]) for line in csv.DictReader(stream)]
+
+
+def splits_digest(ratings: Ratings) -> str:
+    """Twelve hexadecimal digits that are the same for two people exactly when their ten splits are."""
+    letters = zip((row.image.name for row in ratings.rows), letters_of(ratings), strict=True)
+    return _digest("\n".join(f"{name}:{said}" for name, said in sorted(letters)))[:12]
+
+
+# ---- leaks ----------------------------------------------------------------------------------------------------------
 
 
 def check_no_leak(rows: Iterable[Rating]) -> None:

