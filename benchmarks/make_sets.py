@@ -56,9 +56,9 @@ def main() -> None:
 def write(folder: Path, rows: list[Row], scale: str) -> None:
     file = folder.parent / f"{folder.name}.csv"
     with file.open("w", newline="", encoding="utf-8") as stream:
-        writer = csv.DictWriter(stream, list(rows[0]))
+        writer = csv.DictWriter(stream, [*rows[0], "split"])
         writer.writeheader()
-        writer.writerows(rows)
+        writer.writerows(row | {"split": "test"} for row in rows)  # nobody trains on them
     print(f"--data {file}:{folder}" + (f":{scale}" if scale else "") + f"   # {len(rows)} pictures")
 
 

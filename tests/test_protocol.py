@@ -166,6 +166,23 @@ def test_a_kill_9_twice_ends_with_the_same_table(tmp_path):
     assert tables[0] == tables[1] != b""
 
 
+@pytest.mark.parametrize(
+    ("trained_on", "name", "count"),
+    [
+        ("GRAYS, the official training set", "grays", 8),
+        ("nothing", "grays", 0),
+        ("FLIVE / PaQ-2-PiQ opinions", "live", 0),
+        ("means of KADID-10k", "kadid10k", 8),
+    ],
+)
+def test_training_pictures_in_the_set_are_counted(tmp_path, trained_on, name, count):
+    model = open_contender(str(write_model(tmp_path, training_data=["photos", trained_on])))
+    (found,) = run([model], [read(make_set(tmp_path, name), name)], tmp_path / "out")
+    assert found.about["seen"] == count
+    (found,) = run([model], [read(tmp_path / f"{name}.csv", name)], tmp_path / "other", split="test")
+    assert found.about["seen"] == 0
+
+
 def test_answers_to_something_else_are_not_gone_on_with(tmp_path, models):
     file = make_set(tmp_path)
     run(contenders(models, "mfen"), [read(file)], tmp_path / "out")

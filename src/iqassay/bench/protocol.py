@@ -9,6 +9,7 @@ from __future__ import annotations
 import csv
 import hashlib
 import math
+import re
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -21,7 +22,7 @@ from iqassay import __version__
 from iqassay.bench.results import Results, Row, adding, read_results, results_file
 from iqassay.data.ratings import Rating, Ratings
 from iqassay.folder import Pair, Result, score_pairs
-from iqassay.model_file import NetworkCard, PanelCard
+from iqassay.model_file import Card, NetworkCard, PanelCard
 from iqassay.panel import open_scorer
 from iqassay.scorer import Scorer, placed
 
@@ -99,7 +100,12 @@ def _answer(
             done[name] = 0 if again else _kept(files[name], about)
             if again:
                 files[name].unlink(missing_ok=True)
-            about |= {"scale": ratings.scale, "folder": str(ratings.folder), "iqassay": __version__}
+            about |= {
+                "scale": ratings.scale,
+                "folder": str(ratings.folder),
+                "iqassay": __version__,
+                "seen": learned[name],
+            }
             add[name] = stack.enter_context(adding(files[name], about))
         first, start = min(done.values()), time.perf_counter()
         pairs = [Pair(str(r.image), str(r.reference) if paired else None) for r in ratings.rows[first:]]
@@ -160,6 +166,14 @@ def _kept(file: Path, about: Mapping[str, Any]) -> int:
             "want another folder with -o, or --again to make them anew"
         )
     return len(kept.rows)
+
+
+def seen(card: Card, ratings: Ratings) -> int:
+    """How many of the pictures a model may know: those of the split train, where its card names the set."""
+    spelled = r"[\W_]*".join(map(re.escape, re.sub(r"[\W_]", "", ratings.name)))  # KADID-10k is kadid10k
+    named = re.compile(rf"(?<![^\W_]){spelled}(?![^\W_])", re.IGNORECASE)  # and FLIVE is not live
+    train = sum(row.split == "train" for row in ratings.rows)
+    return train if any(named.search(text) for text in card.training_data) else 0
 
 
 def row_of(rating: Rating, folder: Path) -> Row:
