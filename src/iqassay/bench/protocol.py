@@ -104,7 +104,7 @@ def _answer(
                 "scale": ratings.scale,
                 "folder": str(ratings.folder),
                 "iqassay": __version__,
-                "seen": learned[name],
+                "seen": seen(card, ratings),
             }
             add[name] = stack.enter_context(adding(files[name], about))
         first, start = min(done.values()), time.perf_counter()
