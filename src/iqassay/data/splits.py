@@ -17,7 +17,7 @@ import hashlib
 import os
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
-from importlib import resources
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -115,18 +115,11 @@ def _found(row: Rating, shipped: Mapping[str, str], name: str) -> str:
 @functools.cache
 def shipped_splits(name: str) -> Mapping[str, str] | None:
     """The ten letters of every name that the shipped file of a set knows; None for a set without one."""
-    lines = _shipped_lines(name)
-    if lines is None:
-        return None
-    return {member: letters for group, letters in lines for member in group.split("|")}
-
-
-def _shipped_lines(name: str) -> list[tuple[str, str]] | None:
-    file = resources.files("iqassay.data").joinpath("splits", f"{name}.csv")
-    if name != os.path.basename(name) or not file.is_file():
+    file = Path(__file__).with_name("splits") / f"{name}.csv"
+    if name != file.stem or not file.is_file():
         return None
     with file.open(encoding="utf-8", newline="") as stream:
-        return [(line["group"], line["splits"]) for line in csv.DictReader(stream)]
+        return {member: line["splits"] for line in csv.DictReader(stream) for member in line["group"].split("|")}
 
 
 def splits_digest(ratings: Ratings) -> str:
