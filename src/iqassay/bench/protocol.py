@@ -96,7 +96,7 @@ def _answer(
     with ExitStack() as stack:
         add: dict[str, Callable[[Row], None]] = {}
         for name, card in cards.items():
-            about = {"set": ratings.name, "model": name, **_identity(card, one.scorer), **facts}
+            about = {"set": ratings.name, "model": name, **identity(card), **facts}
             done[name] = 0 if again else _kept(files[name], about)
             if again:
                 files[name].unlink(missing_ok=True)
@@ -144,7 +144,7 @@ def _said(row: Row, result: Result, scorer: Scorer, card: Any) -> Row:
     return replace(row, score=score, low=low, high=high, raw=raw)
 
 
-def _identity(card: Any, scorer: Scorer) -> dict[str, str]:
+def identity(card: Card) -> dict[str, str]:
     """Which model it is, to the bit."""
     if isinstance(card, PanelCard):
         members = "".join(card.members.values()).encode()
