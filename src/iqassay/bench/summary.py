@@ -1,0 +1,358 @@
+"""What the kept answers of a model on a set are worth: every measure with its interval.
+
+Everything is worked out from the rows of ``results.py`` alone; tables.py prints what is here, report.py draws it.
+"""
+
+from __future__ import annotations
+
+import math
+import warnings
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from iqassay.bench.correlation import (
+    Resolving,
+    Spread,
+    fit_logistic,
+    krcc,
+    over_draws,
+    over_splits,
+    pair_accuracy,
+    plcc,
+    resolving_power,
+    rmse,
+    srcc,
+    within_groups,
+)
+from iqassay.bench.draws import draw_counts
+from iqassay.bench.results import Results, Row
+from iqassay.data.splits import SEEDS, content_splits
+
+Floats = NDArray[np.float64]
+SPLITTABLE = 5  # contents: fewer cannot be parted in train, val and test in ten honest ways
+SLOW = ("krcc", "pairs")  # get one draw
+FEW = 5  # in so many
+BEST_TEST_EPOCH = "best test epoch"  # about["choice"] of a model that has seen the test opinions
+
+
+@dataclass(frozen=True)
+class Measure:
+    """How a measure is shown. better: +1 where higher is better, -1 where lower is, 0 where neither."""
+
+    title: str
+    digits: int
+    better: int
+    meaning: str
+
+
+MEASURES = {
+    "srcc": Measure("SRCC", 3, 1, "Spearman rank correlation with the MOS"),
+    "plcc": Measure("PLCC", 3, 1, "Pearson correlation with the MOS, no curve fitted"),
+    "plcc4": Measure("PLCC, 4 par.", 3, 1, "Pearson correlation after a monotone logistic fit of 4 parameters"),
+    "plcc5": Measure("PLCC, 5 par.", 3, 1, "Pearson correlation after a logistic and linear fit of 5 parameters"),
+    "krcc": Measure("KRCC", 3, 1, "Kendall rank correlation (tau-b)"),
+    "rmse": Measure("RMSE", 2, -1, "root mean square error of the score as it is, in points of 100"),
+    "rmse4": Measure("RMSE, 4 par.", 2, -1, "root mean square error after the fit of 4 parameters, points of 100"),
+    "outliers": Measure("outlier ratio", 3, -1, "share of MOS further than 2 standard errors from the fitted curve"),
+    "pairs": Measure("pairs right", 3, 1, "share of pairs with significantly different MOS in the right order"),
+    "different": Measure("AUC different", 3, 1, "resolving power: different pairs told from similar ones"),
+    "better": Measure("AUC better", 3, 1, "resolving power: the better of two different pictures told"),
+    "coverage": Measure("in interval", 3, 0, "share of MOS inside the model's 90 % interval; 0.9 is right"),
+    "width": Measure("width", 1, -1, "mean width of the model's 90 % interval, in points"),
+}
+GROUPINGS = {"content": "inside contents", "subset": "inside subsets", "distortion": "inside distortion types"}
+OVER_SPLITS = ("srcc", "plcc", "plcc4", "krcc", "rmse4")
+
+
+@dataclass(frozen=True)
+class Value:
+    """A number with its 95 % interval; nan where it does not exist."""
+
+    value: float = math.nan
+    low: float = math.nan
+    high: float = math.nan
+
+
+@dataclass(frozen=True)
+class Summary:
+    """What one model is worth on one set.
+
+    values: the keys of MEASURES, on all its pictures with cluster bootstrap intervals over contents; where the model
+    was trained anew for each split (``seeds``), the mean over the splits and its interval. within: mean SRCC inside
+    the groups of GROUPINGS. splits: some measures over the test parts of the splits. wanted, answers, errors: rows that
+    the run wants, that have a score, and that cannot have one.
+    """
+
+    set: str
+    model: str
+    about: Mapping[str, Any]
+    pictures: int
+    contents: int
+    wanted: int
+    answers: int
+    errors: int
+    seeds: tuple[str, ...]
+    values: Mapping[str, Value]
+    within: Mapping[str, Value]
+    splits: Mapping[str, Spread]
+    split_count: int
+
+    @property
+    def part(self) -> tuple[str, str, tuple[str, ...]]:
+        """Summaries of the same part were asked about the same pictures, and stand in one table."""
+        return self.set, str(self.about.get("split", "")), self.seeds
+
+    @property
+    def upper_bound(self) -> bool:
+        """Whether its epoch was chosen on the test opinions, as many papers do: no fair contender."""
+        return bool(self.about.get("choice") == BEST_TEST_EPOCH)
+
+
+def summarise(results: Results, resamples: int = 1000) -> Summary:
+    """Every measure of a model on a set. Rows without a score are counted and left out; what does not exist is nan."""
+    seeds = seeds_of(results)
+    parts = [of_seed(results, seed) for seed in seeds]
+    contents = contents_of(results)
+    if seeds:
+        single = [measures(part) for part in parts]
+        values = {key: _mean([one[key] for one in single]) for key in MEASURES}
+        within = {key: _mean([within_mean(part, key).value for part in parts]) for key in GROUPINGS}
+    else:
+        values = _with_intervals(results, resamples)
+        within = {key: within_mean(results, key, resamples) for key in GROUPINGS}
+        if len(set(contents)) >= SPLITTABLE:
+            parts = [_test_part(results, contents, seed) for seed in range(SEEDS)]
+            single = [measures(part, OVER_SPLITS) for part in parts]
+    splits = {key: over_splits([one[key] for one in single]) for key in OVER_SPLITS} if parts else {}
+    return Summary(
+        results.set,
+        results.model,
+        results.about,
+        len({row.image for row in results.scored}),
+        len(set(contents)),
+        max(len(results.rows), int(results.about.get("pictures", 0))),
+        len(results.scored),
+        len(results.rows) - len(results.scored),
+        seeds,
+        values,
+        within,
+        splits,
+        len(parts),
+    )
+
+
+def measures(results: Results, keys: Iterable[str] = MEASURES) -> dict[str, float]:
+    """The measures as plain numbers on all scored rows together; nan where one does not exist."""
+    statistics = _statistics(_Answers(results))
+    return {key: statistics[key]() if key in statistics else math.nan for key in keys}
+
+
+def seeds_of(results: Results) -> tuple[str, ...]:
+    """The seeds of the splits that a model was trained on, in order; none where it was not."""
+    return tuple(sorted({row.seed for row in results.rows if row.seed}, key=lambda s: (len(s), s)))
+
+
+def of_seed(results: Results, seed: str) -> Results:
+    """Only the rows of one split."""
+    return replace(results, rows=tuple(row for row in results.rows if row.seed == seed))
+
+
+def contents_of(results: Results) -> list[str]:
+    """Which content each scored row shows: its group, or the picture itself."""
+    return [row.group or row.image for row in results.scored]
+
+
+def on_scale(results: Results) -> bool:
+    """Whether scores are on the scale of the MOS; somebody's scores (``bench scores``) may be in any unit."""
+    return bool(results.about.get("kind") != "scores")
+
+
+def predicted_mos(results: Results) -> Floats:
+    """What the model says the MOS is: its score, or the 4-parameter curve of it where its unit is another."""
+    said, mos = results.column("score"), results.column("mos")
+    return said if on_scale(results) or not fittable(said) else np.asarray(fit_logistic(said, mos)(said))
+
+
+# ---- one model ------------------------------------------------------------------------------------------------------
+
+
+class _Answers:
+    """The scored rows as columns, and the curves through them, each made once and only where somebody asks."""
+
+    def __init__(self, results: Results) -> None:
+        self.said, self.mos, self.low, self.high, self.deviation, votes = map(
+            results.column, ("score", "mos", "low", "high", "deviation", "votes")
+        )
+        self.on_scale = on_scale(results)
+        self.has_intervals = not np.isnan(self.low + self.high).any()
+        has_errors = bool(len(votes)) and bool(np.all(self.deviation >= 0) and np.all(votes > 0))
+        self.error = self.deviation / np.sqrt(votes) if has_errors else None
+
+    @cached_property
+    def curve4(self) -> Floats:
+        return np.asarray(fit_logistic(self.said, self.mos)(self.said))
+
+    @cached_property
+    def curve5(self) -> Floats:
+        return np.asarray(fit_logistic(self.said, self.mos, parameters=5)(self.said))
+
+    @cached_property
+    def inside(self) -> Floats:
+        return ((self.low <= self.mos) & (self.mos <= self.high)).astype(np.float64)
+
+    @cached_property
+    def outside(self) -> Floats:
+        """Which pictures are outliers, as in ``correlation.outlier_ratio`` (VQEG: 2 standard errors)."""
+        return (np.abs(self.curve4 - self.mos) > 2 * np.asarray(self.error)).astype(np.float64)
+
+    @cached_property
+    def resolving(self) -> Resolving:
+        return resolving_power(self.said, self.mos, np.asarray(self.error))
+
+
+def _statistics(of: _Answers) -> dict[str, Callable[[], float]]:
+    """The measures that exist, not yet worked out."""
+    if len(of.said) < 3:
+        return {}
+    found: dict[str, Callable[[], float]] = {
+        "srcc": lambda: srcc(of.said, of.mos),
+        "plcc": lambda: plcc(of.said, of.mos),
+        "krcc": lambda: krcc(of.said, of.mos),
+    }
+    if of.on_scale:
+        found["rmse"] = lambda: rmse(of.said, of.mos)
+    if fittable(of.said):
+        found["plcc4"] = lambda: plcc(of.curve4, of.mos)
+        found["rmse4"] = lambda: rmse(of.curve4, of.mos)
+        found["plcc5"] = lambda: plcc(of.curve5, of.mos)
+    if of.error is not None:
+        error = of.error
+        if fittable(of.said):
+            found["outliers"] = lambda: float(of.outside.mean())
+        found["pairs"] = lambda: pair_accuracy(of.said, of.mos, error)
+        found["different"] = lambda: of.resolving.different_or_similar
+        found["better"] = lambda: of.resolving.better_or_worse
+    if of.has_intervals:
+        found["coverage"] = lambda: float(of.inside.mean())
+        found["width"] = lambda: float(np.mean(of.high - of.low))
+    return found
+
+
+def _in_draws(of: _Answers) -> dict[str, Callable[[Floats], Floats]]:
+    """The same measures in many draws at once: (draws, n) counts to (draws,) values. The curves are held."""
+
+    def mean(values: Floats) -> Callable[[Floats], Floats]:
+        return lambda counts: counts @ values / counts.sum(axis=1)
+
+    found: dict[str, Callable[[Floats], Floats]] = {
+        "srcc": lambda counts: over_draws(srcc, of.said, of.mos, counts),
+        "plcc": lambda counts: over_draws(plcc, of.said, of.mos, counts),
+        "krcc": lambda counts: over_draws(krcc, of.said, of.mos, counts),
+        "rmse": lambda counts: over_draws(rmse, of.said, of.mos, counts),
+        "plcc4": lambda counts: over_draws(plcc, of.curve4, of.mos, counts),
+        "plcc5": lambda counts: over_draws(plcc, of.curve5, of.mos, counts),
+        "rmse4": lambda counts: over_draws(rmse, of.curve4, of.mos, counts),
+        "pairs": lambda counts: over_draws(pair_accuracy, of.said, of.mos, counts, of.error),
+    }
+    if of.error is not None and fittable(of.said):
+        found["outliers"] = mean(of.outside)
+    if of.has_intervals:
+        found |= {"coverage": mean(of.inside), "width": mean(of.high - of.low)}
+    return found
+
+
+def _with_intervals(results: Results, resamples: int) -> dict[str, Value]:
+    """The measures, each with its cluster bootstrap interval over contents.
+
+    The two resolving powers take too long for that: a normal interval, its deviation from few draws of few contents.
+    """
+    of, contents = _Answers(results), contents_of(results)
+    values = {key: one() for key, one in _statistics(of).items()}
+    exist = {key for key, value in values.items() if not math.isnan(value)}
+    todo = {key: one for key, one in _in_draws(of).items() if key in exist}
+    slow = {key: todo.pop(key) for key in SLOW if key in todo}
+    ends = _ends(todo, contents, resamples) | _ends(slow, contents, max(10, resamples // FEW))
+    for key, reach in _reach_of_resolving(results).items() if "better" in exist else ():
+        ends[key] = (max(0.0, values[key] - reach), min(1.0, values[key] + reach))
+    return {key: Value(values.get(key, math.nan), *ends.get(key, ())) for key in MEASURES}
+
+
+def _ends(
+    statistics: Mapping[str, Callable[[Floats], Floats]], contents: Sequence[str], resamples: int
+) -> dict[str, tuple[float, float]]:
+    """The ends of 95 % percentile intervals, all from the same draws of contents; none for a single content."""
+    if not statistics or len(set(contents)) < 2:
+        return {}
+    found: dict[str, list[Floats]] = {key: [] for key in statistics}
+    for counts in draw_counts(len(contents), resamples, groups=contents):
+        for key, statistic in statistics.items():
+            found[key].append(statistic(counts))
+    known = {key: np.concatenate(values) for key, values in found.items()}
+    known = {key: values[~np.isnan(values)] for key, values in known.items()}
+    both = {key: np.quantile(values, [0.025, 0.975]) for key, values in known.items() if len(values)}
+    return {key: (float(low), float(high)) for key, (low, high) in both.items()}
+
+
+def _reach_of_resolving(results: Results, draws: int = 40, most: int = 300) -> dict[str, float]:
+    """1.96 standard errors of the resolving powers, by the bootstrap of m out of n contents: about `most` pictures a
+    draw, and the deviation scaled by the root of their share.
+    """
+    rows: dict[str, list[Row]] = {}
+    for row, content in zip(results.scored, contents_of(results), strict=True):
+        rows.setdefault(content, []).append(row)
+    names = list(rows)
+    drawn = max(3, min(len(names), round(most * len(names) / len(results.scored))))
+    rng = np.random.default_rng(0)
+    found = []
+    for _ in range(draws):
+        some = tuple(row for i in rng.integers(len(names), size=drawn) for row in rows[names[i]])
+        of = _Answers(replace(results, rows=some)).resolving
+        found.append((of.different_or_similar, of.better_or_worse))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)  # no pair of a kind in any draw: nan is the answer
+        deviations = np.nanstd(found, axis=0, ddof=1)
+    reach = 1.96 * math.sqrt(drawn / len(names)) * deviations
+    return {"different": float(reach[0]), "better": float(reach[1])}
+
+
+def within_mean(results: Results, grouping: str, resamples: int = 0) -> Value:
+    """Mean SRCC inside the groups of one of GROUPINGS, nan where the rows are not grouped so (or all in one group)."""
+    said, mos, contents = results.column("score"), results.column("mos"), contents_of(results)
+    by_content = grouping == "content"
+    names = contents if by_content and all(results.words("reference")) else []
+    if not by_content:
+        names = results.words(grouping)
+    if len(said) < 3 or not any(names) or len(set(names)) < 2:
+        return Value()
+    found = within_groups(said, mos, names)
+    spread = over_splits(found.values())
+    if by_content:  # the groups are what is drawn
+        return Value(spread.mean, spread.low, spread.high)
+    strata = [np.array(names) == name for name, value in found.items() if not math.isnan(value)]
+
+    def in_draws(counts: Floats) -> Floats:
+        return np.mean([over_draws(srcc, said[at], mos[at], counts[:, at]) for at in strata], axis=0)
+
+    ends = _ends({"srcc": in_draws}, contents, resamples) if resamples and strata else {}
+    return Value(spread.mean, *ends.get("srcc", ()))
+
+
+def _test_part(results: Results, contents: Sequence[str], seed: int) -> Results:
+    parts = content_splits(contents, seed)
+    rows = zip(results.scored, contents, strict=True)
+    return replace(results, rows=tuple(row for row, content in rows if parts[content] == "test"))
+
+
+def fittable(said: Floats) -> bool:
+    """Whether a curve can be fitted: enough scores, and not all the same."""
+    return len(said) > 5 and float(np.ptp(said)) > 0
+
+
+def _mean(values: Iterable[float]) -> Value:
+    spread = over_splits(values)
+    return Value(spread.mean, spread.low, spread.high)

@@ -1,0 +1,175 @@
+"""Tables of what models are worth (summary.py): Markdown for a document, CSV with every number."""
+
+from __future__ import annotations
+
+import csv
+import io
+import math
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from iqassay.bench.correlation import Spread
+from iqassay.bench.summary import (
+    BEST_TEST_EPOCH,
+    GROUPINGS,
+    MEASURES,
+    OVER_SPLITS,
+    Summary,
+    Value,
+    summarise,
+)
+from iqassay.text import printable
+
+CSV_COLUMNS = ("set", "split", "model", "measure", "over", "value", "low", "high", "median", "pictures", "errors")
+
+__all__ = ["as_csv", "markdown", "summarise"]
+
+
+def parts_of(summaries: Iterable[Summary]) -> list[list[Summary]]:
+    """Summaries that were asked about the same pictures together, the best SRCC first."""
+    found: dict[tuple[Any, ...], list[Summary]] = {}
+    for one in summaries:
+        found.setdefault(one.part, []).append(one)
+    return [sorted(part, key=_by_srcc) for _, part in sorted(found.items(), key=lambda item: item[0])]
+
+
+def _by_srcc(summary: Summary) -> tuple[bool, float, str]:
+    value = summary.values["srcc"].value
+    return math.isnan(value), -value, summary.model
+
+
+def title_of(part: Sequence[Summary]) -> str:
+    """The heading of a part: its set, split, pictures and contents."""
+    first, most = part[0], max(part, key=lambda s: s.pictures)
+    split = first.about.get("split", "all")
+    seeds = f", trained and tested over {len(first.seeds)} splits" if first.seeds else ""
+    where = "" if split == "all" or first.seeds else f", split {split}"
+    return f"{first.set}{where}{seeds}: {most.pictures:,} pictures of {most.contents:,} contents"
+
+
+def shown(value: float, digits: int = 3) -> str:
+    """A number for a table; a dash where it does not exist."""
+    return f"{value:,.{digits}f}".replace("-", "−") if math.isfinite(value) else "–"
+
+
+def with_interval(value: Value | Spread, digits: int = 3) -> str:
+    """A number and its interval, in parentheses, where there is one."""
+    middle = value.value if isinstance(value, Value) else value.mean
+    if math.isnan(value.low):
+        return shown(middle, digits)
+    return f"{shown(middle, digits)} ({shown(value.low, digits)} to {shown(value.high, digits)})"
+
+
+def best_of(part: Sequence[Summary], key: str) -> Summary | None:
+    """The fair contender with the best value of a measure, if all answered the same number of pictures."""
+    better = MEASURES[key].better
+    fair = [s for s in part if not s.upper_bound and math.isfinite(s.values[key].value)]
+    if not better or len(fair) < 2 or len({s.answers for s in fair}) > 1:
+        return None
+    return max(fair, key=lambda s: better * s.values[key].value)
+
+
+def there(part: Sequence[Summary], keys: Iterable[str], of: str) -> list[str]:
+    """The keys that at least one summary of the part has a number for, in its ``values``, ``within`` or ``splits``."""
+    blank = Value()
+    return [key for key in keys if any(math.isfinite(_middle(getattr(s, of).get(key, blank))) for s in part)]
+
+
+def _middle(value: Value | Spread) -> float:
+    return value.value if isinstance(value, Value) else value.mean
+
+
+def notes_of(part: Sequence[Summary]) -> list[str]:
+    """What must be read with the tables of a part."""
+    found = [
+        f"{s.model} answered {s.answers:,} of {s.wanted:,}" + (f" ({s.errors:,} errors)" if s.errors else "")
+        for s in part
+        if s.answers < s.wanted
+    ]
+    if any(s.upper_bound for s in part):
+        found.append(f'"{BEST_TEST_EPOCH}": the epoch was chosen on the test opinions; an upper bound, never the best')
+    return found + [f"{name}: {text}" for name, text in gaps_of(part).items()]
+
+
+def gaps_of(part: Sequence[Summary]) -> dict[str, str]:
+    """How much SRCC the choice of the best test epoch adds, for each model that was judged by both choices."""
+    by_name = {s.model: s for s in part}
+    found = {}
+    for name, one in by_name.items():
+        if one.upper_bound and (clean := by_name.get(name.removesuffix(f", {BEST_TEST_EPOCH}"))) not in (None, one):
+            gap = one.values["srcc"].value - clean.values["srcc"].value
+            found[clean.model] = f"choosing the epoch on the test opinions adds {shown(gap)} to its SRCC"
+    return found
+
+
+def markdown(summaries: Sequence[Summary]) -> str:
+    """Tables for a document: for each set the measures, then means inside groups, then the values over splits."""
+    return "\n".join(line for part in parts_of(summaries) for line in _markdown_part(part))
+
+
+def _markdown_part(part: Sequence[Summary]) -> list[str]:
+    lines = [f"### {_plain(title_of(part))}", ""]
+    keys = there(part, MEASURES, "values")
+    best = {key: best_of(part, key) for key in keys}
+    rows = []
+    for one in part:
+        cells = [
+            with_interval(one.values[key]) if key == "srcc" else shown(one.values[key].value, MEASURES[key].digits)
+            for key in keys
+        ]
+        bold = (f"**{cell}**" if best[key] is one else cell for key, cell in zip(keys, cells, strict=True))
+        rows.append([_plain(one.model), *bold])
+    lines += _table(["model", *(MEASURES[key].title for key in keys)], rows)
+    if groupings := there(part, GROUPINGS, "within"):
+        lines += ["Mean SRCC inside groups:", ""]
+        lines += _table(
+            ["model", *(GROUPINGS[key] for key in groupings)],
+            [[_plain(s.model), *(with_interval(s.within[key]) for key in groupings)] for s in part],
+        )
+    if keys := there(part, OVER_SPLITS, "splits"):
+        lines += [f"Over the test parts of {max(s.split_count for s in part)} splits by content:", ""]
+        titles = [f"{MEASURES[key].title}, {what}" for key in keys for what in ("median", "mean (95 %)")]
+        rows = []
+        for one in (s for s in part if s.splits):
+            cells = [(shown(one.splits[k].median, MEASURES[k].digits), _split_cell(one, k)) for k in keys]
+            rows.append([_plain(one.model), *(cell for pair in cells for cell in pair)])
+        lines += _table(["model", *titles], rows)
+    notes = notes_of(part)
+    return lines + [f"- {_plain(note)}" for note in notes] + [""] * bool(notes)
+
+
+def _split_cell(summary: Summary, key: str) -> str:
+    return with_interval(summary.splits[key], MEASURES[key].digits)
+
+
+def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
+    lines = ["| " + " | ".join(cells) + " |" for cells in (head, *rows)]
+    return [lines[0], "|" + " --- |" * len(head), *lines[1:], ""]
+
+
+def _plain(text: str) -> str:
+    """Somebody's name inside a Markdown table."""
+    return printable(text).replace("|", "\\|").replace("<", "&lt;")
+
+
+def as_csv(summaries: Sequence[Summary]) -> str:
+    """Every number of the tables, one a line, with the columns of CSV_COLUMNS."""
+    out = io.StringIO()
+    writer = csv.writer(out, lineterminator="\n")
+    writer.writerow(CSV_COLUMNS)
+    for one in (s for part in parts_of(summaries) for s in part):
+        head, tail = [one.set, one.part[1], one.model], [one.pictures, one.errors]
+        pooled = f"mean of {len(one.seeds)} splits" if one.seeds else "all pictures"
+        for key, value in one.values.items():
+            writer.writerow([*head, key, pooled, *_digits(value.value, value.low, value.high, math.nan), *tail])
+        for key, value in one.within.items():
+            numbers = _digits(value.value, value.low, value.high, math.nan)
+            writer.writerow([*head, f"srcc inside {key}", pooled, *numbers, *tail])
+        for key, spread in one.splits.items():
+            numbers = _digits(spread.mean, spread.low, spread.high, spread.median)
+            writer.writerow([*head, key, f"test parts of {one.split_count} splits", *numbers, *tail])
+    return out.getvalue()
+
+
+def _digits(*values: float) -> list[str]:
+    return ["" if math.isnan(value) else f"{value:.5g}" for value in values]
