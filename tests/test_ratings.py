@@ -57,10 +57,10 @@ def test_without_a_split_column_groups_stay_together(tmp_path):
 @pytest.mark.parametrize(
     ("text", "error"),
     [
-        ("image,mos\na.png,1\nb.png,x\n", "line 3: got score 'x', want a finite number"),
+        ("image,mos\na.png,1\nb.png,x\n", "line 3: got 'x', want a finite number"),
         ("image,mos\na.png,1\nb.png,nan\n", "want a finite number"),
         ("image,mos\na.png,1\nb.png,1\n", "want at least 2"),
-        ("image,mos\na.png,1\nmissing.png,2\n", "no picture"),
+        ("image,mos\na.png,1\nmissing.png,2\n", "got 1 of 2 pictures, first missing missing.png, in "),
         ("picture,mos\na.png,1\nb.png,2\n", "got columns picture, mos"),
         ("image,opinion\na.png,1\nb.png,2\n", "got columns image, opinion"),
         ("image,mos,group,split\na.png,1,x,train\nb.png,2,x,test\n", "a leak"),
@@ -72,7 +72,7 @@ def test_bad_tables_are_refused_with_the_reason(tmp_path, text, error):
 
 
 def test_a_score_off_the_stated_scale_is_refused(tmp_path):
-    with pytest.raises(ValueError, match=r"got scores 1.0 to 7.0, want them on the scale 1..5"):
+    with pytest.raises(ValueError, match=r"got scores 1 to 7, want them on the scale 1..5: labels of another"):
         read_ratings(table(tmp_path, "image,mos\na.png,1\nb.png,7\n"), scale=(1, 5))
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import csv
 import math
+import os
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -67,6 +69,7 @@ def read_ratings(
     images: str | Path | None = None,
     name: str | None = None,
     scale: tuple[float, float] | None = None,
+    pictures: bool = True,
 ) -> Ratings:
     """Read a ratings CSV: a column for the picture and one for the score; the other things of a Rating if present.
 
@@ -80,6 +83,7 @@ def read_ratings(
         name: the set's name; default: the file's stem.
         scale: (worst, best) of the score, so that (100, 0) states a lower-is-better one; default: detected, see
             ``detect_scale``.
+        pictures: see that every picture is there; without, the opinions alone are of use.
 
     Raises:
         ValueError: no such file, a missing column, a score that is no number or off the scale, a missing picture, one
@@ -87,65 +91,99 @@ def read_ratings(
     """
     table = Path(table)
     folder = Path(images) if images is not None else table.parent
-    try:
-        with table.open(newline="", encoding="utf-8-sig") as stream:
-            reader = csv.DictReader(stream)
-            header = {column.strip().lower(): column for column in reader.fieldnames or ()}
-            lines = list(reader)
-    except OSError as error:
-        raise ValueError(f"{table}: cannot be read ({error.strerror})") from None
-    columns = {key: next((header[a] for a in aliases if a in header), None) for key, aliases in _COLUMNS.items()}
+    lines = read_table(table)
+    header = list(lines[0]) if lines else []
+    columns = {key: next((a for a in aliases if a in header), "") for key, aliases in _COLUMNS.items()}
     for key in ("image", "score"):
-        if columns[key] is None:
+        if lines and not columns[key]:
             raise ValueError(f"{table}: got columns {', '.join(header)}, want one of {', '.join(_COLUMNS[key])}")
-    scores = [_number(line[columns["score"] or ""], f"{table} line {i}") for i, line in enumerate(lines, start=2)]
-    if len(set(scores)) < 2:
-        raise ValueError(f"{table}: got {len(scores)} rows with {len(set(scores))} different scores, want at least 2")
-    worst, best = scale or detect_scale(scores, (columns["score"] or "").strip().lower() == "dmos")
-    if worst == best or min(scores) < min(worst, best) or max(scores) > max(worst, best):
-        raise ValueError(f"{table}: got scores {min(scores)} to {max(scores)}, want them on the scale {worst}..{best}")
     rows = []
-    for line, score in zip(lines, scores, strict=True):
-        values = {key: (line[column] or "").strip() if column else "" for key, column in columns.items()}
-        reference = folder / values["reference"] if values["reference"] else None
-        group = values["group"] or str(reference or values["image"])
-        split = values["split"].lower() or hashed_split(group)
-        score = 100 * (score - worst) / (best - worst)
+    for i, line in enumerate(lines, start=2):
+        values = {key: line[column] if column else "" for key, column in columns.items()}
+        group = values["group"] or values["reference"] or values["image"]
         level, deviation, votes = (
-            _number(values[key], f"{table}, {key}") if values[key] else blank
+            number(values[key], f"{table} line {i}, {key}") if values[key] else blank
             for key, blank in (("level", math.nan), ("deviation", math.nan), ("votes", 0.0))
         )
         rows.append(
             Rating(
                 folder / values["image"],
-                score,
-                reference,
+                number(values["score"], f"{table} line {i}"),
+                folder / values["reference"] if values["reference"] else None,
                 group,
-                split,
+                values["split"].lower() or hashed_split(group),
                 values["subset"],
                 values["distortion"],
                 level,
-                100 * deviation / abs(best - worst),
+                deviation,
                 votes,
             )
         )
-    missing = next((path for path in _paths(rows) if not path.is_file()), None)
-    if missing is not None:
-        raise ValueError(f"{table}: no picture {missing}")
-    check_no_leak(rows)
-    return Ratings(name or table.stem, tuple(rows), (worst, best), folder)
+    scale = scale or detect_scale([row.score for row in rows] or [0], columns["score"] == "dmos")
+    return rescaled(Ratings(name or table.stem, tuple(rows), scale, folder), str(table), pictures)
 
 
-def open_set(argument: str) -> Ratings:
-    """The rated set that a command line names: CSV, CSV:FOLDER or CSV:FOLDER:WORST..BEST. Raises as read_ratings."""
-    table, images, scale = [*argument.split(":"), "", ""][:3]
-    try:
-        ends = [float(end) for end in scale.split("..")] if scale else []
-    except ValueError:
-        ends = [0.0]
-    if len(ends) not in (0, 2):
+def rescaled(ratings: Ratings, where: str, pictures: bool = True, source: str = "") -> Ratings:
+    """A rated set whose scores and deviations are still on its own scale, brought to 0..100 and checked.
+
+    Args:
+        where: what errors begin with.
+        pictures: see that every picture and reference is there.
+        source: what the error says of a missing picture, such as where the set is to be had.
+
+    Raises:
+        ValueError: one score for all, a score off the scale, a missing picture, a leak.
+    """
+    worst, best = ratings.scale
+    scores = {row.score for row in ratings.rows}
+    if len(scores) < 2:
+        raise ValueError(f"{where}: got {len(ratings)} rows with {len(scores)} different scores, want at least 2")
+    if worst == best or min(scores) < min(ratings.scale) or max(scores) > max(ratings.scale):
+        raise ValueError(
+            f"{where}: got scores {min(scores):g} to {max(scores):g}, want them on the scale {worst:g}..{best:g}: "
+            "labels of another scale?"
+        )
+    if pictures:
+        for what, paths in (("pictures", [row.image for row in ratings.rows]), ("references", _references(ratings))):
+            missing = [path for path in paths if not path.is_file()]
+            if missing:
+                first = os.path.relpath(missing[0], ratings.folder)
+                raise ValueError(
+                    f"{where}: got {len(paths) - len(missing):,} of {len(paths):,} {what}, first missing {first}, "
+                    f"in {ratings.folder}{source}"
+                )
+    check_no_leak(ratings.rows)
+    point = 100 / abs(best - worst)
+    rows = (
+        replace(row, score=100 * (row.score - worst) / (best - worst), deviation=point * row.deviation)
+        for row in ratings.rows
+    )
+    return replace(ratings, rows=tuple(rows))
+
+
+def open_set(argument: str, pictures: bool = True) -> Ratings:
+    """The rated set that a command line names: NAME:FOLDER, CSV, CSV:FOLDER or CSV:FOLDER:WORST..BEST.
+
+    NAME is that of a published set (see ``datasets.DATASETS``). A Windows path may begin with a drive letter.
+
+    Raises ValueError as ``read_ratings`` and ``datasets.read_dataset``, and for an unknown NAME.
+    """
+    path = r"((?:[A-Za-z]:(?=[\\/]))?[^:]*)"
+    parts = re.fullmatch(f"{path}(?::{path})?(?::(.*))?", argument)
+    table, images, scale = (part or "" for part in parts.groups()) if parts else (argument, "", "")
+    if not Path(table).suffix and not Path(table).is_file():
+        from iqassay.data.datasets import find_dataset, read_dataset
+
+        dataset = find_dataset(table)
+        if not images or scale:
+            raise ValueError(f"got {argument!r}, want {dataset.name}:FOLDER, the folder of {dataset.title}")
+        return read_dataset(dataset, images, pictures)
+    ends = re.fullmatch(r"(-?\d+(?:\.\d+)?)\.\.(-?\d+(?:\.\d+)?)", scale)
+    if scale and not ends:
         raise ValueError(f"got the scale {scale!r} in {argument!r}, want WORST..BEST, for example 1..5 or 100..0")
-    return read_ratings(table, images or None, scale=(ends[0], ends[1]) if ends else None)
+    return read_ratings(
+        table, images or None, scale=(float(ends[1]), float(ends[2])) if ends else None, pictures=pictures
+    )
 
 
 def detect_scale(scores: Iterable[float], lower_is_better: bool = False) -> tuple[float, float]:
@@ -157,18 +195,32 @@ def detect_scale(scores: Iterable[float], lower_is_better: bool = False) -> tupl
     return (high, low) if lower_is_better else (low, high)
 
 
-def _number(text: str | None, where: str) -> float:
+def read_table(file: Path) -> list[dict[str, str]]:
+    """The rows of a CSV file by the names of its columns, all without spaces around them; the names in lower case.
+
+    Raises ValueError for a file that cannot be read.
+    """
     try:
-        value = float(text or "")
+        with file.open(newline="", encoding="utf-8-sig") as stream:
+            reader = csv.reader(stream)
+            header = [column.strip().lower() for column in next(reader, [])]
+            return [
+                dict(zip(header, (*map(str.strip, row), *[""] * len(header)), strict=False)) for row in reader if row
+            ]
+    except (OSError, UnicodeError, csv.Error) as error:
+        raise ValueError(f"{file}: cannot be read ({getattr(error, 'strerror', error)})") from None
+
+
+def number(text: str, where: str) -> float:
+    """A finite number that is written out. Raises ValueError, beginning with where, for anything else."""
+    try:
+        value = float(text)
     except ValueError:
-        value = float("nan")
+        value = math.nan
     if not math.isfinite(value):
-        raise ValueError(f"{where}: got score {text!r}, want a finite number")
+        raise ValueError(f"{where}: got {text!r}, want a finite number")
     return value
 
 
-def _paths(rows: Iterable[Rating]) -> Iterable[Path]:
-    for row in rows:
-        yield row.image
-        if row.reference is not None:
-            yield row.reference
+def _references(ratings: Ratings) -> list[Path]:
+    return list(dict.fromkeys(row.reference for row in ratings.rows if row.reference is not None))
