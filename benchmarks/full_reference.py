@@ -31,16 +31,15 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy import ndimage
 from scipy.optimize import curve_fit
 from speed import commit, which
 from target_sanity import load, parts_of
 from toyama import made_again
 
 import iqassay
+from iqassay.bench import classical as measures
 from iqassay.bench.correlation import Statistic, bootstrap, krcc, plcc, srcc, within_groups
 from iqassay.data.synthetic import SyntheticConfig, pristine_files, render
-from iqassay.data.targets import halved
 from iqassay.scorer import Scorer
 from iqassay.training.fit import held_out
 
@@ -210,60 +209,11 @@ def judge(scorer: Scorer, pairs: Iterable[Pair]) -> dict[str, np.ndarray]:
 
 
 def classical(picture: np.ndarray, reference: np.ndarray) -> dict[str, float]:
-    """The classical measures, in the order of CLASSICAL, higher is better; (H, W, 3) uint8, at least 64x64."""
+    """The classical measures, in the order of CLASSICAL, higher is better; (H, W, 3) uint8, at least 161x161."""
     a, b = (np.asarray(x, np.float32) / 255 for x in (reference, picture))
-    luma = [np.asarray(x, np.float64) @ (0.299, 0.587, 0.114) for x in (reference, picture)]
     found = parts_of(a, b) if (a != b).any() else dict.fromkeys(CLASSICAL, nan)
-    found |= {"PSNR": psnr(a, b), "SSIM": ssim(*luma), "MS-SSIM": ms_ssim(*luma)}
+    found |= {"PSNR": measures.psnr(b, a), "SSIM": measures.ssim(b, a), "MS-SSIM": measures.ms_ssim(b, a)}
     return {name: found[name] for name in CLASSICAL}
-
-
-def psnr(a: np.ndarray, b: np.ndarray) -> float:
-    """dB, of all channels together; pictures in [0, 1]. Identical ones have 100, above what 8 bits can differ by."""
-    return min(100.0, -10 * float(np.log10(max(np.mean((a - b) ** 2, dtype=np.float64), 1e-30))))
-
-
-def ssim(a: np.ndarray, b: np.ndarray) -> float:
-    """SSIM of luma 0..255, after means over squares of round(shorter side / 256) pixels, 1 identical.
-
-    Source: Wang et al., "Image quality assessment: from error visibility to structural similarity", TIP 2004, and the
-    authors' advice on size.
-    """
-    step = max(1, round(min(a.shape) / 256))
-    a, b = (ndimage.uniform_filter(x, step, mode="reflect", origin=step % 2 - 1)[::step, ::step] for x in (a, b))
-    luminance, structure = ssim_maps(a, b)
-    return float((luminance * structure).mean())
-
-
-def ms_ssim(a: np.ndarray, b: np.ndarray) -> float:
-    """MS-SSIM of luma 0..255, 1 identical. A small picture has fewer scales, whose exponents then sum to 1.
-
-    Source: Wang et al., "Multi-scale structural similarity for image quality assessment", Asilomar 2003.
-    """
-    exponents = np.array([0.0448, 0.2856, 0.3001, 0.2363, 0.1333])
-    scales = next(n for n in range(5, 0, -1) if n == 1 or min(a.shape) >> (n - 1) >= 11)
-    exponents = exponents[:scales] / exponents[:scales].sum()
-    result = 1.0
-    for scale, exponent in enumerate(exponents):
-        luminance, structure = ssim_maps(a, b)
-        value = (luminance * structure if scale == scales - 1 else structure).mean()
-        result *= max(0.0, float(value)) ** exponent
-        a, b = halved(a), halved(b)
-    return result
-
-
-def ssim_maps(a: np.ndarray, b: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Luminance and contrast-structure where the gaussian window, 11 pixels of deviation 1.5, lies inside."""
-
-    def blurred(x: np.ndarray) -> np.ndarray:
-        return ndimage.gaussian_filter(x, 1.5, radius=5)[5:-5, 5:-5]
-
-    c1, c2 = (0.01 * 255) ** 2, (0.03 * 255) ** 2
-    mean_a, mean_b = blurred(a), blurred(b)
-    variance_a, variance_b = blurred(a * a) - mean_a**2, blurred(b * b) - mean_b**2
-    covariance = blurred(a * b) - mean_a * mean_b
-    luminance = (2 * mean_a * mean_b + c1) / (mean_a**2 + mean_b**2 + c1)
-    return luminance, (2 * covariance + c2) / (variance_a + variance_b + c2)
 
 
 # ---- correlations ---------------------------------------------------------------------------------------------------

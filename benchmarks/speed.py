@@ -190,16 +190,10 @@ def _pair_peer(tool: str) -> Callable[..., float]:
 
         return lambda *files: structural_similarity(*map(read, files), channel_axis=2)
 
-    from iqassay.data import targets
+    from iqassay.bench import classical
 
-    measure = {"HaarPSI": targets.haarpsi, "MDSI": targets.mdsi, "DSS": targets.dss}[tool]
-    shrunk = tool != "DSS"  # as their authors and our targets have it
-
-    def score(*files: str) -> float:
-        pixels = (read(file).astype(np.float32) for file in files)
-        return measure(*(targets.halved(p) if shrunk else p for p in pixels))
-
-    return score
+    measure = {"HaarPSI": classical.haarpsi, "MDSI": classical.mdsi, "DSS": classical.dss}[tool]
+    return lambda *files: measure(*map(read, files))
 
 
 def peak_memory() -> int:

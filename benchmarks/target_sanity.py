@@ -18,6 +18,7 @@ import numpy as np
 from PIL import Image
 from toyama import made_again
 
+from iqassay.bench import classical
 from iqassay.data import distortions, targets
 from iqassay.data.distortions import KINDS, LEVELS, distort
 from iqassay.data.restored import RESTORATIONS, restore
@@ -37,12 +38,11 @@ def srcc(x: list[float], y: list[float]) -> float:
 
 def parts_of(a: np.ndarray, b: np.ndarray) -> dict[str, float]:
     """Single measures of the pair, higher is more alike."""
-    halves = [targets.halved(x) * 255 for x in (a, b)]
     return {
-        "PSNR": -float(np.log(np.mean((a - b) ** 2))),  # in its order
-        "DSS": targets.dss(a * 255, b * 255),
-        "HaarPSI": targets.haarpsi(*halves),
-        "MDSI": -targets.mdsi(*halves),
+        "PSNR": classical.psnr(b, a),
+        "DSS": classical.dss(b, a),
+        "HaarPSI": classical.haarpsi(b, a),
+        "MDSI": -classical.mdsi(b, a, step=2),
     }
 
 

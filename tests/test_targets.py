@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 from conftest import make_photo
 
+from iqassay.bench.classical import dss
 from iqassay.data import targets
 from iqassay.data.distortions import KINDS, LEVELS, apply_chain, distort
 from iqassay.data.restored import restore
@@ -47,47 +48,6 @@ def test_measure_stays_in_range_on_hard_input() -> None:
     assert full_reference(*(rng.random((2, 64, 64, 3), dtype=np.float32))) < 0.5
 
 
-def test_measures_match_plain_definitions() -> None:
-    """The fast Haar responses against the sums they stand for."""
-    x = np.random.default_rng(0).random((20, 24), dtype=np.float32)
-    for k, (across_rows, across_columns) in enumerate(targets._haar(x)):
-        half = 2**k
-        row, column = 9, 10
-        block = x[row - half : row + half, column - half : column + half]
-        rows = abs(block[:half].sum() - block[half:].sum()) / (2 * half)
-        columns = abs(block[:, :half].sum() - block[:, half:].sum()) / (2 * half)
-        assert across_rows[row, column] == pytest.approx(rows, abs=1e-4)
-        assert across_columns[row, column] == pytest.approx(columns, abs=1e-4)
-
-
-def made(kind: str) -> tuple[np.ndarray, np.ndarray]:
-    y, x = np.mgrid[0:384, 0:512].astype(np.float64)
-    waves = np.stack([x / 5 + y / 9, y / 4 - x / 11, (x + y) / 7], axis=-1)
-    a = 0.5 + 0.25 * np.sin(waves) + 0.12 * np.sin(x * y / 3000 + 1.3 * y)[..., None]
-    if kind == "ripple":
-        b = a + 0.06 * np.sin(2.1 * x + 1.7 * y)[..., None] * np.array([1, -0.5, 0.7])
-    elif kind == "blocks":
-        b = np.kron(a.reshape(96, 4, 128, 4, 3).mean(axis=(1, 3)), np.ones((4, 4, 1)))
-    else:
-        b = 0.5 + 0.6 * (a - 0.5)
-    a, b = (np.rint(np.clip(picture, 0, 1) * 255).astype(np.float32) for picture in (a, b))
-    return a, b
-
-
-@pytest.mark.parametrize(
-    ("kind", "dss", "haarpsi", "mdsi"),
-    [("ripple", 0.9999, 0.9997, 0.1322), ("blocks", 0.8116, 0.5561, 0.3296), ("fade", 0.9041, 0.8090, 0.2606)],
-)
-def test_measures_match_another_implementation(kind: str, dss: float, haarpsi: float, mdsi: float) -> None:
-    """Values of piq 0.8.0 (MDSI on the halved pictures). It puts zeros beyond the border where HaarPSI and MDSI here
-    repeat the last row, hence their tolerance."""
-    a, b = made(kind)
-    half_a, half_b = targets.halved(a), targets.halved(b)
-    assert targets.dss(a, b) == pytest.approx(dss, abs=1e-4)
-    assert targets.haarpsi(half_a, half_b) == pytest.approx(haarpsi, abs=0.013)
-    assert targets.mdsi(half_a, half_b) == pytest.approx(mdsi, abs=0.013)
-
-
 def test_texture_made_anew_beats_texture_erased() -> None:
     smooth = np.full((128, 160, 3), 0.5, np.float32)
     pristine, remade = (
@@ -100,7 +60,7 @@ def test_texture_made_anew_beats_texture_erased() -> None:
 def test_dss_sees_no_colour_but_the_measure_does() -> None:
     luma = np.array([0.299, 0.587, 0.114], np.float32)
     grey = np.repeat((PHOTO @ luma)[..., None], 3, axis=2)
-    assert targets.dss(PHOTO * 255, grey * 255) == pytest.approx(1, abs=1e-3)
+    assert dss(PHOTO, grey) == pytest.approx(1, abs=1e-3)
     assert full_reference(PHOTO, grey) < 0.9
 
 

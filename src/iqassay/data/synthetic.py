@@ -21,7 +21,15 @@ from iqassay.image import SUFFIXES, read_image, to_float
 
 UNKNOWN = -1.0
 # A rendered set is made anew when anything that decides what is in it has changed.
-_MAKERS = ("synthetic.py", "distortions.py", "restored.py", "filters.py", "targets.py", "targets.json")
+_MAKERS = (
+    "synthetic.py",
+    "distortions.py",
+    "restored.py",
+    "filters.py",
+    "targets.py",
+    "targets.json",
+    "../bench/classical.py",
+)
 
 
 @dataclass(frozen=True)
@@ -90,7 +98,7 @@ def render(files: list[Path], config: SyntheticConfig, cache: Path, processes: i
     """The set for these photos, from ``cache`` when it has been rendered before."""
     digest = hashlib.sha256(repr((config, [(f.name, f.stat().st_size) for f in files])).encode())
     for name in _MAKERS:
-        digest.update(Path(__file__).with_name(name).read_bytes())
+        digest.update((Path(__file__).parent / name).read_bytes())
     key = digest.hexdigest()[:16]
     done = cache / f"synthetic-{key}"
     if not (done / "labels.npz").exists():
