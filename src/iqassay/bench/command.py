@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -136,3 +136,127 @@ def _tell(found: list[Results]) -> int:
     for text in findings:
         say(text)
     return 1 if findings else 0
+
+
+@bench.command()
+@in_one_line
+def report(
+    folder: Annotated[
+        list[Path], typer.Argument(metavar="RESULTS...", help="Folders that the other commands kept answers in.")
+    ],
+    output: Annotated[Path, typer.Option("-o", "--output", metavar="DIR", help="Where the report goes.")],
+    no_pictures: Annotated[
+        bool, typer.Option("--no-pictures", help="Without the worst pictures: rated photos may not be republished.")
+    ] = False,
+    sets: Annotated[list[str], typer.Option("--set", metavar="NAME", help="Only this set; repeatable.")] = [],  # noqa: B006 - typer reads it and never changes it
+    model: Annotated[list[str], typer.Option("--model", metavar="NAME", help="Only this model; repeatable.")] = [],  # noqa: B006
+    published: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE.csv", help="Figures of papers, for a table of their own: set, method, srcc, ..."),
+    ] = None,
+    resamples: Annotated[int, typer.Option(min=10, help="Bootstrap draws for each interval.")] = 1000,
+) -> int:
+    """Write a page with charts (index.html), tables.md and tables.csv from kept answers; prints the page's path."""
+    from iqassay.bench.published import read_published
+    from iqassay.bench.report import write_report
+    from iqassay.bench.results import find_results
+
+    found = [results for one in folder for results in find_results(one)]
+    for names, option, of in ((sets, "--set", "set"), (model, "--model", "model")):
+        there = list(dict.fromkeys(getattr(results, of) for results in found))
+        if wrong := next((name for name in names if name not in there), None):
+            raise ValueError(f"{option}: got {wrong}, want one of {', '.join(there)}")
+        found = [results for results in found if not names or getattr(results, of) in names]
+    if not found:
+        raise ValueError("--set and --model: got no results of both, want a model that answered about the set")
+    figures = read_published(published) if published else []
+    print(write_report(found, output, not no_pictures, figures, resamples))
+    return 0
+
+
+# ---- training: --data, --start, --stage and the seed are the protocol's, all other flags those of `iqassay train` ----
+
+_TRAINING = {"allow_extra_args": True, "ignore_unknown_options": True}
+System = Annotated[str, typer.Argument(metavar="SYSTEM", help="mfen, yoto, dri, or ridge, a baseline (--encoder).")]
+Splits = Annotated[int, typer.Option(help="How many of the ten splits by content.")]
+Stage = Annotated[
+    str,
+    typer.Option(
+        help="head: what makes the score, on whole pictures, with all else as it is; minutes. network: on crops; hours."
+    ),
+]
+Start = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="CKPT",
+        help="A checkpoint to begin with, which must not have been trained on these sets. [default: new, with "
+        "encoders as ImageNet made them]",
+        show_default=False,
+    ),
+]
+Name = Annotated[str, typer.Option(help="What the results are called. [default: SYSTEM]", show_default=False)]
+
+
+@bench.command(context_settings=_TRAINING)
+@in_one_line
+def train(
+    context: typer.Context,
+    system: System,
+    data: Sets,
+    output: Output,
+    splits: Splits = 10,
+    stage: Stage = "head",
+    start: Start = None,
+    name: Name = "",
+) -> int:
+    """Train and test inside each set, over splits by content; other flags are those of `iqassay train`.
+
+    Prints SRCC and PLCC on the test pictures with the epoch chosen on val ("clean"), with the best test epoch as in
+    many papers, and the gap. A training that is finished is kept; started again, the command goes on.
+    """
+    from iqassay.bench.train import plan
+    from iqassay.bench.train import train as train_splits
+
+    return _print(train_splits(plan(system, name, stage, start, context.args), data, splits, output))
+
+
+@bench.command(context_settings=_TRAINING)
+@in_one_line
+def cross(
+    context: typer.Context,
+    system: System,
+    data: Sets,
+    output: Output,
+    splits: Splits = 3,
+    stage: Stage = "head",
+    start: Start = None,
+    name: Name = "",
+) -> int:
+    """Train on each set and test on all of every other; other flags are those of `iqassay train`."""
+    from iqassay.bench.cross import cross as cross_sets
+    from iqassay.bench.train import plan
+
+    return _print(cross_sets(plan(system, name, stage, start, context.args), data, splits, output))
+
+
+@bench.command(context_settings=_TRAINING)
+@in_one_line
+def ablate(
+    context: typer.Context,
+    system: System,
+    data: Sets,
+    output: Output,
+    splits: Splits = 3,
+    stage: Stage = "network",
+    start: Start = None,
+) -> int:
+    """Train a system whole and with one switch thrown at a time; other flags are those of `iqassay train`."""
+    from iqassay.bench.ablate import ablate as ablate_system
+
+    return _print(ablate_system(system, data, splits, output, stage, start, context.args))
+
+
+def _print(tables: Iterable[str]) -> int:
+    for i, text in enumerate(tables):
+        print("\n" * bool(i) + text, flush=True)
+    return 0

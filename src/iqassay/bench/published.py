@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,12 +13,12 @@ NOTICE = "published: their data, their protocol; not comparable"
 
 @dataclass(frozen=True)
 class Figure:
-    """One published result. srcc, plcc: nan where not given; source: who printed it; protocol: how it was measured."""
+    """One published result. srcc, plcc: as printed, "" where not given; source, protocol: who measured, how."""
 
     set: str
     method: str
-    srcc: float
-    plcc: float
+    srcc: str
+    plcc: str
     source: str
     protocol: str
 
@@ -47,19 +46,18 @@ def read_published(file: Path) -> list[Figure]:
     found = []
     for number, line in enumerate(lines, start=2):
         words = {key: (line[key] or "").strip() for key in COLUMNS}
-        srcc, plcc = (_correlation(words[key], f"{file} line {number}: {key}") for key in ("srcc", "plcc"))
-        found.append(Figure(words["set"], words["method"], srcc, plcc, words["source"], words["protocol"]))
+        for key in ("srcc", "plcc"):
+            if not _is_correlation(words[key]):
+                raise ValueError(f"{file} line {number}: got {key} {words[key]!r}, want -1 to 1, or nothing")
+        found.append(Figure(**words))
     return found
 
 
-def _correlation(text: str, where: str) -> float:
+def _is_correlation(words: str) -> bool:
     try:
-        value = float(text or "nan")
+        return not words or abs(float(words)) <= 1
     except ValueError:
-        value = 2.0
-    if abs(value) > 1:
-        raise ValueError(f"{where}: got {text!r}, want a correlation between -1 and 1, or nothing")
-    return value
+        return False
 
 
 def published_tables(figures: Sequence[Figure]) -> list[Published]:
@@ -70,13 +68,9 @@ def published_tables(figures: Sequence[Figure]) -> list[Published]:
 
 def _table(source: str, protocol: str, figures: Sequence[Figure]) -> Published:
     sets = tuple(dict.fromkeys(one.set for one in figures))
-    cells = {(one.method, one.set): f"{_short(one.srcc)} / {_short(one.plcc)}" for one in figures}
+    cells = {(one.method, one.set): f"{one.srcc or '–'} / {one.plcc or '–'}" for one in figures}
     methods = dict.fromkeys(one.method for one in figures)
     return Published(source, protocol, sets, {m: tuple(cells.get((m, s), "–") for s in sets) for m in methods})
-
-
-def _short(value: float) -> str:
-    return "–" if math.isnan(value) else f"{value:.3f}"
 
 
 def published_markdown(figures: Sequence[Figure]) -> str:

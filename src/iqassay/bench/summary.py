@@ -29,7 +29,7 @@ from iqassay.bench.correlation import (
     srcc,
     within_groups,
 )
-from iqassay.bench.draws import draw_counts
+from iqassay.bench.draws import Counts, draw_counts, mean
 from iqassay.bench.results import Results, Row
 from iqassay.data.splits import SEEDS, content_splits
 
@@ -243,13 +243,10 @@ def _statistics(of: _Answers) -> dict[str, Callable[[], float]]:
     return found
 
 
-def _in_draws(of: _Answers) -> dict[str, Callable[[Floats], Floats]]:
+def _in_draws(of: _Answers) -> dict[str, Callable[[Counts], Floats]]:
     """The same measures in many draws at once: (draws, n) counts to (draws,) values. The curves are held."""
 
-    def mean(values: Floats) -> Callable[[Floats], Floats]:
-        return lambda counts: counts @ values / counts.sum(axis=1)
-
-    found: dict[str, Callable[[Floats], Floats]] = {
+    found: dict[str, Callable[[Counts], Floats]] = {
         "srcc": lambda counts: over_draws(srcc, of.said, of.mos, counts),
         "plcc": lambda counts: over_draws(plcc, of.said, of.mos, counts),
         "krcc": lambda counts: over_draws(krcc, of.said, of.mos, counts),
@@ -260,9 +257,10 @@ def _in_draws(of: _Answers) -> dict[str, Callable[[Floats], Floats]]:
         "pairs": lambda counts: over_draws(pair_accuracy, of.said, of.mos, counts, of.error),
     }
     if of.error is not None and fittable(of.said):
-        found["outliers"] = mean(of.outside)
+        found["outliers"] = lambda counts: mean(of.outside, counts)
     if of.has_intervals:
-        found |= {"coverage": mean(of.inside), "width": mean(of.high - of.low)}
+        found["coverage"] = lambda counts: mean(of.inside, counts)
+        found["width"] = lambda counts: mean(of.high - of.low, counts)
     return found
 
 
@@ -283,7 +281,7 @@ def _with_intervals(results: Results, resamples: int) -> dict[str, Value]:
 
 
 def _ends(
-    statistics: Mapping[str, Callable[[Floats], Floats]], contents: Sequence[str], resamples: int
+    statistics: Mapping[str, Callable[[Counts], Floats]], contents: Sequence[str], resamples: int
 ) -> dict[str, tuple[float, float]]:
     """The ends of 95 % percentile intervals, all from the same draws of contents; none for a single content."""
     if not statistics or len(set(contents)) < 2:
@@ -335,7 +333,7 @@ def within_mean(results: Results, grouping: str, resamples: int = 0) -> Value:
         return Value(spread.mean, spread.low, spread.high)
     strata = [np.array(names) == name for name, value in found.items() if not math.isnan(value)]
 
-    def in_draws(counts: Floats) -> Floats:
+    def in_draws(counts: Counts) -> Floats:
         return np.mean([over_draws(srcc, said[at], mos[at], counts[:, at]) for at in strata], axis=0)
 
     ends = _ends({"srcc": in_draws}, contents, resamples) if resamples and strata else {}
