@@ -1,8 +1,8 @@
 """How well predicted scores agree with mean opinion scores (MOS).
 
-The three correlations and the error that papers on image quality report, on plain arrays. Every function takes
-`predicted` and `target`, two sequences of the same length n >= 3 with finite numbers, and returns a float.
-Both must point the same way (higher is better); if they do not, the correlations come out negative.
+Everything that papers on image quality report, on plain arrays. Every function takes `predicted` and `target`, two
+sequences of the same length n >= 3 with finite numbers, and raises ValueError if they are not. Both must point the same
+way (higher is better); if they do not, the correlations come out negative.
 
 A correlation with a constant sequence does not exist: the result is nan, not an error and not 0, so that a
 collapsed network shows up in a log instead of ending the run or passing for an uninformative one.
@@ -10,13 +10,20 @@ collapsed network shows up in a log instead of ending the run or passing for an 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.stats import kendalltau, rankdata
+from scipy.optimize import minimize
+from scipy.special import expit
+from scipy.stats import kendalltau, norm, rankdata
 
-Statistic = Callable[[ArrayLike, ArrayLike], float]
+from iqassay.bench import draws, pairs
+from iqassay.bench.draws import Counts, Floats
+
+Statistic = Callable[..., float]  # of predicted and target; of the standard error of the MOS too, if it wants that
 
 
 def srcc(predicted: ArrayLike, target: ArrayLike) -> float:
@@ -24,17 +31,17 @@ def srcc(predicted: ArrayLike, target: ArrayLike) -> float:
 
     Raises ValueError for different lengths, fewer than 3 values or values that are not finite; nan if constant.
     """
-    x, y = _checked(predicted, target)
+    x, y = checked(predicted, target)
     return _pearson(rankdata(x), rankdata(y))
 
 
 def plcc(predicted: ArrayLike, target: ArrayLike) -> float:
     """Pearson linear correlation in [-1, 1], higher is better: is the scale right, up to a straight line?
 
-    No logistic curve is fitted first, as many papers do, so the value is a little lower than theirs.
+    No curve is fitted first; ``plcc_fitted`` does that, as many papers do.
     Raises ValueError for different lengths, fewer than 3 values or values that are not finite; nan if constant.
     """
-    return _pearson(*_checked(predicted, target))
+    return _pearson(*checked(predicted, target))
 
 
 def krcc(predicted: ArrayLike, target: ArrayLike) -> float:
@@ -43,7 +50,7 @@ def krcc(predicted: ArrayLike, target: ArrayLike) -> float:
     Without ties, (1 + krcc) / 2 is the share of pairs put in the right order.
     Raises ValueError for different lengths, fewer than 3 values or values that are not finite; nan if constant.
     """
-    x, y = _checked(predicted, target)
+    x, y = checked(predicted, target)
     return float(kendalltau(x, y, variant="b").statistic)
 
 
@@ -52,40 +59,186 @@ def rmse(predicted: ArrayLike, target: ArrayLike) -> float:
 
     Raises ValueError for different lengths, fewer than 3 values or values that are not finite.
     """
-    x, y = _checked(predicted, target)
+    x, y = checked(predicted, target)
     return float(np.sqrt(np.mean((x - y) ** 2)))
 
 
-def bootstrap(
-    predicted: ArrayLike,
-    target: ArrayLike,
-    statistic: Statistic = srcc,
-    confidence: float = 0.95,
-    resamples: int = 1000,
-    seed: int = 0,
-) -> tuple[float, float]:
-    """(low, high): percentile bootstrap interval of `statistic`, pictures drawn with replacement.
+@dataclass(frozen=True)
+class Logistic:
+    """A fitted curve from predicted scores to MOS; call it with scores of any shape.
 
-    It tells how far the value would move with other pictures of the same kind; it says nothing about other raters
-    or other kinds of pictures. The same seed gives the same interval. Draws in which the statistic does not
-    exist (all pictures the same) are left out; (nan, nan) if it exists in none.
-
-    Raises ValueError as the statistics do, for a confidence outside ]0, 1[ and for fewer than 10 resamples.
-    Source: Efron, "Bootstrap methods: another look at the jackknife", Annals of Statistics 7 (1979).
+    Four parameters: b2 + (b1 - b2) / (1 + exp(-(x - b3) / b4)), b4 > 0: b1 is the level for the highest scores, b2 for
+    the lowest, so a score that points the wrong way has b1 < b2.
+    Five: b1 (1/2 - 1 / (1 + exp(b2 (x - b3)))) + b4 x + b5.
     """
-    x, y = _checked(predicted, target)
-    if not 0 < confidence < 1:
-        raise ValueError(f"got confidence {confidence}, want a number between 0 and 1, such as 0.95")
-    if resamples < 10:
-        raise ValueError(f"got {resamples} resamples, want 10 or more")
-    rng = np.random.default_rng(seed)
-    draws = (rng.integers(len(x), size=len(x)) for _ in range(resamples))
-    values = np.array([statistic(x[draw], y[draw]) for draw in draws])
-    values = values[~np.isnan(values)]
-    if len(values) == 0:
-        return float("nan"), float("nan")
-    low, high = np.quantile(values, [(1 - confidence) / 2, (1 + confidence) / 2])
-    return float(low), float(high)
+
+    parameters: tuple[float, ...]
+
+    def __call__(self, predicted: ArrayLike) -> Floats:
+        x = np.asarray(predicted, np.float64)
+        if len(self.parameters) == 4:
+            top, bottom, middle, width = self.parameters
+            return np.asarray(bottom + (top - bottom) * expit((x - middle) / width))
+        height, slope, middle, line, offset = self.parameters
+        return np.asarray(height * (expit(slope * (x - middle)) - 0.5) + line * x + offset)
+
+
+def fit_logistic(predicted: ArrayLike, target: ArrayLike, parameters: int = 4) -> Logistic:
+    """The least-squares logistic curve through (predicted, target).
+
+    parameters: 4, monotone (VQEG, "Final report on the validation of objective models", 2000), or 5, a logistic plus a
+    straight line (Sheikh, Sabir and Bovik, "A statistical evaluation of recent full reference image quality assessment
+    algorithms", IEEE TIP 15, 2006, eq. 12), which need not be monotone: between two levels of the logistic the line may
+    turn the order round.
+
+    For a given middle and width the rest of the curve is a linear regression, so only those two are searched for: over
+    a coarse grid, then by Nelder-Mead from its best points. Very wide curves are part of the search and are straight
+    lines for all practical purposes, so the fit is never worse than the regression line. A constant predicted or
+    target gives the constant curve at the mean.
+    Raises ValueError for other numbers of parameters and as the statistics do.
+    """
+    if parameters not in (4, 5):
+        raise ValueError(f"got {parameters} parameters, want 4 (logistic) or 5 (logistic and line)")
+    x, y = checked(predicted, target)
+    (u, x_mean, x_unit), (v, y_mean, y_unit) = _standard(x), _standard(y)
+    if x_unit == 0 or y_unit == 0:
+        return Logistic((y_mean, y_mean, x_mean, 1.0) if parameters == 4 else (0.0, 1.0, x_mean, 0.0, y_mean))
+    line = parameters == 5
+    rest = v - u * (u @ v) / (u @ u) if line else v
+
+    def bend(middle: float, log_width: float) -> Floats:
+        """The sigmoid, without what a constant (and a line) can do already."""
+        curve = expit((u - middle) / np.exp(log_width))
+        curve = curve - curve.mean()
+        return curve - u * (u @ curve) / (u @ u) if line else curve
+
+    # With a line beside it, a curve wider than this cannot be told from a cubic, nor from rounding errors.
+    widest = np.log(10.0 if line else 100.0)
+
+    def unexplained(point: Floats) -> float:
+        middle, log_width = point
+        margin = 3 * np.exp(log_width)  # a middle further out changes little: the curve is an exponential there
+        if not (-5 <= log_width <= widest and u.min() - margin <= middle <= u.max() + margin):
+            return 0.0
+        curve = bend(middle, log_width)
+        power = curve @ curve
+        return float(-((curve @ rest) ** 2) / power) if power > 1e-16 * len(u) else 0.0
+
+    widths = np.append(np.linspace(-3.0, 2.0, 6), widest)
+    grid = [np.array([m, w]) for w in widths for m in np.quantile(u, [0.02, 0.2, 0.4, 0.6, 0.8, 0.98])]
+    starts = sorted(grid, key=unexplained)[: 3 if line else 2]
+    found = [
+        minimize(unexplained, start, method="Nelder-Mead", options={"xatol": 1e-5, "fatol": 1e-9 * len(u)}).x
+        for start in starts
+    ]
+    middle, log_width = min([*found, *starts], key=unexplained)
+
+    curve, width = bend(middle, log_width), float(np.exp(log_width))
+    power = curve @ curve
+    height = float(curve @ rest / power) if power > 0 else 0.0
+    left = v - height * expit((u - middle) / width)
+    slope = float(u @ left / (u @ u)) if line else 0.0
+    middle_x, width_x, bottom = float(x_mean + x_unit * middle), x_unit * width, y_mean + y_unit * float(left.mean())
+    if not line:
+        return Logistic((bottom + y_unit * height, bottom, middle_x, width_x))
+    tilt = y_unit * slope / x_unit
+    return Logistic((y_unit * height, 1 / width_x, middle_x, tilt, bottom + y_unit * height / 2 - tilt * x_mean))
+
+
+def plcc_fitted(predicted: ArrayLike, target: ArrayLike, parameters: int = 4) -> float:
+    """PLCC after ``fit_logistic``, in [0, 1], higher is better: the PLCC of most papers. Never below abs(plcc).
+
+    It flatters, because the curve is fitted to the very data it is then judged on: 20 random points come out at about
+    0.35 with four parameters, not at 0; and a score that points the wrong way looks as good as one that does not. So
+    look at SRCC and the raw PLCC beside it. nan for a constant, and for n <= parameters, where it would say nothing.
+    For an interval hold the curve, as fitting in each draw is slow: ``bootstrap(curve(predicted), target, plcc)``.
+    Raises ValueError as the statistics and ``fit_logistic`` do.
+    """
+    x, y = checked(predicted, target)
+    return plcc(fit_logistic(x, y, parameters)(x), y) if len(x) > parameters else float("nan")
+
+
+def rmse_fitted(predicted: ArrayLike, target: ArrayLike, parameters: int = 4) -> float:
+    """RMSE after ``fit_logistic`` in points of the target, >= 0, lower is better; for a score on any scale.
+
+    The mean is over n, as in papers on images, not over n less the parameters as in ITU-T P.1401. As for
+    ``plcc_fitted``, it flatters small sets; nan for n <= parameters.
+    """
+    x, y = checked(predicted, target)
+    return rmse(fit_logistic(x, y, parameters)(x), y) if len(x) > parameters else float("nan")
+
+
+def outlier_ratio(predicted: ArrayLike, target: ArrayLike, error: ArrayLike, parameters: int = 4) -> float:
+    """Share of pictures, in [0, 1], lower is better, whose MOS lies further than 2 standard errors from the curve.
+
+    error: the standard error of each MOS, deviation / sqrt(votes), in points of the target. This is metric 4 of VQEG's
+    report of 2000; ITU-T P.1401 (2020, 7.5.2.2) has the same with the 95 % interval of the MOS for the 2 errors. Some
+    papers take the deviation of the single opinions instead, which is several times as wide: not comparable.
+    The better the MOS is known, the more outliers: compare models on one set, not sets. nan for n <= parameters.
+    Raises ValueError as the statistics do and for errors below 0.
+    """
+    x, y = checked(predicted, target)
+    e = _checked_error(error, x)
+    if len(x) <= parameters:
+        return float("nan")
+    return float(np.mean(np.abs(y - fit_logistic(x, y, parameters)(x)) > 2 * e))
+
+
+def pair_accuracy(predicted: ArrayLike, target: ArrayLike, error: ArrayLike, confidence: float = 0.95) -> float:
+    """Share in [0, 1] of the pairs with different MOS that are put in the right order; equal predictions count half.
+
+    Different: a two-sided z test at `confidence` with the errors given, one pair at a time. Where raters cannot tell,
+    no model is asked to. error: the standard error of each MOS, deviation / sqrt(votes), in points of the target.
+    All pairs are looked at up to 2,000 pictures; above, two million of them: each picture with the same number of
+    others, at regular distances in the order given. nan if no pair differs.
+    Raises ValueError as the statistics do, for errors below 0 and for a confidence outside ]0, 1[.
+    """
+    return pairs.right_order(_pairs(predicted, target, error, confidence))[0]
+
+
+def different_or_similar(predicted: ArrayLike, target: ArrayLike, error: ArrayLike) -> float:
+    """The first of the areas of ``resolving_power`` alone, for ``bootstrap``."""
+    return pairs.different_or_similar(_pairs(predicted, target, error))[0]
+
+
+def better_or_worse(predicted: ArrayLike, target: ArrayLike, error: ArrayLike) -> float:
+    """The second of the areas of ``resolving_power`` alone, for ``bootstrap``."""
+    return pairs.better_or_worse(_pairs(predicted, target, error))[0]
+
+
+@dataclass(frozen=True)
+class Resolving:
+    """How well differences of a score tell what raters can tell; all in [0, 1], nan where there is no such pair.
+
+    different_or_similar: area under the ROC curve (AUC) of the size of the difference in score, pairs with different
+    MOS against pairs without; 0.5 is chance. better_or_worse: among the different ones, the AUC of the signed
+    difference for which of the two is better. right_at_zero: the share of them with the right sign (C0), where an equal
+    score counts as wrong. different, similar: how many pairs were looked at.
+    """
+
+    different_or_similar: float
+    better_or_worse: float
+    right_at_zero: float
+    different: int
+    similar: int
+
+
+def resolving_power(predicted: ArrayLike, target: ArrayLike, error: ArrayLike, confidence: float = 0.95) -> Resolving:
+    """Resolving power after Krasula, Fliegel, Le Callet and Klima, "On the accuracy of objective image and video
+    quality models: new methodology for performance evaluation", QoMEX 2016.
+
+    Takes, raises and looks at what ``pair_accuracy`` does. The authors' own program calls a pair different from
+    abs(z) = 1.645 on: so does confidence=0.9 here, while the default wants 1.96.
+    """
+    found = _pairs(predicted, target, error, confidence)
+    lead = found.lead[found.different]
+    return Resolving(
+        different_or_similar=pairs.different_or_similar(found)[0],
+        better_or_worse=pairs.better_or_worse(found)[0],
+        right_at_zero=float(np.mean(lead > 0)) if len(lead) else float("nan"),
+        different=len(lead),
+        similar=len(found.lead) - len(lead),
+    )
 
 
 def within_groups(
@@ -97,28 +250,176 @@ def within_groups(
     already earns correlation over the whole set. Inside the groups it does not.
     Raises ValueError as the statistics do, and when there is not one group name per value.
     """
-    x, y = _checked(predicted, target)
-    names = np.asarray(groups)
-    if names.shape != x.shape:
-        raise ValueError(f"got {names.size} group names for {x.size} values, want one for each")
+    x, y = checked(predicted, target)
+    names = checked_groups(groups, x)
     members = {str(name): names == name for name in np.unique(names)}
     return {name: statistic(x[rows], y[rows]) if rows.sum() >= 3 else float("nan") for name, rows in members.items()}
 
 
-def _checked(predicted: ArrayLike, target: ArrayLike) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+def mean_within_groups(
+    predicted: ArrayLike, target: ArrayLike, groups: Sequence[str], statistic: Statistic = srcc
+) -> float:
+    """Mean of ``within_groups`` over the groups for which it exists, each counting the same; nan if there is none.
+
+    Its interval, with the groups drawn: ``over_splits(within_groups(...).values())``.
+    """
+    return over_splits(within_groups(predicted, target, groups, statistic).values()).mean
+
+
+@dataclass(frozen=True)
+class Spread:
+    """Values over splits (or groups): median, mean, and the 95 % interval of the mean; nan where there is none."""
+
+    median: float
+    mean: float
+    low: float
+    high: float
+
+
+def over_splits(values: Iterable[float]) -> Spread:
+    """Median, mean and 95 % percentile bootstrap interval of the mean of one value per split; nan values are left out.
+
+    (nan, nan) for the interval of a single value. Over splits of one set it is too narrow rather than too wide: their
+    test parts share pictures, and ten values are few. It tells how much the split matters, not how much the set does.
+    """
+    known = np.array([value for value in values if not np.isnan(value)], np.float64)
+    if len(known) == 0:
+        return Spread(*[float("nan")] * 4)
+    low = high = float("nan")
+    if len(known) > 1:
+        means = np.concatenate([draws.mean(known, counts) for counts in draws.draw_counts(len(known), 10_000)])
+        low, high = (float(value) for value in np.quantile(means, [0.025, 0.975]))
+    return Spread(float(np.median(known)), float(known.mean()), low, high)
+
+
+def bootstrap(
+    predicted: ArrayLike,
+    target: ArrayLike,
+    statistic: Statistic = srcc,
+    confidence: float = 0.95,
+    resamples: int = 1000,
+    seed: int = 0,
+    groups: Sequence[str] | None = None,
+    error: ArrayLike | None = None,
+) -> tuple[float, float]:
+    """(low, high): percentile bootstrap interval of `statistic`, pictures drawn with replacement.
+
+    It tells how far the value would move with other pictures of the same kind; it says nothing about other raters
+    or other kinds of pictures. groups: one name a picture; pictures of one name are drawn together (cluster bootstrap),
+    as versions of one content must be, for which the plain one is too narrow; a picture named "" is a group of its own.
+    error: handed to a statistic that wants one (``pair_accuracy``). The same seed gives the same interval. Draws
+    in which the statistic does not exist (all pictures the same) are left out; (nan, nan) if it exists in none,
+    or if there is but one group.
+
+    srcc, plcc and rmse are worked out for all draws at once (2,000 pictures, 1,000 draws: a tenth of a second),
+    measures of pairs to first order (see ``bench.pairs``); any other function is called once a draw.
+    Raises ValueError as the statistics do, for a confidence outside ]0, 1[ and for fewer than 10 resamples.
+    Source: Efron, "Bootstrap methods: another look at the jackknife", Annals of Statistics 7 (1979).
+    """
+    x, y = checked(predicted, target)
+    e = None if error is None else _checked_error(error, x)
+    _z(confidence)  # refuses what is no confidence
+    if resamples < 10:
+        raise ValueError(f"got {resamples} resamples, want 10 or more")
+    names = None if groups is None else checked_groups(groups, x)
+    blocks = draws.draw_counts(len(x), resamples, seed, names)
+    values = np.concatenate([over_draws(statistic, x, y, counts, e) for counts in blocks])
+    values = values[~np.isnan(values)]
+    if len(values) == 0 or not has_several(names):
+        return float("nan"), float("nan")
+    low, high = np.quantile(values, [(1 - confidence) / 2, (1 + confidence) / 2])
+    return float(low), float(high)
+
+
+def over_draws(statistic: Statistic, x: Floats, y: Floats, counts: Counts, error: Floats | None = None) -> Floats:
+    """`statistic` in each draw of ``draws.draw_counts``, counts (draws, n): (draws,), nan where it does not exist.
+
+    x, y and error are taken as checked.
+    """
+    if statistic is srcc:
+        return draws.srcc(x, y, counts)
+    if statistic is plcc:
+        return draws.plcc(_standard(x)[0], _standard(y)[0], counts)
+    if statistic is rmse:
+        return np.sqrt(draws.mean((x - y) ** 2, counts))
+    if statistic in _OF_PAIRS and error is not None:
+        value, influence = _OF_PAIRS[statistic](_pairs(x, y, error))
+        return np.clip(value + draws.mean(influence, counts), 0, 1)
+    inputs = [x, y] if error is None else [x, y, error]
+    return np.array(
+        [statistic(*(np.repeat(values, row) for values in inputs)) if row.sum() >= 3 else np.nan for row in counts]
+    )
+
+
+_OF_PAIRS: dict[Statistic, Callable[[pairs.Pairs], pairs.Influenced]] = {
+    pair_accuracy: pairs.right_order,
+    different_or_similar: pairs.different_or_similar,
+    better_or_worse: pairs.better_or_worse,
+}
+
+
+def _pairs(predicted: ArrayLike, target: ArrayLike, error: ArrayLike, confidence: float = 0.95) -> pairs.Pairs:
+    x, y = checked(predicted, target)
+    return pairs.make_pairs(x, y, _checked_error(error, x), _z(confidence))
+
+
+def checked(predicted: ArrayLike, target: ArrayLike) -> tuple[Floats, Floats]:
     x, y = np.asarray(predicted, np.float64), np.asarray(target, np.float64)
     if x.ndim != 1 or x.shape != y.shape:
         raise ValueError(f"got shapes {x.shape} and {y.shape}, want two flat sequences of the same length")
     if x.size < 3:
         raise ValueError(f"got {x.size} values, want 3 or more")
     for name, values in (("predicted", x), ("target", y)):
-        bad = int(np.count_nonzero(~np.isfinite(values)))
-        if bad:
-            raise ValueError(f"got {bad} values that are nan or infinite in {name}, want finite numbers")
+        _check_finite(name, values)
     return x, y
 
 
-def _pearson(x: NDArray[np.float64], y: NDArray[np.float64]) -> float:
+def _check_finite(name: str, values: Floats) -> None:
+    bad = int(np.count_nonzero(~np.isfinite(values)))
+    if bad:
+        raise ValueError(f"got {bad} values that are nan or infinite in {name}, want finite numbers")
+
+
+def _checked_error(error: ArrayLike, x: Floats) -> Floats:
+    e = np.asarray(error, np.float64)
+    if e.shape != x.shape:
+        raise ValueError(f"got {e.size} errors for {x.size} values, want one for each")
+    _check_finite("error", e)
+    if e.min() < 0:
+        raise ValueError(f"got an error of {e.min():g}, want standard errors, 0 or more")
+    return e
+
+
+def checked_groups(groups: Sequence[str] | NDArray[Any], x: Floats) -> NDArray[Any]:
+    names = np.asarray(groups)
+    if names.shape != x.shape:
+        raise ValueError(f"got {names.size} group names for {x.size} values, want one for each")
+    return names
+
+
+def has_several(groups: NDArray[Any] | None) -> bool:
+    """Whether there is more than one thing to draw from."""
+    return groups is None or len(set(groups.tolist())) > 1 or not groups[0]
+
+
+def _z(confidence: float) -> float:
+    """Two-sided normal quantile: 1.96 for 0.95."""
+    if not 0 < confidence < 1:
+        raise ValueError(f"got confidence {confidence}, want a number between 0 and 1, such as 0.95")
+    return float(norm.ppf((1 + confidence) / 2))
+
+
+def _standard(values: Floats) -> tuple[Floats, float, float]:
+    """(values in standard units, their mean, their standard deviation), without overflow; unit 0 for a constant."""
+    span = float(np.ptp(values))
+    if span == 0:
+        return np.zeros_like(values), float(values[0]), 0.0
+    centred = values / span - np.mean(values / span)
+    deviation = float(np.std(centred))
+    return centred / deviation, float(np.mean(values / span) * span), deviation * span
+
+
+def _pearson(x: Floats, y: Floats) -> float:
     if np.ptp(x) == 0 or np.ptp(y) == 0:
         return float("nan")
     x, y = x - x.mean(), y - y.mean()
