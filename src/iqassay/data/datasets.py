@@ -210,6 +210,7 @@ def read_dataset(name: str | Dataset, folder: str | Path, pictures: bool = True)
             f"{dataset.title}: got labels of {len(rows):,} pictures with {references} references, "
             f"want {dataset.pictures:,} with {dataset.references}{source}"
         )
+    ratings = rescaled(Ratings(dataset.name, rows, dataset.scale, files.folder), dataset.title, pictures, source)
     low, high = min(row.score for row in rows), max(row.score for row in rows)
     worst, best = dataset.scale
     if high - low < abs(best - worst) / 3:
@@ -217,7 +218,7 @@ def read_dataset(name: str | Dataset, folder: str | Path, pictures: bool = True)
             f"{dataset.title}: got scores {low:g} to {high:g}, want them to use more than a third of the scale "
             f"{worst:g}..{best:g}: labels of another scale?"
         )
-    return rescaled(Ratings(dataset.name, rows, dataset.scale, files.folder), dataset.title, pictures, source)
+    return ratings
 
 
 def _files(folder: Path, labels: str) -> Files:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import math
-import os
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
@@ -138,7 +137,7 @@ def rescaled(ratings: Ratings, where: str, pictures: bool = True, source: str = 
     scores = {row.score for row in ratings.rows}
     if len(scores) < 2:
         raise ValueError(f"{where}: got {len(ratings)} rows with {len(scores)} different scores, want at least 2")
-    if worst == best or min(scores) < min(ratings.scale) or max(scores) > max(ratings.scale):
+    if worst == best or not all(min(worst, best) <= score <= max(worst, best) for score in scores):
         raise ValueError(
             f"{where}: got scores {min(scores):g} to {max(scores):g}, want them on the scale {worst:g}..{best:g}: "
             "labels of another scale?"
@@ -147,7 +146,8 @@ def rescaled(ratings: Ratings, where: str, pictures: bool = True, source: str = 
         for what, paths in (("pictures", [row.image for row in ratings.rows]), ("references", _references(ratings))):
             missing = [path for path in paths if not path.is_file()]
             if missing:
-                first = os.path.relpath(missing[0], ratings.folder)
+                inside = missing[0].is_relative_to(ratings.folder)
+                first = missing[0].relative_to(ratings.folder).as_posix() if inside else missing[0]
                 raise ValueError(
                     f"{where}: got {len(paths) - len(missing):,} of {len(paths):,} {what}, first missing {first}, "
                     f"in {ratings.folder}{source}"
