@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Iterable
+from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -259,4 +260,28 @@ def ablate(
 def _print(tables: Iterable[str]) -> int:
     for i, text in enumerate(tables):
         print("\n" * bool(i) + text, flush=True)
+    return 0
+
+
+class ListFormat(str, Enum):
+    table = "table"
+    json = "json"
+
+
+@bench.command()
+@in_one_line
+def sets(format: Annotated[ListFormat, typer.Option(help="How the list is written.")] = ListFormat.table) -> int:
+    """List the published sets that can be read: pictures, references, scale of the opinions, where to get them."""
+    from iqassay.data.datasets import DATASETS
+
+    if format is ListFormat.json:
+        import json
+
+        facts = ("name", "title", "pictures", "references", "scale", "home", "paper")
+        print(json.dumps([{key: getattr(one, key) for key in facts} for one in DATASETS.values()], indent=2))
+        return 0
+    print(f"{'name':9} {'pictures':>8} {'references':>10}  {'worst..best':11}  title, where to get it")
+    for one in DATASETS.values():
+        scale = f"{one.scale[0]:g}..{one.scale[1]:g}"
+        print(f"{one.name:9} {one.pictures:8,} {one.references or '':>10}  {scale:11}  {one.title}, {one.home}")
     return 0

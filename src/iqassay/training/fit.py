@@ -118,7 +118,9 @@ class Training(lightning.LightningModule):
         gathered: list[Any] = [self.all_gather(column) for column in columns]
         raw, score, dataset, right = (column.reshape(-1).cpu().numpy() for column in gathered)
         if self.trainer.is_global_zero:
-            np.savez(self.recipe.out / "val.npz", raw=raw, score=score, dataset=dataset, sets=self.sets)
+            scale = np.stack([self.scales.log_gain.exp().cpu().numpy(), self.scales.offset.cpu().numpy()], 1)
+            file = self.recipe.out / f"val-{self.trainer.current_epoch}.npz"
+            np.savez(file, raw=raw, score=score, dataset=dataset, sets=self.sets, scale=scale)
         found = [srcc(raw[dataset == i], score[dataset == i]) for i in range(len(self.sets))]
         for name, value in zip(self.sets, found, strict=True):
             self.log(f"val/srcc_{name}", float(value), prog_bar=True)
@@ -190,6 +192,10 @@ def load_sets(recipe: Recipe) -> Sets:
     alone = recipe.system != "yoto" or recipe.mode != "full-reference"  # pictures by themselves
     pairs = recipe.system == "yoto" and recipe.mode != "no-reference"
 
+    def ways(ratings: Ratings) -> list[bool]:
+        """Whether a set is looked at with its references; twice where it is looked at in both ways."""
+        return [False] * alone + [True] * (pairs and all(row.reference for row in ratings.rows))
+
     def add(name: str, new_train: Any, new_val: Any, standard: tuple[float, float]) -> None:
         names.append(name)
         val.append(new_val)
@@ -206,9 +212,7 @@ def load_sets(recipe: Recipe) -> Sets:
                 f"{argument}: got {len(parts[0])} train and {len(parts[1])} val rows, want at least 2 of each"
             )
         standard = standard_of([row.score for row in parts[0].rows])
-        for with_reference in (False, True):
-            if not (pairs and all(row.reference for row in ratings.rows) if with_reference else alone):
-                continue
+        for with_reference in ways(ratings):
             index = len(names)
             paired += [index] if with_reference else []
             make = [
@@ -236,12 +240,10 @@ def load_sets(recipe: Recipe) -> Sets:
         ratings = open_set(argument)
         rows = _first(ratings.split("val"), recipe.limit)
         standard = standard_of([row.score for row in rows.rows])
-        add(
-            f"left_out_{ratings.name}",
-            None,
-            RatedPictures(rows, len(names), recipe.crop, False, standard, recipe.scales),
-            standard,
-        )
+        for with_reference in ways(rows):
+            name = f"left_out_{ratings.name}" + " with reference" * with_reference
+            looked_at = RatedPictures(rows, len(names), recipe.crop, False, standard, recipe.scales, with_reference)
+            add(name, None, looked_at, standard)
     return Sets(names, chosen_by, paired, ConcatDataset(train), ConcatDataset(val), facts)
 
 
@@ -304,7 +306,8 @@ def run(
     """Train a module; the epoch is chosen by its ``monitor``, of which higher is better.
 
     In ``recipe.out``: last.ckpt and best.ckpt, recipe.json, metrics.csv (metrics-N.csv from before the run went on),
-    curve.png; of a system, val.npz (raw score, standardised opinion and set of every picture of the last validation).
+    curve.png; of a system, val-EPOCH.npz (raw score, standardised opinion and set of every picture of the epoch's
+    validation; for each set the learned gain and offset from raw scores to standardised opinions).
     """
     _keep_memory()
     _quiet()

@@ -126,9 +126,14 @@ def gather(recipe: Recipe, system: System) -> list[Pictures]:
         sets.append(("synthetic", [*made[0].pixels, *made[1].pixels], score, labels, len(made[0])))
     out = []
     for name, sources, score, labels, count in sets:
-        folder = recipe.out / f"{name}-{fingerprint(system, sources)}"
-        out.append(Pictures(name, keep(folder, Kept(system), [(s,) for s in sources], CELLS), score, labels, count))
+        out.append(Pictures(name, kept_of(system, sources, recipe.out, name), score, labels, count))
     return out
+
+
+def kept_of(system: System, sources: Sequence[Path | np.ndarray], folder: Path, name: str) -> list[np.ndarray]:
+    """What the head sees of pictures, (N, ...) each; kept in ``folder``, by what the system and the pictures are."""
+    folder = folder / f"{name}-{fingerprint(system, sources)}"
+    return keep(folder, Kept(system), [(source,) for source in sources], CELLS)
 
 
 def keep(
@@ -136,22 +141,27 @@ def keep(
 ) -> list[np.ndarray]:
     """Every output of a network for whole pictures, or pairs of them, as arrays (N, ...) in files of ``folder``.
 
-    Of a table of cells, (1, any number, K), so many evenly spread rows are kept, in float16.
+    Of a table of cells, (1, any number, K), so many evenly spread rows are kept, in float16. What was stopped goes on.
     """
     if not (folder / "done").exists():
-        folder.mkdir(exist_ok=True)
+        folder.mkdir(parents=True, exist_ok=True)
+        count = folder / "count"  # of the pictures that are safely in the files
+        start = int(count.read_text()) if count.exists() else 0
         arrays: list[np.ndarray] = []
-        for i, answer in enumerate(look(network, sources)):
+        for i, answer in enumerate(look(network, sources[start:]), start + 1):
             rows = [_thinned(output[0], cells) for output in answer]
             arrays = arrays or [
-                np.lib.format.open_memmap(folder / f"{k}.npy", mode="w+", dtype=r.dtype, shape=(len(sources), *r.shape))
+                np.lib.format.open_memmap(
+                    folder / f"{k}.npy", "r+" if start else "w+", r.dtype, (len(sources), *r.shape)
+                )
                 for k, r in enumerate(rows)
             ]
             for array, row in zip(arrays, rows, strict=True):
-                array[i] = row
-        for array in arrays:
-            array.flush()  # type: ignore[attr-defined]
-        (folder / "done").touch()
+                array[i - 1] = row
+            if i % 500 == 0 or i == len(sources):
+                for array in arrays:
+                    array.flush()  # type: ignore[attr-defined]
+                (count if i < len(sources) else folder / "done").write_text(str(i))
     return [np.load(folder / f"{k}.npy", mmap_mode="c") for k in range(len(list(folder.glob("*.npy"))))]
 
 
@@ -161,8 +171,8 @@ def _thinned(output: np.ndarray, cells: int) -> np.ndarray:
     return output[np.linspace(0, len(output) - 1, cells).astype(int)].astype(np.float16)
 
 
-def fingerprint(system: System, sources: Sequence[Path | np.ndarray]) -> str:
-    """Names what this system says of these pictures, whatever the heads that the second stage trains."""
+def fingerprint(system: nn.Module, sources: Sequence[Path | np.ndarray]) -> str:
+    """Names what a system, or an encoder, says of these pictures, whatever the heads that the second stage trains."""
     trained: tuple[str, ...] = ("regressor.", "head.regressor.", "predictor.", "distortions.", "known")
     if isinstance(system, YOTO):
         trained += tuple(f"distance.{key}" for key, _ in system.distance.named_parameters())
@@ -180,10 +190,16 @@ def head_of(system: System) -> Head:
     return system.predictor if isinstance(system, DRI) else system.regressor
 
 
-def fit_head(recipe: Recipe, head: Head, sets: list[Pictures]) -> tuple[Head, dict[str, float]]:
+def fit_head(
+    recipe: Recipe,
+    head: Head,
+    sets: list[Pictures],
+    after_epoch: Callable[[Head, SetScales], None] = lambda head, scales: None,
+) -> tuple[Head, dict[str, float]]:
     """Train a head on what is kept of the sets. Returns that of the best epoch and its val SRCC.
 
     The epoch is chosen by the mean validation SRCC over the sets, of the running average of the weights.
+    ``after_epoch`` is shown the head of every epoch, and the sets' learned scales.
     """
     torch.manual_seed(recipe.seed)
     standards = [standard_of(s.score[: s.train]) for s in sets]
@@ -223,6 +239,7 @@ def fit_head(recipe: Recipe, head: Head, sets: list[Pictures]) -> tuple[Head, di
         candidate = copy.deepcopy(head).eval()
         candidate.load_state_dict(average.module.state_dict())
         found = {s.name: srcc(predict(candidate, s), s.score[s.train :]) for s in sets if s.train < len(s.score)}
+        after_epoch(candidate, scales)
         mean = float(np.mean(list(found.values())))
         print(f"epoch {epoch}", {k: round(v, 4) for k, v in found.items()}, file=sys.stderr, flush=True)
         if mean > best[0]:
@@ -332,7 +349,7 @@ def known_degradations(system: DRI, d: np.ndarray, labels: np.ndarray) -> Tensor
 def fit_on_whole_pictures(recipe: Recipe) -> Path:
     """``iqassay train SYSTEM --stage head``. Returns the path of a checkpoint like those of ``fit``."""
     if recipe.start is None:
-        raise ValueError("got no --start, want the checkpoint whose head is to be trained")
+        raise ValueError("got --stage head alone, want head together with --start, whose head is to be trained")
     torch.manual_seed(recipe.seed)  # the head may start from random weights
     system = build_system(recipe).eval()
     load_weights(system, recipe.start, new=("predictor.", "distortions.") if isinstance(system, DRI) else ())

@@ -104,8 +104,8 @@ class Recipe:
                 raise ValueError(f"got --{name.replace('_', '-')} {getattr(self, name)}, want at least 1")
         if self.synthetic and self.synthetic_size < self.crop:
             raise ValueError(f"got --synthetic-size {self.synthetic_size}, want at least the crop, {self.crop}")
-        if self.stage not in ("network", "restoration", "head") or (self.stage == "head" and self.start is None):
-            raise ValueError(f"got --stage {self.stage}, want network, restoration, or head together with --start")
+        if self.stage not in ("network", "restoration", "head"):
+            raise ValueError(f"got --stage {self.stage}, want network, restoration or head")
         if self.stage == "restoration" and (self.system != "dri" or not self.synthetic):
             raise ValueError(f"got --stage restoration for {self.system}, want dri, with --synthetic to make pairs of")
         sets = len(self.data) + bool(self.synthetic)

@@ -1,0 +1,336 @@
+"""Systems trained and tested inside a data set, over splits by content; and what choosing the epoch on the test adds.
+
+Every seed of ``data.splits`` is a training of its own: on its train pictures, asked about its val and test pictures
+after every epoch. The answers that count, "clean", are those of the epoch with the best SRCC on val. Beside them stands
+what many papers report: the best test epoch. Their gap is what a figure gains by having seen the answers.
+
+OUT/trainings/SET/NAME/SEED/answers.npz is a finished training; a run that was stopped goes on with the first seed that
+has none. All else is made from these files anew: OUT/SET/NAME.csv, the clean answers to the test pictures of every
+seed, and OUT/SET/NAME, best test epoch.csv.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from iqassay import __version__
+from iqassay.bench.correlation import over_splits, plcc, srcc
+from iqassay.bench.learners import (
+    PENALTIES,
+    TEST,
+    TRAIN,
+    VAL,
+    Curve,
+    Learner,
+    Parts,
+    head_learner,
+    network_learner,
+    opinions,
+    ridge_learner,
+)
+from iqassay.bench.protocol import digest, row_of, say
+from iqassay.bench.results import Results, Row, write_results
+from iqassay.data.ratings import Ratings, open_set
+from iqassay.data.splits import split_ratings
+from iqassay.training.command import parser
+from iqassay.training.fit import recipe_of
+from iqassay.training.recipes import Recipe, smoke
+
+CLEAN, BEST = "validation epoch", "best test epoch"
+STATISTICS = {"SRCC": srcc, "PLCC": plcc}
+HEAD = {"batch": 128, "steps": 75, "epochs": 8, "lr": 1e-3, "decay": 0.3, "average": 0.98}  # unless flags say otherwise
+MAPPING = "mean of the training opinions + their deviation * the standardised answer, held within 0 to 100"
+
+
+# ---- what is to be trained ------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A system and how it is trained: mfen, yoto, dri or ridge. name: what its results are called. flags: those of
+    ``iqassay train``; given: the fields of the recipe that they set."""
+
+    system: str
+    name: str
+    stage: str
+    start: Path | None
+    flags: tuple[str, ...]
+    given: Mapping[str, Any]
+
+    def recipe(self, data: str) -> Recipe:
+        """How one set is learned, whatever the seed."""
+        if self.system == "ridge":
+            return Recipe(system="ridge", data=[data], encoder=self.given.get("encoder", Recipe.encoder))
+        given = {**self.given, "data": [data], "start": self.start, "stage": self.stage}
+        if given.pop("smoke"):
+            return smoke(**given)
+        return Recipe(**(HEAD if self.stage == "head" else {}) | given)
+
+    def settings(self, data: str) -> dict[str, Any]:
+        """What the answers of a training hang on, as JSON has it."""
+        if self.system == "ridge":
+            return {"system": "ridge", "encoder": self.recipe(data).encoder, "penalties": list(PENALTIES)}
+        own = ("data", "out", "seed", "workers", "accelerator", "devices")
+        recipe = {key: v for key, v in dataclasses.asdict(self.recipe(data)).items() if key not in own}
+        return json.loads(json.dumps(recipe, default=str))
+
+
+def plan(
+    system: str, name: str = "", stage: str = "head", start: Path | None = None, flags: Sequence[str] = ()
+) -> Plan:
+    """A plan from the words of the command line.
+
+    Raises ValueError for an unknown system or stage and for flags that the protocol sets itself; SystemExit for flags
+    that ``iqassay train`` does not know, which argparse tells.
+    """
+    if system not in ("mfen", "yoto", "dri", "ridge"):
+        raise ValueError(f"got system {system!r}, want mfen, yoto, dri or ridge")
+    if stage not in ("head", "network"):
+        raise ValueError(f"got --stage {stage}, want head or network")
+    given = vars(parser().parse_args(["dri" if system == "ridge" else system, *flags]))
+    taken = [key for key in ("data", "start", "stage", "out", "seed", "left_out") if key in given]
+    if taken:
+        raise ValueError(f"got --{taken[0].replace('_', '-')} among the flags for iqassay train: bench sets it itself")
+    unfit = [key for key in given if key not in ("system", "smoke", "encoder")]
+    if system == "ridge" and (unfit or start or stage == "network"):
+        raise ValueError("got a ridge regression with more than --encoder, want that alone")
+    if stage == "head" and given.get("mode") == "full-reference":
+        raise ValueError("got --mode full-reference for --stage head, want --stage network with it")
+    return Plan(system, name or system, stage, start, tuple(flags), given)
+
+
+def refuse_seen(start: Path, sets: Iterable[Ratings]) -> None:
+    """Raise ValueError if a checkpoint, or one that it was started from, was trained on any of the sets.
+
+    It was if its recipe names a set or a table like it, or if a table that it names holds a picture of it.
+    """
+    sets, checkpoint = list(sets), start
+    while True:
+        recipe = recipe_of(checkpoint)
+        for argument, name in zip(recipe.data, recipe.set_names(), strict=True):
+            try:
+                seen = {os.path.normpath(row.image.absolute()) for row in open_set(argument, pictures=False).rows}
+            except ValueError:
+                seen = set()  # the table is not here any more: the name must do
+            for ratings in sets:
+                same = name.lower() == ratings.name.lower() or argument.split(":")[0].lower() == ratings.name.lower()
+                if same or any(os.path.normpath(row.image.absolute()) in seen for row in ratings.rows):
+                    raise ValueError(
+                        f"--start {start}: was itself trained on {ratings.name}, test pictures and all: a leak; want a "
+                        "checkpoint that was not, such as that of --stage restoration, or none"
+                    )
+        if recipe.start is None:
+            return
+        before = Path(recipe.start)
+        places = (folder / before for folder in (Path(), *checkpoint.absolute().parents))
+        found = next((file for file in places if file.is_file()), None)
+        if found is None:
+            raise ValueError(f"--start {start}: began as {before}, which is not here: what it has seen is not known")
+        checkpoint = found
+
+
+# ---- one training ---------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Training:
+    """A finished training: the parts of its split, and its answers to them."""
+
+    seed: int
+    parts: Parts
+    curve: Curve
+
+    def values(self, part: str, statistic: Callable[..., float]) -> list[float]:
+        """A statistic of a part for every stop; -2 where there is none, as for constant answers."""
+        truth = opinions(self.parts[part])
+        found = [statistic(said, truth) for said in self.curve.score[part]]
+        return [-2.0 if np.isnan(value) else value for value in found]
+
+    def stop(self, choice: str) -> int:
+        """The stop with the best SRCC: on val, or, with ``BEST``, on test."""
+        return int(np.argmax(self.values(VAL if choice == CLEAN else TEST, srcc)))
+
+    def figure(self, name: str, choice: str, part: str = TEST) -> float:
+        """SRCC or PLCC of a part. Of the best test epoch it is the best over the epochs, for each of the two by itself:
+        the custom of the papers."""
+        values = self.values(part, STATISTICS[name])
+        value = values[self.stop(CLEAN)] if choice == CLEAN else max(values)
+        return value if value > -2 else float("nan")
+
+    def rows(self, part: str, choice: str) -> Iterator[Row]:
+        """The pictures of a part with the answers at the stop chosen."""
+        ratings, stop = self.parts[part], self.stop(choice)
+        for row, raw, score in zip(ratings.rows, self.curve.raw[part][stop], self.curve.score[part][stop], strict=True):
+            yield dataclasses.replace(
+                row_of(row, ratings.folder), raw=float(raw), score=float(score), seed=str(self.seed)
+            )
+
+
+def parts_of(ratings: Ratings, seed: int, limit: int = 0, others: Sequence[Ratings] = ()) -> dict[str, Ratings]:
+    """Train, val and test of a seed, and other sets as a whole; of each the first ``limit`` rows, 0 for all.
+
+    Raises ValueError when one of the three is too small to correlate.
+    """
+    split = split_ratings(ratings, seed)
+    parts = {name: split.split(name) for name in (TRAIN, VAL, TEST)} | {f"all of {o.name}": o for o in others}
+    parts = {key: dataclasses.replace(part, rows=part.rows[: limit or None]) for key, part in parts.items()}
+    for key, part in parts.items():
+        if len({row.score for row in part.rows}) < 3:
+            raise ValueError(f"{part.name}, seed {seed}: got {len(part)} pictures in {key}, want 3 different scores")
+    return parts
+
+
+def trained(plan: Plan, data: Sequence[str], seeds: int, out: Path, cross: bool = False) -> Iterator[list[Training]]:
+    """Train on every set, over so many seeds. Yields all trainings of a set so far, after each of them.
+
+    cross: ask about all other sets too. What fixed parts say of the pictures is kept in OUT/kept, for all splits.
+
+    Raises ValueError for sets of one name, a checkpoint that has seen them, and OUT with trainings by other settings.
+    """
+    if not 1 <= seeds <= 10:
+        raise ValueError(f"got {seeds} splits, want 1 to 10")
+    sets = [open_set(argument) for argument in data]
+    if len({s.name for s in sets}) < len(sets):
+        raise ValueError(f"got --data called {', '.join(s.name for s in sets)}, want names that differ")
+    if plan.start is not None:
+        refuse_seen(plan.start, sets)
+    for argument, ratings in zip(data, sets, strict=True):
+        others = [s for s in sets if s is not ratings] if cross else []
+        done: list[Training] = []
+        learner = None
+        for seed in range(seeds):
+            parts = parts_of(ratings, seed, plan.given.get("limit", 0), others)
+            work = out / "trainings" / ratings.name / (plan.name + ", crossed" * cross) / str(seed)
+            settle(work, plan.settings(argument), parts)
+            if not (work / "answers.npz").exists():
+                began = time.perf_counter()
+                learner = learner or learner_of(plan, argument, [ratings, *others], out / "kept")
+                save(learner(parts, seed, work), work)
+                say(f"{ratings.name}, {plan.name}, seed {seed}: {time.perf_counter() - began:.0f} s")
+            done.append(Training(seed, parts, load(work)))
+            yield done
+
+
+def learner_of(plan: Plan, data: str, sets: Sequence[Ratings], kept: Path) -> Learner:
+    """What trains by a plan."""
+    recipe = plan.recipe(data)
+    if plan.system == "ridge":
+        return ridge_learner(recipe.encoder, sets, kept)
+    return head_learner(recipe, sets, kept) if plan.stage == "head" else network_learner(recipe, plan.flags)
+
+
+def settle(work: Path, settings: Mapping[str, Any], parts: Parts) -> None:
+    """Write down what a training is made of. Raises ValueError if the folder holds one that is made of other things."""
+    rows = {key: digest(row_of(row, part.folder) for row in part.rows) for key, part in parts.items()}
+    said, file = {**settings, **{f"pictures of {key}": value for key, value in rows.items()}}, work / "settings.json"
+    if file.exists():
+        kept = json.loads(file.read_text(encoding="utf-8"))
+        other = next((key for key in said | kept if said.get(key) != kept.get(key)), None)
+        if other is not None:
+            raise ValueError(
+                f"{work}: holds a training with {other} {kept.get(other)!r}, got {said.get(other)!r} now: want another "
+                "folder with -o, or another --name"
+            )
+    work.mkdir(parents=True, exist_ok=True)
+    _whole(file, lambda partial: partial.write_text(json.dumps(said, indent=1), encoding="utf-8"))
+
+
+def save(curve: Curve, work: Path) -> None:
+    """Keep the answers of a finished training, all of them or none."""
+    arrays = {f"{kind} {part}": v for kind in ("raw", "score") for part, v in getattr(curve, kind).items()}
+
+    def write(partial: Path) -> None:
+        with partial.open("wb") as stream:
+            np.savez(stream, stops=np.array(curve.stops), **arrays)
+
+    _whole(work / "answers.npz", write)
+
+
+def load(work: Path) -> Curve:
+    """Read what ``save`` kept."""
+    with np.load(work / "answers.npz") as kept:
+        raw, score = ({k.partition(" ")[2]: kept[k] for k in kept if k.startswith(kind)} for kind in ("raw ", "score "))
+        return Curve(tuple(map(str, kept["stops"])), raw, score)
+
+
+def _whole(file: Path, write: Callable[[Path], object]) -> None:
+    partial = file.with_name(f"{file.name}.partial")
+    write(partial)
+    os.replace(partial, file)
+
+
+# ---- what came of it ------------------------------------------------------------------------------------------------
+
+
+def results_of(plan: Plan, done: Sequence[Training], part: str, model: str, choice: str, wanted: int) -> Results:
+    """The answers of all seeds to one part. wanted: how many pictures that will be when every seed is done."""
+    ratings = done[0].parts[part]
+    rows = tuple(row for training in done for row in training.rows(part, choice))
+    about = {
+        "set": ratings.name,
+        "model": model,
+        "version": "",
+        "sha256": "",
+        "kind": "trained",
+        "reference": plan.given.get("mode") == "full-reference",
+        "choice": choice,
+        "recipe": plan.settings(""),
+        "mapping": MAPPING,
+        "pictures": wanted,
+        "split": TEST if part == TEST else "all",
+        "labels": digest(rows),
+        "scale": ratings.scale,
+        "folder": str(ratings.folder),
+        "iqassay": __version__,
+    }
+    return Results(ratings.name, model, rows, about)
+
+
+def train(plan: Plan, data: Sequence[str], seeds: int, out: Path) -> Iterator[str]:
+    """``iqassay bench train``. Yields a Markdown table for each set when all of its seeds are done."""
+    for done in trained(plan, data, seeds, out):
+        wanted = seeds * len(done[0].parts[TEST])
+        for choice, model in ((CLEAN, plan.name), (BEST, f"{plan.name}, {BEST}")):
+            write_results(out, results_of(plan, done, TEST, model, choice, wanted))
+        if len(done) == seeds:
+            yield table(plan.name, done)
+
+
+def table(name: str, done: Sequence[Training]) -> str:
+    """Clean figures, those of the best test epoch, and the gap, for each seed and over the seeds, as Markdown."""
+    columns = {
+        (what, choice): [t.figure(what, choice) for t in done] for choice in (CLEAN, BEST) for what in STATISTICS
+    }
+    for what in STATISTICS:
+        gap = [best - clean for clean, best in zip(columns[what, CLEAN], columns[what, BEST], strict=True)]
+        columns[what, "gap"] = gap
+    ratings = done[0].parts[TEST]
+    lines = [
+        f"{ratings.name}, {name}: {len(done)} splits by content, {len(ratings)} test pictures",
+        "",
+        "| seed | " + " | ".join(f"{what}, {choice}" for what, choice in columns) + " | chosen, best |",
+        "|" + "---|" * (2 + len(columns)),
+    ]
+    for i, one in enumerate(done):
+        stops = " / ".join(one.curve.stops[one.stop(choice)] for choice in (CLEAN, BEST))
+        lines.append(f"| {one.seed} | " + " | ".join(f"{v[i]:.4f}" for v in columns.values()) + f" | {stops} |")
+    spreads = [over_splits(values) for values in columns.values()]
+    lines.append("| median | " + " | ".join(f"{s.median:.4f}" for s in spreads) + " | |")
+    lines.append(
+        "| mean (95 %) | " + " | ".join(f"{s.mean:.4f} ({s.low:.4f} to {s.high:.4f})" for s in spreads) + " | |"
+    )
+    lines += [
+        "",
+        f"{CLEAN}: the best SRCC on val chooses, for both figures. {BEST}: as in papers, the best over the epochs of "
+        "each figure by itself; the kept answers are those of the best SRCC. Only the first says how good it is.",
+    ]
+    return "\n".join(lines)
