@@ -59,8 +59,8 @@ class Align(str, Enum):
 Model = Annotated[
     str | None,
     typer.Option(
-        help="A shipped model (see `iqassay models`), an .onnx file, or a panel's .json file. "
-        "[default: panel; yoto with --ref]",
+        help="A shipped model or a measure such as ssim (see `iqassay models`), an .onnx file, or a panel's .json "
+        "file. [default: panel; yoto with --ref]",
         show_default=False,
     ),
 ]
@@ -162,7 +162,7 @@ def score(
     scorer = _open(model, ref is not None, threads, max_pixels)
     write = folder.WRITERS[format.value]
     if format is Format.table:
-        write = functools.partial(write, paths=pictures, reference=ref)
+        write = functools.partial(write, paths=pictures, reference=ref, raw=not scorer.card.distortions)
     elif format is Format.csv:
         write = functools.partial(write, reference=ref)
 
@@ -264,6 +264,8 @@ def explain(
     if ref is None and align is not Align.fail:
         raise folder.UsageError("--align: got no reference, want --ref too")
     scorer, healer = _open(model, False, threads, max_pixels), _open(restorer, False, threads, max_pixels)
+    if not healer.restores:
+        raise folder.UsageError(f"--restorer {restorer}: restores nothing, want a model that does, such as dri")
     page.check_folder(output, *inputs)  # before the work
     try:
         explanation = explain_picture(picture, ref, align.value, scorer, healer)
@@ -286,6 +288,7 @@ def models(format: Annotated[ListFormat, typer.Option(help="How the list is writ
         print(json.dumps([_model_record(path, card) for path, card in shipped], indent=2))
     elif shipped:
         print("\n\n".join(_model_text(path, card) for path, card in shipped))
+        print(f"\n{_measures_text()}")
     else:
         _say("no models are shipped with this package")
     return 0
@@ -365,6 +368,11 @@ def _open(model: str | None, reference: bool, threads: int | None = None, max_pi
     if reference and not scorer.takes_reference:
         suits = default_model(reference=True)
         raise UsageError(f"--model {scorer.card.name}: takes no reference, want one that does, such as {suits}")
+    if scorer.needs_reference and not reference:
+        suits = default_model(reference=False)
+        raise UsageError(
+            f"--model {scorer.card.name}: scores against references alone, want --ref, or another, such as {suits}"
+        )
     return scorer
 
 
@@ -443,6 +451,15 @@ def _model_record(path: Path, card: NetworkCard | PanelCard) -> dict[str, Any]:
     if isinstance(card, PanelCard):
         return {**record, "members": card.members}
     return {**record, "bytes": path.stat().st_size, "sha256": card.sha256}
+
+
+def _measures_text() -> str:
+    from iqassay.bench.measure import MEASURES
+
+    compared, alone = (
+        [name for name, known in MEASURES.items() if known.reference is wanted] for wanted in (True, False)
+    )
+    return f"measures, for --model too (need scipy): {', '.join(compared)} with --ref; {', '.join(alone)} without"
 
 
 def _model_text(path: Path, card: NetworkCard | PanelCard) -> str:

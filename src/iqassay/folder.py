@@ -258,15 +258,21 @@ def write_csv(records: Iterable[Record], out: TextIO, reference: str | None = No
 
 
 def write_table(
-    records: Iterable[Record], out: TextIO, paths: Iterable[str] = (), reference: str | None = None
+    records: Iterable[Record],
+    out: TextIO,
+    paths: Iterable[str] = (),
+    reference: str | None = None,
+    raw: bool = False,
 ) -> None:
     """Aligned columns for people, row by row; `paths` (all that will come) sets the width of the first column.
 
-    reference: where the references are, which the first line says.
+    reference: where the references are, which the first line says. raw: show raw values in place of distortions, which
+    the model does not look for.
     """
     width = min(WIDEST_PATH, max([7, *(len(printable(path)) for path in paths)]))
     against = "" if reference is None else f"; against {printable(reference)}"
-    out.write(f"{'picture':<{width}}  score  90 % interval  distortions (0 to 5){against}\n")
+    last = "raw value" if raw else "distortions (0 to 5)"
+    out.write(f"{'picture':<{width}}  score  90 % interval  {last}{against}\n")
     out.flush()
     for record in records:
         path = printable(record["path"])
@@ -274,6 +280,8 @@ def write_table(
             rest = f"{'-':>5}  {printable(record['error'])}"
         else:
             causes = ", ".join(f"{item['name']} {item['severity']:.1f}" for item in record["distortions"])
+            if raw:
+                causes = ", ".join(f"{model} {value:.4f}" for model, value in record["raw"].items())
             doubts = "".join(f"; {printable(warning)}" for warning in record["warnings"])
             interval = f"{record['low']:.1f} to {record['high']:.1f}"
             rest = f"{record['score']:5.1f}  {interval:<13}  {causes or 'none found'}{doubts}"

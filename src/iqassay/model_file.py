@@ -15,6 +15,7 @@ import itertools
 import json
 import math
 import os
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -129,10 +130,10 @@ def shipped_models() -> list[tuple[Path, NetworkCard | PanelCard]]:
     return [(path, read_card(path)) for _, path in sorted(_shipped().items())]
 
 
-def find_model(name_or_path: str | os.PathLike[str]) -> Path:
+def find_model(name_or_path: str | os.PathLike[str], others: Iterable[str] = ()) -> Path:
     """The .onnx file of a model or the .json file of a panel, from the name of a shipped one or from its path.
 
-    Raises ModelFileError when there is no such file.
+    others: names that would have done too, for the message. Raises ModelFileError when there is no such file.
     """
     text = os.fspath(name_or_path)
     if not isinstance(text, str):
@@ -145,9 +146,10 @@ def find_model(name_or_path: str | os.PathLike[str]) -> Path:
         if not path.is_file():
             raise ModelFileError(f"there is no model file {text!r}")
         return path
-    close = difflib.get_close_matches(text.lower(), shipped, n=1, cutoff=0.5)
+    known = sorted({*shipped, *others})
+    close = difflib.get_close_matches(text.lower(), known, n=1, cutoff=0.5)
     hint = f", did you mean {close[0]!r}?" if close else ";"
-    names = ", ".join(sorted(shipped)) or "none is shipped"
+    names = ", ".join(known) or "none is shipped"
     raise ModelFileError(f"there is no model {text!r}{hint} want one of: {names}; or the path of an .onnx file")
 
 

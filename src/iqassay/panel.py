@@ -37,10 +37,14 @@ if TYPE_CHECKING:
 def open_scorer(
     model: str | os.PathLike[str] | None = None, threads: int | None = None, max_pixels: int = MAX_PIXELS
 ) -> Scorer:
-    """Open a model or a panel: the name of a shipped one, or the path of an .onnx file or of a panel's .json; None is
-    the one for pictures without a reference. Raises as `Scorer` does.
+    """Open a model, a panel or a measure: the name of a shipped model or of a measure such as "ssim", or the path of an
+    .onnx file or of a panel's .json; None is the one for pictures without a reference. Raises as `Scorer` does.
     """
-    path = find_model(default_model(reference=False) if model is None else model)
+    from iqassay.bench.measure import MEASURES, Measure
+
+    if isinstance(model, str) and model in MEASURES:
+        return Measure(model, threads, max_pixels)
+    path = find_model(default_model(reference=False) if model is None else model, MEASURES)
     return (Panel if isinstance(read_card(path), PanelCard) else Scorer)(path, threads, max_pixels)
 
 

@@ -49,6 +49,7 @@ class Scorer:
 
     lower_is_better = False
     score_range = (0, 100)
+    needs_reference = False  # of the models only some measures do
 
     def __init__(
         self,
