@@ -8,13 +8,20 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from iqassay.bench import summary
 from iqassay.bench.correlation import bootstrap, plcc_fitted, srcc
-from iqassay.bench.details import calibration, compare, levels, over_split_duel, residuals, worst
+from iqassay.bench.details import calibration, compare, gain_over_splits, levels, residuals, worst
 from iqassay.bench.results import Results, Row
 from iqassay.bench.summary import GROUPINGS, MEASURES, summarise
 from iqassay.bench.tables import as_csv, markdown, shown
 
 RESAMPLES = 50
+
+
+@pytest.fixture(autouse=True)
+def few_splits(monkeypatch):
+    """Two splits instead of ten: curves are fitted on each."""
+    monkeypatch.setattr(summary, "SEEDS", 2)
 
 
 def results_of(rows, model="ours", name="set", **about):
@@ -111,7 +118,8 @@ def test_inside_groups():
     assert abs(one.within["subset"].value) < 0.2
 
 
-def test_splits_of_a_model_that_was_not_trained_on_them():
+def test_splits_of_a_model_that_was_not_trained_on_them(monkeypatch):
+    monkeypatch.setattr(summary, "SEEDS", 10)
     one = summarise(results_of(photos(400)), RESAMPLES)
     assert one.split_count == 10
     assert one.splits["srcc"].low <= one.splits["srcc"].mean <= one.splits["srcc"].high
@@ -185,7 +193,7 @@ def test_missing_answers_are_told_and_nothing_is_best_then():
     broken = [replace(row, error="cannot be read", score=math.nan) for row in photos()[:5]]
     found = [results_of([*broken, *photos()[5:]], "part"), results_of(photos(noise=30), "all")]
     text = markdown([summarise(one, RESAMPLES) for one in found])
-    assert "- part answered 115 of 120 (5 errors)" in text
+    assert "- part answered 115 of 120, errors: 5" in text
     assert "**" not in text
 
 
@@ -221,17 +229,15 @@ def test_models_are_compared_on_what_all_answered():
     constant = results_of([replace(row, score=1.0) for row in good], "constant")
     found = compare([results_of(good, "good"), results_of(bad, "bad"), constant], 200)
     assert found is not None
-    assert (found.models, found.rows, found.left_out) == (("good", "bad"), 119, 1)
-    duel = found.duels[0, 1]
-    assert duel.gain == pytest.approx(
+    assert (found.found.names, found.rows, found.left_out) == (("good", "bad"), 119, 1)
+    assert found.found.gain[0, 1] == pytest.approx(
         srcc([r.score for r in good[1:]], [r.mos for r in good[1:]])
         - srcc([r.score for r in bad[1:]], [r.mos for r in bad[1:]])
     )
-    assert duel.low < duel.gain < duel.high
-    assert duel.significant
+    assert found.found.better.tolist() == [[0, 1], [-1, 0]]
     twins = compare([results_of(good, "good"), results_of(good, "twin")], 100)
     assert twins is not None
-    assert not twins.duels[0, 1].significant
+    assert not twins.found.better.any()
     assert compare([results_of(good)]) is None
 
 
@@ -242,19 +248,20 @@ def test_models_trained_on_splits_are_compared_split_by_split():
     found = compare([results_of(runs(3, "0123"), "good"), results_of(runs(30, "012"), "bad")])
     assert found is not None
     assert (found.splits, found.rows, found.left_out) == (3, 180, 60)
-    assert found.duels[0, 1].significant
+    assert found.found.better.tolist() == [[0, 1], [-1, 0]]
+    assert found.found.low[0, 1] < found.found.gain[0, 1] < found.found.high[0, 1]
 
 
 def test_the_corrected_resampled_t_test_by_hand():
     # Mean 0.02, variance 0.0001; error sqrt(0.0001 * (1 / 3 + 1 / 4)); Student's 97.5 % point for 2 degrees is 4.303.
-    duel = over_split_duel(np.array([0.01, 0.02, 0.03]))
+    one = gain_over_splits(np.array([0.01, 0.02, 0.03]))
     error = 0.01 * math.sqrt(1 / 3 + 0.25)
-    assert duel.gain == pytest.approx(0.02)
-    assert duel.high - duel.gain == pytest.approx(4.30265 * error, rel=1e-4)
+    assert one.gain == pytest.approx(0.02)
+    assert one.high - one.gain == pytest.approx(4.30265 * error, rel=1e-4)
     # p for t = 2.6186 and 2 degrees: 1 - t / sqrt(2 + t^2).
     t = 0.02 / error
-    assert duel.p == pytest.approx(1 - t / math.sqrt(2 + t * t))
-    assert over_split_duel(np.zeros(5)).p == 1
+    assert one.p == pytest.approx(1 - t / math.sqrt(2 + t * t))
+    assert gain_over_splits(np.zeros(5)).p == 1
 
 
 def test_residuals_levels_and_worst_pictures():

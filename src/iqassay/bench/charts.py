@@ -13,7 +13,8 @@ from html import escape
 
 import numpy as np
 
-from iqassay.bench.details import Cloud, Decile, Floats, Levels
+from iqassay.bench.details import Cloud, Decile, Levels
+from iqassay.bench.draws import Floats
 from iqassay.text import printable
 
 WIDTH, HEIGHT = 520, 400
@@ -64,22 +65,22 @@ def span(values: Iterable[float], margin: float = 0.0) -> tuple[float, float]:
     return low - room, high + room
 
 
-def strips(rows: Sequence[Strip], title: str, zero: bool = False, limit: float = math.inf) -> str:
-    """Dots with their intervals on one common axis below. zero: with a line at 0, and the axis alike to both sides.
+def strips_span(charts: Iterable[Sequence[Strip]], limit: float = math.inf) -> tuple[float, float]:
+    """The axis that several charts of strips can share. limit: it ends there at the latest (1 for correlations)."""
+    low, high = span((v for rows in charts for row in rows for v in (row.value, row.low, row.high)), 0.06)
+    return low, min(high, limit) if low < limit else high
 
-    limit: the axis ends there at the latest (1 for correlations).
-    """
-    low, high = span((v for row in rows for v in (row.value, row.low, row.high)), 0.06)
-    if zero:
-        low, high = -max(-low, high), max(-low, high)
-    high = min(high, limit) if low < limit else high
+
+def strips(rows: Sequence[Strip], title: str, ends: tuple[float, float]) -> str:
+    """Dots with their intervals on one axis below, from one of the ends to the other, with a line at 0 inside."""
+    low, high = ends
     marks = ticks(low, high, 4)
 
     def at(value: float) -> str:
         return f"{100 * (value - low) / (high - low):.2f}%"
 
     grid = "".join(f'<line class="grid" x1="{at(m)}" x2="{at(m)}" y1="0" y2="100%"/>' for m in marks)
-    if zero:
+    if low < 0 < high:
         grid += f'<line class="axis" x1="{at(0)}" x2="{at(0)}" y1="0" y2="100%"/>'
     lines = []
     for row in rows:
@@ -170,9 +171,8 @@ def level_lines(found: Levels, title: str) -> str:
     return frame.drawing("".join(drawn), title, "level of damage", "points", found.level.tolist())
 
 
-def coverage(deciles: Sequence[Decile], title: str) -> str:
-    """The share of MOS inside the interval for each tenth of the scores; 0.9 is right."""
-    least = min([0.5, *(one.low for one in deciles)])
+def coverage(deciles: Sequence[Decile], title: str, least: float = 0.5) -> str:
+    """The share of MOS inside the interval for each tenth of the scores, from `least` to 1; 0.9 is right."""
     frame = Frame(span([0.0, 100.0, *(one.score for one in deciles)]), (least - 0.03, 1.02))
     (left, up), (right, _) = (frame.at(end, 0.9) for end in frame.x)
     drawn = [f'<line class="people" x1="{left}" x2="{right}" y1="{up}" y2="{up}"/>']

@@ -7,85 +7,58 @@ the MOS, else the fitted curve of it (`summary.predicted_mos`).
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
+from scipy.stats import t as student
 
-from iqassay.bench.correlation import fit_logistic, srcc
+from iqassay.bench.correlation import fit_logistic, over_splits, srcc
+from iqassay.bench.draws import Floats
 from iqassay.bench.results import Results, Row
-from iqassay.bench.significance import holm, paired_bootstrap, williams
-from iqassay.bench.summary import Floats, contents_of, fittable, of_seed, predicted_mos, seeds_of
+from iqassay.bench.significance import Gain, Significance, holm, significance_matrix
+from iqassay.bench.summary import contents_of, fittable, of_seed, predicted_mos, seeds_of
 
 DECILES = 10
 TRAINED_ON = 0.8  # the share of contents that a split trains on (train and val), and
 TESTED_ON = 0.2  # tests on
+_GAIN = ("gain", "low", "high", "p")
 
 
 # ---- which of two models is better ----------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
-class Duel:
-    """How much SRCC the first model has over the second, with its 95 % interval; p by bootstrap over contents (or over
-    splits) and by Williams' test (nan over splits), both after Holm's correction for all the pairs of the comparison.
+class Comparison:
+    """Every model against every other on the rows that all of them answered. splits: over how many it was done, 0 for
+    models that were not trained on splits; left_out: rows that not all answered.
     """
 
-    gain: float
-    low: float
-    high: float
-    p: float
-    p_williams: float
-
-    @property
-    def significant(self) -> bool:
-        """Whether every test that there is says so, at 5 %."""
-        return self.p < 0.05 and not self.p_williams >= 0.05
-
-
-@dataclass(frozen=True)
-class Comparison:
-    """Models on the rows that all of them answered. duels: by the places of the two in ``models``, first < second."""
-
-    models: tuple[str, ...]
+    found: Significance
     rows: int
     splits: int
     left_out: int
-    duels: dict[tuple[int, int], Duel]
 
 
 def compare(part: Sequence[Results], resamples: int = 1000) -> Comparison | None:
-    """Every pair of models on the rows that all answered; None when fewer than two models share 3 rows.
+    """Which models are better than which others, by SRCC; None when fewer than two models share 3 rows.
 
-    Models that were trained anew for each split are compared split by split: the difference of SRCC with the
-    corrected resampled t test (Nadeau and Bengio, Machine Learning 52, 2003, eq. 3), which allows for what the splits
-    share. Constant predictors have no correlation, and are left out.
+    Constant predictors have no correlation, and are left out.
     """
     part = [one for one in part if fittable(one.column("score"))]
-    if len(part) < 2:
-        return None
     keys = [{(row.image, row.seed) for row in one.scored} for one in part]
-    common = set.intersection(*keys)
-    if len(common) < 3:
+    common = set.intersection(*keys) if keys else set()
+    if len(part) < 2 or len(common) < 3:
         return None
-    shared = [_only(one, common) for one in part]
-    seeds = seeds_of(shared[0])
-    pairs = [(i, j) for i in range(len(part)) for j in range(i + 1, len(part))]
+    shared = {one.model: _only(one, common) for one in part}
+    first = next(iter(shared.values()))
+    seeds = seeds_of(first)
     if len(seeds) > 1:
-        by_seed = [[of_seed(one, seed) for seed in seeds] for one in shared]
-        values = [np.array([srcc(r.column("score"), r.column("mos")) for r in runs]) for runs in by_seed]
-        found = [over_split_duel(values[i] - values[j]) for i, j in pairs]
+        found = _over_splits(shared, seeds)
     else:
-        found = _picture_duels(shared, pairs, resamples)
-    adjusted = holm([duel.p for duel in found])
-    also = holm([duel.p_williams for duel in found]) if len(seeds) < 2 else [math.nan] * len(found)
-    duels = {
-        pair: replace(duel, p=float(p), p_williams=float(w))
-        for pair, duel, p, w in zip(pairs, found, adjusted, also, strict=True)
-    }
-    return Comparison(
-        tuple(one.model for one in part), len(common), len(seeds), len(set.union(*keys)) - len(common), duels
-    )
+        said = {name: one.column("score") for name, one in shared.items()}
+        found = significance_matrix(said, first.column("mos"), contents_of(first), resamples=resamples)
+    return Comparison(found, len(common), len(seeds), len(set.union(*keys)) - len(common))
 
 
 def _only(results: Results, keys: set[tuple[str, str]]) -> Results:
@@ -94,27 +67,36 @@ def _only(results: Results, keys: set[tuple[str, str]]) -> Results:
     return replace(results, rows=tuple(rows[key] for key in sorted(rows)))
 
 
-def _picture_duels(shared: Sequence[Results], pairs: Sequence[tuple[int, int]], resamples: int) -> list[Duel]:
-    said, target, groups = [one.column("score") for one in shared], shared[0].column("mos"), contents_of(shared[0])
-    found = []
-    for i, j in pairs:
-        gain = paired_bootstrap(said[i], said[j], target, groups=groups, resamples=resamples)
-        found.append(Duel(gain.gain, gain.low, gain.high, gain.p, williams(said[i], said[j], target)[1]))
-    return found
+def _over_splits(shared: Mapping[str, Results], seeds: Sequence[str]) -> Significance:
+    """Models that were trained anew for each split, compared split by split; there is no Williams' test of that."""
+    values = []
+    for one in shared.values():
+        runs = [of_seed(one, seed) for seed in seeds]
+        values.append([srcc(run.column("score"), run.column("mos")) for run in runs])
+    gains = np.array(values)[:, None] - np.array(values)  # (models, models, splits)
+    tests = [[gain_over_splits(one) for one in row] for row in gains]
+    gain, low, high, p = (np.array([[getattr(t, k) for t in row] for row in tests]) for k in _GAIN)
+    upper = np.triu_indices(len(values), 1)
+    adjusted = np.full(gain.shape, np.nan)
+    adjusted[upper] = holm(p[upper])
+    adjusted.T[upper] = adjusted[upper]
+    better = np.where(adjusted < 0.05, np.sign(np.nan_to_num(gain)), 0).astype(int)
+    return Significance(tuple(shared), gain, low, high, adjusted, np.full(gain.shape, np.nan), better)
 
 
-def over_split_duel(gains: Floats) -> Duel:
-    """The mean gain over splits, and whether it is more than the splits' chance."""
-    from scipy.stats import t as student
+def gain_over_splits(gains: Floats) -> Gain:
+    """The mean of differences, one a split, with the corrected resampled t test, which allows for what splits share.
 
+    Source: Nadeau and Bengio, "Inference for the generalization error", Machine Learning 52 (2003), section 3.
+    """
     gains = gains[~np.isnan(gains)]
     if len(gains) < 2:
-        return Duel(math.nan, math.nan, math.nan, 1.0, math.nan)
+        return Gain(*[math.nan] * 4)
     mean = float(gains.mean())
     error = math.sqrt(gains.var(ddof=1) * (1 / len(gains) + TESTED_ON / TRAINED_ON))
     reach = float(student.ppf(0.975, len(gains) - 1)) * error
     p = 2 * float(student.sf(abs(mean) / error, len(gains) - 1)) if error > 0 else float(mean == 0)
-    return Duel(mean, mean - reach, mean + reach, p, math.nan)
+    return Gain(mean, mean - reach, mean + reach, p)
 
 
 # ---- where a model is wrong -----------------------------------------------------------------------------------------
@@ -167,8 +149,9 @@ def levels(results: Results) -> Levels | None:
         if not math.isnan(row.level):
             chains.setdefault((content, row.distortion), []).append(i)
     falls = [[srcc(v[c], -level[c]) for c in chains.values() if len(c) > 2] for v in (predicted, mos)]
-    means = [np.array([v[level == at].mean() for at in there]) for v in (mos, predicted)]
-    return Levels(there, *means, *(float(np.nanmean(v)) if np.isfinite(v).any() else math.nan for v in falls))
+    mean_mos, mean_predicted = (np.array([v[level == at].mean() for at in there]) for v in (mos, predicted))
+    fall, fall_mos = (over_splits(one).mean for one in falls)
+    return Levels(there, mean_mos, mean_predicted, fall, fall_mos)
 
 
 @dataclass(frozen=True)
@@ -218,8 +201,9 @@ def cloud(results: Results) -> Cloud:
         curve = (x, np.asarray(fit_logistic(said, mos)(x)))
         if not np.isnan(low + high).any():
             tenths = np.array_split(np.argsort(said, kind="stable"), min(2 * DECILES, len(said)))
-            x, ends_low, ends_high = ([float(np.median(v[at])) for at in tenths] for v in (said, low, high))
-            band = (np.array(x), np.array(ends_low), np.array(ends_high))
+            at, low, high = (np.array([np.median(v[some]) for some in tenths]) for v in (said, low, high))
+            at[0], at[-1] = said.min(), said.max()
+            band = (at, low, high)
     return Cloud(said, mos, curve, band)
 
 

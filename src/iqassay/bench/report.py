@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import math
 import os
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from string import Template
@@ -27,8 +28,10 @@ from iqassay.bench.details import (
 )
 from iqassay.bench.published import NOTICE, Figure, published_markdown, published_tables
 from iqassay.bench.results import Results
-from iqassay.bench.summary import GROUPINGS, MEASURES, OVER_SPLITS, Summary, Value, on_scale, summarise
+from iqassay.bench.significance import Significance
+from iqassay.bench.summary import GROUPINGS, MEASURES, Summary, Value, on_scale, summarise
 from iqassay.bench.tables import (
+    SHOWN_OVER_SPLITS,
     as_csv,
     best_of,
     markdown,
@@ -43,6 +46,7 @@ PAGE, MARKDOWN, TABLE = "index.html", "tables.md", "tables.csv"
 WORST_OF = 2  # models whose worst pictures are shown
 THUMBNAIL = 200  # pixels of its long side
 QUALITY = 82  # of its JPEG
+DUEL = {1: ("▲", "win", "better than"), -1: ("▼", "lose", "worse than"), 0: ("≈", "", "not told apart from")}
 KINDS = {
     "network": "network",
     "measure": "classical measure",
@@ -61,9 +65,12 @@ def write_report(
     """Write index.html, tables.md and tables.csv to a folder, which is made if need be; returns the page's path.
 
     pictures: with thumbnails of the worst pictures, read from where the set was (``about["folder"]``). published:
-    figures of papers, shown in a table of their own.
+    figures of papers, shown in a table of their own. Raises ValueError for two answers of one model to one set.
     """
     summaries = [summarise(results, resamples) for results in found]
+    for part in parts_of(summaries):
+        if twice := [name for name, times in Counter(one.model for one in part).items() if times > 1]:
+            raise ValueError(f"got {twice[0]} on {title_of(part).split(':')[0]} twice, want one folder of its answers")
     tables = markdown(summaries) + ("\n" + published_markdown(published) if published else "")
     folder.mkdir(parents=True, exist_ok=True)
     _write(folder / MARKDOWN, tables)
@@ -165,13 +172,13 @@ def _main_card(part: Sequence[Summary], resamples: int) -> str:
     best = {key: best_of(part, key) for key in keys}
     rows = []
     for one in part:
-        cells = [_row_name(one.model), _number(one.answers, 0)]
+        cells = [_row_name(one.model, "with references" if one.about.get("reference") else ""), _number(one.answers, 0)]
         for key in keys:
             value, digits = one.values[key], MEASURES[key].digits
             cells.append(_number(value.value, digits, best[key] is one, _ends(value.low, value.high, digits)))
         rows.append(cells)
     words = "; ".join(f"<b>{MEASURES[key].title}</b>: {text(MEASURES[key].meaning)}" for key in keys)
-    chart = charts.strips(strips, "SRCC and its 95 % interval", limit=1)
+    chart = charts.strips(strips, "SRCC and its 95 % interval", charts.strips_span([strips], limit=1))
     return (
         f'<div class="card"><h3>SRCC</h3><p class="soft">Spearman rank correlation of score and MOS; line: {interval}.'
         f"</p>{chart}</div>"
@@ -198,53 +205,48 @@ def _scatter_card(results: Sequence[Results]) -> str:
     )
 
 
-def _significance_card(found: Comparison | None) -> str:
-    if found is None:
+def _significance_card(comparison: Comparison | None) -> str:
+    if comparison is None:
         return ""
-    heads = "".join(f'<th scope="col">{text(name)}</th>' for name in found.models)
+    names = comparison.found.names
+    heads = "".join(f'<th scope="col">{text(name)}</th>' for name in names)
     rows = []
-    for i, name in enumerate(found.models):
-        cells = [_duel_cell(found, i, j) for j in range(len(found.models))]
-        rows.append(f'<tr><th scope="row">{text(name)}</th>{"".join(cells)}</tr>')
+    for i, name in enumerate(names):
+        cells = [_duel_cell(comparison.found, i, j) for j in range(len(names))]
+        rows.append(f"<tr>{_row_name(name)}{''.join(cells)}</tr>")
     table = f'<table class="matrix"><thead><tr><th></th>{heads}</tr></thead><tbody>{"".join(rows)}</tbody></table>'
     how = (
-        f"split by split over {found.splits} splits, corrected resampled t test"
-        if found.splits > 1
-        else "paired bootstrap over contents and Williams’ t test on ranks, both"
+        f"corrected resampled t test over {comparison.splits} splits"
+        if comparison.splits > 1
+        else "paired bootstrap over contents; Williams’ t test on ranks is told beside it"
     )
-    left_out = f" {found.left_out:,} rows that not all of them answered are left out." if found.left_out else ""
+    left_out = f" Left out, as not all answered: {_count(comparison.left_out, 'row')}." if comparison.left_out else ""
     return (
         '<div class="card"><h3>Which differences are real</h3><p class="soft">Row against column: gain in SRCC on the '
-        f"{found.rows:,} rows that all answered. ▲ better, ▼ worse at 5 % ({how}, Holm-adjusted for all pairs); "
-        f"≈ not told apart.{left_out}</p>"
-        f"{_scroll(table)}</div>"
+        f"{comparison.rows:,} rows that all answered. ▲ better, ▼ worse at 5 % ({how}; Holm-adjusted for all pairs); "
+        f"≈ not told apart.{left_out}</p>{_scroll(table)}</div>"
     )
 
 
-def _duel_cell(found: Comparison, i: int, j: int) -> str:
+def _duel_cell(found: Significance, i: int, j: int) -> str:
     if i == j:
         return '<td class="self"></td>'
-    duel, sign = found.duels[min(i, j), max(i, j)], 1 if i < j else -1
-    gain = sign * duel.gain
-    low, high = sorted((sign * duel.low, sign * duel.high))
-    mark, kind, word = (
-        ("≈", "", "not told apart from")
-        if not duel.significant
-        else ("▲", "win", "better than")
-        if gain > 0
-        else ("▼", "lose", "worse than")
-    )
-    tests = f"p = {duel.p:.3f}" + ("" if math.isnan(duel.p_williams) else f", Williams p = {duel.p_williams:.3f}")
-    words = f"{found.models[i]} {word} {found.models[j]}: {_signed(gain)} ({_ends(low, high)}), {tests}"
-    return f'<td class="{kind}" title="{text(words)}" aria-label="{text(words)}">{mark} {_signed(gain)}</td>'
+    mark, kind, word = DUEL[int(found.better[i, j])]
+    tests = f"p = {shown(found.p[i, j])}"
+    if math.isfinite(found.p_williams[i, j]):
+        tests += f", Williams p = {shown(found.p_williams[i, j])}"
+    gain = _signed(found.gain[i, j])
+    words = f"{found.names[i]} {word} {found.names[j]}: {gain} ({_ends(found.low[i, j], found.high[i, j])}), {tests}"
+    return f'<td class="{kind}" title="{text(words)}" aria-label="{text(words)}">{mark} {gain}</td>'
 
 
 def _within_card(part: Sequence[Summary]) -> str:
     keys = there(part, GROUPINGS, "within")
+    strips = {key: [_strip(s.model, s.within[key], s.upper_bound) for s in part] for key in keys}
+    ends = charts.strips_span(strips.values(), limit=1)
     figures = []
     for key in keys:
-        strips = [_strip(s.model, s.within[key], s.upper_bound) for s in part]
-        chart = charts.strips(strips, f"Mean SRCC {GROUPINGS[key]}", limit=1)
+        chart = charts.strips(strips[key], f"Mean SRCC {GROUPINGS[key]}", ends)
         figures.append(f"<figure><h4>{GROUPINGS[key]}</h4>{chart}</figure>")
     return _multiples(
         "Mean SRCC inside groups",
@@ -255,7 +257,7 @@ def _within_card(part: Sequence[Summary]) -> str:
 
 
 def _splits_card(part: Sequence[Summary]) -> str:
-    keys = there(part, OVER_SPLITS, "splits")
+    keys = there(part, SHOWN_OVER_SPLITS, "splits")
     if not keys:
         return ""
     rows = []
@@ -285,12 +287,16 @@ def _residuals_card(results: Sequence[Results]) -> str:
     by = next((by for by in ("distortion", "subset") if any(any(one.words(by)) for one in results)), "")
     if not by:
         return ""
-    strata = [(one, residuals(one, by)) for one in results if len(one.scored) > 2]
+    strips = {
+        one.model: [Strip(row.name, row.mean, row.low, row.high, _signed(row.mean, 1)) for row in residuals(one, by)]
+        for one in results
+        if len(one.scored) > 2
+    }
+    ends = charts.strips_span(strips.values())
     figures = []
-    for one, rows in strata:
-        strips = [Strip(row.name, row.mean, row.low, row.high, _signed(row.mean, 1)) for row in rows]
-        chart = charts.strips(strips, f"{one.model}, residuals by {by}", zero=True)
-        figures.append(f"<figure><h4>{text(one.model)}</h4>{chart}</figure>")
+    for model, rows in strips.items():
+        chart = charts.strips(rows, f"{model}, residuals by {by}", ends)
+        figures.append(f"<figure><h4>{text(model)}</h4>{chart}</figure>")
     what = {"distortion": "distortion type", "subset": "subset"}[by]
     return _multiples(
         f"Residuals by {what}",
@@ -315,11 +321,12 @@ def _levels_card(results: Sequence[Results]) -> str:
 
 
 def _calibration_card(results: Sequence[Results]) -> str:
+    found = {one.model: deciles for one in results if (deciles := calibration(one))}
+    least = min([0.5, *(decile.low for deciles in found.values() for decile in deciles)])
     figures = []
-    for one in results:
-        if deciles := calibration(one):
-            chart = charts.coverage(deciles, f"{one.model}: share of MOS inside the 90 % interval, by score")
-            figures.append(f"<figure><h4>{text(one.model)}</h4>{chart}</figure>")
+    for model, deciles in found.items():
+        chart = charts.coverage(deciles, f"{model}: share of MOS inside the 90 % interval, by score", least)
+        figures.append(f"<figure><h4>{text(model)}</h4>{chart}</figure>")
     return _multiples(
         "Calibration",
         "Share of MOS inside the model's 90 % interval, by tenths of the score, with its 95 % Wilson interval; "
@@ -461,8 +468,8 @@ def _scroll(table: str) -> str:
     return f'<div class="scroll" tabindex="0">{table}</div>'
 
 
-def _row_name(name: str) -> str:
-    return f'<th scope="row">{text(name)}</th>'
+def _row_name(name: str, small: str = "") -> str:
+    return f'<th scope="row">{text(name)}{f"<br><small>{small}</small>" if small else ""}</th>'
 
 
 def _words(words: object) -> str:
@@ -482,6 +489,7 @@ def _ends(low: float, high: float, digits: int = 3) -> str:
 
 
 def _signed(value: float, digits: int = 3) -> str:
+    value = round(value, digits) + 0.0  # no "−0.0"
     return ("+" if value > 0 else "") + shown(value, digits)
 
 
@@ -491,4 +499,4 @@ def _list(lines: Iterable[str], kind: str) -> str:
 
 
 def _count(number: int, thing: str) -> str:
-    return f"{number} {thing}{'' if number == 1 else 's'}"
+    return f"{number:,} {thing}{'' if number == 1 else 's'}"

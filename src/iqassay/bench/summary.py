@@ -13,7 +13,6 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from iqassay.bench.correlation import (
     Resolving,
@@ -29,11 +28,10 @@ from iqassay.bench.correlation import (
     srcc,
     within_groups,
 )
-from iqassay.bench.draws import Counts, draw_counts, mean
+from iqassay.bench.draws import Counts, Floats, draw_counts, mean
 from iqassay.bench.results import Results, Row
 from iqassay.data.splits import SEEDS, content_splits
 
-Floats = NDArray[np.float64]
 SPLITTABLE = 5  # contents: fewer cannot be parted in train, val and test in ten honest ways
 SLOW = ("krcc", "pairs")  # get one draw
 FEW = 5  # in so many

@@ -13,7 +13,6 @@ from iqassay.bench.summary import (
     BEST_TEST_EPOCH,
     GROUPINGS,
     MEASURES,
-    OVER_SPLITS,
     Summary,
     Value,
     summarise,
@@ -21,6 +20,8 @@ from iqassay.bench.summary import (
 from iqassay.text import printable
 
 CSV_COLUMNS = ("set", "split", "model", "measure", "over", "value", "low", "high", "median", "pictures", "errors")
+
+SHOWN_OVER_SPLITS = ("srcc", "plcc", "plcc4")  # the CSV has more
 
 __all__ = ["as_csv", "markdown", "summarise"]
 
@@ -30,7 +31,8 @@ def parts_of(summaries: Iterable[Summary]) -> list[list[Summary]]:
     found: dict[tuple[Any, ...], list[Summary]] = {}
     for one in summaries:
         found.setdefault(one.part, []).append(one)
-    return [sorted(part, key=_by_srcc) for _, part in sorted(found.items(), key=lambda item: item[0])]
+    keys = sorted(found, key=lambda part: (part[0], bool(part[2]), part))  # whole sets before those trained on splits
+    return [sorted(found[key], key=_by_srcc) for key in keys]
 
 
 def _by_srcc(summary: Summary) -> tuple[bool, float, str]:
@@ -82,7 +84,7 @@ def _middle(value: Value | Spread) -> float:
 def notes_of(part: Sequence[Summary]) -> list[str]:
     """What must be read with the tables of a part."""
     found = [
-        f"{s.model} answered {s.answers:,} of {s.wanted:,}" + (f" ({s.errors:,} errors)" if s.errors else "")
+        f"{s.model} answered {s.answers:,} of {s.wanted:,}" + (f", errors: {s.errors:,}" if s.errors else "")
         for s in part
         if s.answers < s.wanted
     ]
@@ -126,14 +128,14 @@ def _markdown_part(part: Sequence[Summary]) -> list[str]:
             ["model", *(GROUPINGS[key] for key in groupings)],
             [[_plain(s.model), *(with_interval(s.within[key]) for key in groupings)] for s in part],
         )
-    if keys := there(part, OVER_SPLITS, "splits"):
+    if keys := there(part, SHOWN_OVER_SPLITS, "splits"):
         lines += [f"Over the test parts of {max(s.split_count for s in part)} splits by content:", ""]
         titles = [f"{MEASURES[key].title}, {what}" for key in keys for what in ("median", "mean (95 %)")]
-        rows = []
+        body = []
         for one in (s for s in part if s.splits):
-            cells = [(shown(one.splits[k].median, MEASURES[k].digits), _split_cell(one, k)) for k in keys]
-            rows.append([_plain(one.model), *(cell for pair in cells for cell in pair)])
-        lines += _table(["model", *titles], rows)
+            pairs = [(shown(one.splits[k].median, MEASURES[k].digits), _split_cell(one, k)) for k in keys]
+            body.append([_plain(one.model), *(cell for pair in pairs for cell in pair)])
+        lines += _table(["model", *titles], body)
     notes = notes_of(part)
     return lines + [f"- {_plain(note)}" for note in notes] + [""] * bool(notes)
 
