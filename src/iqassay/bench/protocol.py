@@ -42,10 +42,12 @@ class Contender:
 def open_contender(text: str, threads: int | None = None) -> Contender:
     """A model by its name or file, as ``iqassay score --model`` takes it; with ":nr" after it, without references.
 
-    Raises ModelFileError when there is no such model.
+    Raises ModelFileError when there is no such model, ValueError for a measure that cannot do without references.
     """
     alone = text.endswith(ALONE)
     scorer = open_scorer(text.removesuffix(ALONE), threads)
+    if alone and needs_reference(scorer):
+        raise ValueError(f"{text}: got a measure that compares with references, want it without {ALONE}")
     return Contender(scorer.card.name + ("-nr" if alone else ""), scorer, alone)
 
 
