@@ -265,7 +265,7 @@ def explain(
         raise folder.UsageError("--align: got no reference, want --ref too")
     scorer, healer = _open(model, False, threads, max_pixels), _open(restorer, False, threads, max_pixels)
     if not healer.restores:
-        raise folder.UsageError(f"--restorer {restorer}: restores nothing, want a model that does, such as dri")
+        raise folder.UsageError(f"--restorer {restorer}: restores nothing, want a model that does, such as 'dri'")
     page.check_folder(output, *inputs)  # before the work
     try:
         explanation = explain_picture(picture, ref, align.value, scorer, healer)
