@@ -149,7 +149,7 @@ def plcc_fitted(predicted: ArrayLike, target: ArrayLike, parameters: int = 4) ->
     """PLCC after ``fit_logistic``, in [0, 1], higher is better: the PLCC of most papers. Never below abs(plcc).
 
     It flatters, because the curve is fitted to the very data it is then judged on: 20 random points come out at about
-    0.35 with four parameters, not at 0; and a score that points the wrong way looks as good as one that does not. So
+    0.4 with four parameters and 0.5 with five, not at 0; and a score that points the wrong way looks as good as one that does not. So
     look at SRCC and the raw PLCC beside it. nan for a constant, and for n <= parameters, where it would say nothing.
     For an interval hold the curve, as fitting in each draw is slow: ``bootstrap(curve(predicted), target, plcc)``.
     Raises ValueError as the statistics and ``fit_logistic`` do.

@@ -51,7 +51,7 @@ def make_pairs(predicted: Floats, target: Floats, error: Floats, z: float) -> Pa
         second = (first + np.repeat(distances, n)) % n
     apart, variance = target[first] - target[second], error**2
     different = apart**2 > z**2 * (variance[first] + variance[second])
-    return Pairs(n, first, second, different, (predicted[first] - predicted[second]) * np.sign(apart))
+    return Pairs(n, first, second, different, (predicted[first] - predicted[second]) * np.where(apart < 0, -1, 1))
 
 
 def right_order(pairs: Pairs) -> Influenced:

@@ -58,8 +58,9 @@ def paired_bootstrap(
 def williams(a: ArrayLike, b: ArrayLike, target: ArrayLike, ranks: bool = True) -> tuple[float, float]:
     """(t, p): Williams's test of whether a and b correlate equally with the target; t > 0 where a correlates more.
 
-    ranks: compare SRCC (the default), else PLCC. The test supposes normal values, for ranks it is an approximation; and
-    it takes pictures for independent, which versions of one content are not: there trust ``paired_bootstrap``.
+    ranks: compare SRCC (the default), else PLCC. The test supposes normal values: on ranks it is a little too ready,
+    and calls 6 to 8 % of equal models of SRCC 0.7 to 0.9 different at a level of 5 %. It takes pictures for
+    independent, as versions of one content are not. In doubt trust ``paired_bootstrap``.
     p is two-sided; 1 for predictions that are the same (in rank, or up to a line); (nan, nan) for a constant or n < 4.
     Source: ``williams_t``.
     """
@@ -201,4 +202,4 @@ def _gain(gain: float, gaps: Floats, tails: list[float]) -> Gain:
         return Gain(gain, *[float("nan")] * 3)
     low, high = np.quantile(gaps, tails)
     far = min(np.count_nonzero(gaps <= _NOTHING), np.count_nonzero(gaps >= -_NOTHING))
-    return Gain(gain, float(low), float(high), min(1.0, 2 * (far + 1) / (len(gaps) + 1)))
+    return Gain(gain, float(low), float(high), min(1.0, 2 * (int(far) + 1) / (len(gaps) + 1)))
