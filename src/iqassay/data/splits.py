@@ -95,21 +95,30 @@ def split_ratings(ratings: Ratings, seed: int) -> Ratings:
 
 def letters_of(ratings: Ratings) -> list[str]:
     """The ten letters of every row. Raises ValueError as ``split_ratings``."""
-    shipped = shipped_splits(ratings.name)
-    if shipped is None:
+    if shipped_splits(ratings.name) is None:
         made = ten_splits(row.group for row in ratings.rows)
         return [made[row.group] for row in ratings.rows]
-    return [_found(row, shipped, ratings.name) for row in ratings.rows]
+    return [_shipped_letters(ratings.name, row) for row in ratings.rows]
 
 
-def _found(row: Rating, shipped: Mapping[str, str], name: str) -> str:
-    for key in (row.group, row.reference.stem.lower() if row.reference else "", row.image.name):
-        if key in shipped:
-            return shipped[key]
-    raise ValueError(
-        f"{name}: got group {row.group!r} ({row.image.name}), which its shipped splits do not know; "
-        f"want groups like {next(iter(shipped))!r}, or another name for a set that is not the published {name}"
-    )
+def _shipped_letters(name: str, row: Rating) -> str:
+    shipped = shipped_splits(name) or {}
+    found = shipped_letters(name, row.group, row.reference, row.image)
+    if not found:
+        raise ValueError(
+            f"{name}: got group {row.group!r} ({row.image.name}), which its shipped splits do not know; "
+            f"want groups like {next(iter(shipped))!r}, or another name for a set that is not the published {name}"
+        )
+    return found
+
+
+def shipped_letters(name: str, group: str, reference: Path | None, image: Path) -> str:
+    """The ten letters of a picture in the shipped file of a set, "" if it is not there: the file knows groups, and
+    groups are the references' names, in lower case without an ending, or the photos' file names.
+    """
+    shipped = shipped_splits(name) or {}
+    keys = (group, reference.stem.lower() if reference else "", image.name)
+    return next((shipped[key] for key in keys if key in shipped), "")
 
 
 @functools.cache
