@@ -122,6 +122,7 @@ def test_a_full_report(tmp_path):
     "rows",
     [
         photos(3),
+        [replace(row, score=np.inf if i % 2 else np.nan) for i, row in enumerate(photos())],
         [replace(row, group="", subset="", low=np.nan, high=np.nan) for row in photos()],
         [replace(row, score=50.0) for row in photos()],
         [replace(row, error="cannot be read", score=np.nan) if i % 2 else row for i, row in enumerate(photos())],
@@ -129,7 +130,7 @@ def test_a_full_report(tmp_path):
         photos(40, seed="0"),
         [replace(row, group="one") for row in photos()],
     ],
-    ids=["three", "bare", "constant", "errors", "nothing", "one seed", "one content"],
+    ids=["three", "no numbers", "bare", "constant", "errors", "nothing", "one seed", "one content"],
 )
 def test_odd_results(tmp_path, rows):
     page = page_of([results_of(rows)], tmp_path)

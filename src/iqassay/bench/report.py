@@ -29,7 +29,7 @@ from iqassay.bench.details import (
 from iqassay.bench.published import NOTICE, Figure, published_markdown, published_tables
 from iqassay.bench.results import Results
 from iqassay.bench.significance import Significance
-from iqassay.bench.summary import GROUPINGS, MEASURES, Summary, Value, on_scale, summarise
+from iqassay.bench.summary import GROUPINGS, MEASURES, Summary, Value, answered, on_scale, summarise
 from iqassay.bench.tables import (
     SHOWN_OVER_SPLITS,
     as_csv,
@@ -100,7 +100,7 @@ def page(
     body = [_findings(found)]
     if len(parts) > 1:
         body.append(_overview(parts, models))
-    results_of = {id(summary): results for summary, results in zip(summaries, found, strict=True)}
+    results_of = {id(summary): answered(results) for summary, results in zip(summaries, found, strict=True)}
     for number, part in enumerate(parts):
         body.append(_part(number, part, [results_of[id(one)] for one in part], pictures, resamples))
     body.append(_published(published))
@@ -274,7 +274,7 @@ def _splits_card(part: Sequence[Summary]) -> str:
         f"Trained anew for each of {count} splits by content (70 % to train on, 10 % to choose by, 20 % to test on)."
         if part[0].seeds
         else f"The same answers, judged on the test parts (20 % of the contents) of {count} splits by content; "
-        "nothing was trained on the rest."
+        "nothing was trained for it."
     )
     return (
         f'<div class="card"><h3>Over splits</h3><p class="soft">{how} Small: 95 % bootstrap interval of the mean. '
@@ -322,7 +322,7 @@ def _levels_card(results: Sequence[Results]) -> str:
 
 def _calibration_card(results: Sequence[Results]) -> str:
     found = {one.model: deciles for one in results if (deciles := calibration(one))}
-    least = min([0.5, *(decile.low for deciles in found.values() for decile in deciles)])
+    least = min([0.7, *(decile.low for deciles in found.values() for decile in deciles)])
     figures = []
     for model, deciles in found.items():
         chart = charts.coverage(deciles, f"{model}: share of MOS inside the 90 % interval, by score", least)
@@ -409,8 +409,8 @@ def _protocol(part: Sequence[Summary]) -> str:
         )
     split = text(str(part[0].about.get("split", "all")))
     return (
-        f"Rows: split “{split}”. Every model was asked about the same pictures and nothing of it was fitted to their "
-        "opinions but the curves named above."
+        f"Rows: split “{split}”. Every model was asked about the same pictures; nothing was fitted to their opinions "
+        "here but the curves named above."
     )
 
 

@@ -61,7 +61,7 @@ MEASURES = {
     "different": Measure("AUC different", 3, 1, "resolving power: different pairs told from similar ones"),
     "better": Measure("AUC better", 3, 1, "resolving power: the better of two different pictures told"),
     "coverage": Measure("in interval", 3, 0, "share of MOS inside the model's 90 % interval; 0.9 is right"),
-    "width": Measure("width", 1, -1, "mean width of the model's 90 % interval, in points"),
+    "width": Measure("width", 1, 0, "mean width of the model's 90 % interval, in points"),
 }
 GROUPINGS = {"content": "inside contents", "subset": "inside subsets", "distortion": "inside distortion types"}
 OVER_SPLITS = ("srcc", "plcc", "plcc4", "krcc", "rmse4")
@@ -113,6 +113,8 @@ class Summary:
 
 def summarise(results: Results, resamples: int = 1000) -> Summary:
     """Every measure of a model on a set. Rows without a score are counted and left out; what does not exist is nan."""
+    rows = len(results.rows)
+    results = answered(results)
     seeds = seeds_of(results)
     parts = [of_seed(results, seed) for seed in seeds]
     contents = contents_of(results)
@@ -133,9 +135,9 @@ def summarise(results: Results, resamples: int = 1000) -> Summary:
         results.about,
         len({row.image for row in results.scored}),
         len(set(contents)),
-        max(len(results.rows), int(results.about.get("pictures", 0))),
-        len(results.scored),
-        len(results.rows) - len(results.scored),
+        max(rows, int(results.about.get("pictures", 0))),
+        len(results.rows),
+        rows - len(results.rows),
         seeds,
         values,
         within,
@@ -148,6 +150,12 @@ def measures(results: Results, keys: Iterable[str] = MEASURES) -> dict[str, floa
     """The measures as plain numbers on all scored rows together; nan where one does not exist."""
     statistics = _statistics(_Answers(results))
     return {key: statistics[key]() if key in statistics else math.nan for key in keys}
+
+
+def answered(results: Results) -> Results:
+    """Only the rows that have a score and an opinion, which everything else here takes for granted."""
+    known = (row for row in results.scored if math.isfinite(row.score) and math.isfinite(row.mos))
+    return replace(results, rows=tuple(known))
 
 
 def seeds_of(results: Results) -> tuple[str, ...]:
