@@ -11,7 +11,6 @@ from scipy.optimize import curve_fit
 
 from iqassay.bench import pairs
 from iqassay.bench.correlation import (
-    Logistic,
     better_or_worse,
     bootstrap,
     different_or_similar,
@@ -31,6 +30,7 @@ from iqassay.bench.correlation import (
     within_groups,
 )
 from iqassay.bench.draws import draw_counts
+from iqassay.bench.logistic import Logistic
 
 CORRELATIONS = [srcc, plcc, krcc]
 
@@ -237,6 +237,12 @@ def test_never_worse_than_a_line_on_data_of_every_kind(parameters):
             assert raw - 1e-5 <= fitted <= 1
             assert plcc_fitted(-x, y, parameters) == pytest.approx(fitted, abs=1e-4)  # direction is hidden by the fit
             assert rmse_fitted(x, y, parameters) == pytest.approx(np.std(y) * math.sqrt(1 - fitted**2), abs=1e-6)
+
+
+def test_one_far_point_does_not_bend_the_line():
+    x = np.append(np.random.default_rng(0).normal(size=3000), 1e4)
+    y = x + np.random.default_rng(1).normal(size=3001)
+    assert plcc_fitted(x, y) >= plcc(x, y) - 1e-6
 
 
 def test_four_parameters_are_monotone_and_five_need_not_be():

@@ -16,12 +16,11 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.optimize import minimize
-from scipy.special import expit
 from scipy.stats import kendalltau, norm, rankdata
 
 from iqassay.bench import draws, pairs
 from iqassay.bench.draws import Counts, Floats
+from iqassay.bench.logistic import Logistic, fit, standard
 
 Statistic = Callable[..., float]  # of predicted and target; of the standard error of the MOS too, if it wants that
 
@@ -63,94 +62,27 @@ def rmse(predicted: ArrayLike, target: ArrayLike) -> float:
     return float(np.sqrt(np.mean((x - y) ** 2)))
 
 
-@dataclass(frozen=True)
-class Logistic:
-    """A fitted curve from predicted scores to MOS; call it with scores of any shape.
-
-    Four parameters: b2 + (b1 - b2) / (1 + exp(-(x - b3) / b4)), b4 > 0: b1 is the level for the highest scores, b2 for
-    the lowest, so a score that points the wrong way has b1 < b2.
-    Five: b1 (1/2 - 1 / (1 + exp(b2 (x - b3)))) + b4 x + b5.
-    """
-
-    parameters: tuple[float, ...]
-
-    def __call__(self, predicted: ArrayLike) -> Floats:
-        x = np.asarray(predicted, np.float64)
-        if len(self.parameters) == 4:
-            top, bottom, middle, width = self.parameters
-            return np.asarray(bottom + (top - bottom) * expit((x - middle) / width))
-        height, slope, middle, line, offset = self.parameters
-        return np.asarray(height * (expit(slope * (x - middle)) - 0.5) + line * x + offset)
-
-
 def fit_logistic(predicted: ArrayLike, target: ArrayLike, parameters: int = 4) -> Logistic:
-    """The least-squares logistic curve through (predicted, target).
+    """The least-squares logistic curve through (predicted, target), see ``bench.logistic``: call it with scores.
 
     parameters: 4, monotone (VQEG, "Final report on the validation of objective models", 2000), or 5, a logistic plus a
     straight line (Sheikh, Sabir and Bovik, "A statistical evaluation of recent full reference image quality assessment
-    algorithms", IEEE TIP 15, 2006, eq. 12), which need not be monotone: between two levels of the logistic the line may
-    turn the order round.
-
-    For a given middle and width the rest of the curve is a linear regression, so only those two are searched for: over
-    a coarse grid, then by Nelder-Mead from its best points. Very wide curves are part of the search and are straight
-    lines for all practical purposes, so the fit is never worse than the regression line. A constant predicted or
-    target gives the constant curve at the mean.
-    Raises ValueError for other numbers of parameters and as the statistics do.
+    algorithms", IEEE TIP 15, 2006), which need not be monotone: the line may turn the order round at the ends.
+    Never worse than the regression line, but for rounding. A constant predicted or target gives the constant curve at
+    the mean. Raises ValueError for other numbers of parameters and as the statistics do.
     """
     if parameters not in (4, 5):
         raise ValueError(f"got {parameters} parameters, want 4 (logistic) or 5 (logistic and line)")
-    x, y = checked(predicted, target)
-    (u, x_mean, x_unit), (v, y_mean, y_unit) = _standard(x), _standard(y)
-    if x_unit == 0 or y_unit == 0:
-        return Logistic((y_mean, y_mean, x_mean, 1.0) if parameters == 4 else (0.0, 1.0, x_mean, 0.0, y_mean))
-    line = parameters == 5
-    rest = v - u * (u @ v) / (u @ u) if line else v
-
-    def bend(middle: float, log_width: float) -> Floats:
-        """The sigmoid, without what a constant (and a line) can do already."""
-        curve = expit((u - middle) / np.exp(log_width))
-        curve = curve - curve.mean()
-        return curve - u * (u @ curve) / (u @ u) if line else curve
-
-    # With a line beside it, a curve wider than this cannot be told from a cubic, nor from rounding errors.
-    widest = np.log(10.0 if line else 100.0)
-
-    def unexplained(point: Floats) -> float:
-        middle, log_width = point
-        margin = 3 * np.exp(log_width)  # a middle further out changes little: the curve is an exponential there
-        if not (-5 <= log_width <= widest and u.min() - margin <= middle <= u.max() + margin):
-            return 0.0
-        curve = bend(middle, log_width)
-        power = curve @ curve
-        return float(-((curve @ rest) ** 2) / power) if power > 1e-16 * len(u) else 0.0
-
-    widths = np.append(np.linspace(-3.0, 2.0, 6), widest)
-    grid = [np.array([m, w]) for w in widths for m in np.quantile(u, [0.02, 0.2, 0.4, 0.6, 0.8, 0.98])]
-    starts = sorted(grid, key=unexplained)[: 3 if line else 2]
-    found = [
-        minimize(unexplained, start, method="Nelder-Mead", options={"xatol": 1e-5, "fatol": 1e-9 * len(u)}).x
-        for start in starts
-    ]
-    middle, log_width = min([*found, *starts], key=unexplained)
-
-    curve, width = bend(middle, log_width), float(np.exp(log_width))
-    power = curve @ curve
-    height = float(curve @ rest / power) if power > 0 else 0.0
-    left = v - height * expit((u - middle) / width)
-    slope = float(u @ left / (u @ u)) if line else 0.0
-    middle_x, width_x, bottom = float(x_mean + x_unit * middle), x_unit * width, y_mean + y_unit * float(left.mean())
-    if not line:
-        return Logistic((bottom + y_unit * height, bottom, middle_x, width_x))
-    tilt = y_unit * slope / x_unit
-    return Logistic((y_unit * height, 1 / width_x, middle_x, tilt, bottom + y_unit * height / 2 - tilt * x_mean))
+    return fit(*checked(predicted, target), line=parameters == 5)
 
 
 def plcc_fitted(predicted: ArrayLike, target: ArrayLike, parameters: int = 4) -> float:
     """PLCC after ``fit_logistic``, in [0, 1], higher is better: the PLCC of most papers. Never below abs(plcc).
 
     It flatters, because the curve is fitted to the very data it is then judged on: 20 random points come out at about
-    0.4 with four parameters and 0.5 with five, not at 0; and a score that points the wrong way looks as good as one that does not. So
-    look at SRCC and the raw PLCC beside it. nan for a constant, and for n <= parameters, where it would say nothing.
+    0.4 with four parameters and 0.5 with five, not at 0; and a score that points the wrong way looks as good as one
+    that does not. So look at SRCC and the raw PLCC beside it. nan for a constant, and for n <= parameters, where it
+    would say nothing.
     For an interval hold the curve, as fitting in each draw is slow: ``bootstrap(curve(predicted), target, plcc)``.
     Raises ValueError as the statistics and ``fit_logistic`` do.
     """
@@ -339,7 +271,7 @@ def over_draws(statistic: Statistic, x: Floats, y: Floats, counts: Counts, error
     if statistic is srcc:
         return draws.srcc(x, y, counts)
     if statistic is plcc:
-        return draws.plcc(_standard(x)[0], _standard(y)[0], counts)
+        return draws.plcc(standard(x)[0], standard(y)[0], counts)
     if statistic is rmse:
         return np.sqrt(draws.mean((x - y) ** 2, counts))
     if statistic in _OF_PAIRS and error is not None:
@@ -407,16 +339,6 @@ def _z(confidence: float) -> float:
     if not 0 < confidence < 1:
         raise ValueError(f"got confidence {confidence}, want a number between 0 and 1, such as 0.95")
     return float(norm.ppf((1 + confidence) / 2))
-
-
-def _standard(values: Floats) -> tuple[Floats, float, float]:
-    """(values in standard units, their mean, their standard deviation), without overflow; unit 0 for a constant."""
-    span = float(np.ptp(values))
-    if span == 0:
-        return np.zeros_like(values), float(values[0]), 0.0
-    centred = values / span - np.mean(values / span)
-    deviation = float(np.std(centred))
-    return centred / deviation, float(np.mean(values / span) * span), deviation * span
 
 
 def _pearson(x: Floats, y: Floats) -> float:

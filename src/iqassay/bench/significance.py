@@ -7,7 +7,7 @@ targets as ``bench.correlation`` does.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -141,25 +141,27 @@ def significance_matrix(
     if len(said) < 2:
         raise ValueError(f"got {len(said)} models, want two or more")
     names = tuple(said)
-    k = len(names)
-    first, second = np.triu_indices(k, 1)
-    gains = _gains(said, target, srcc, groups, 0.95, max(resamples, 100 * len(first)), seed)
-    pairs = [gains[names[i], names[j]] for i, j in zip(first, second, strict=True)]
+    first, second = np.triu_indices(len(names), 1)
+    found = _gains(said, target, srcc, groups, 0.95, max(resamples, 100 * len(first)), seed)
+    pairs = [(names[i], names[j]) for i, j in zip(first, second, strict=True)]
+    gain, low, high, p = np.array([astuple(found[pair]) for pair in pairs]).T
+    p, p_williams = holm(p), holm([williams(said[a], said[b], target)[1] for a, b in pairs])
 
-    def square(upper: ArrayLike, sign: int) -> Floats:
-        whole = np.full((k, k), np.nan)
-        whole[first, second] = upper
-        whole[second, first] = sign * np.asarray(upper)
+    def square(row_first: Floats, column_first: Floats) -> Floats:
+        whole = np.full((len(names), len(names)), np.nan)
+        whole[first, second], whole[second, first] = row_first, column_first
         return whole
 
-    gain = square([pair.gain for pair in pairs], -1)
-    low, high = square([pair.low for pair in pairs], -1), square([pair.high for pair in pairs], -1)
-    p = square(holm([pair.p for pair in pairs]), 1)
-    tests = [williams(said[names[i]], said[names[j]], target)[1] for i, j in zip(first, second, strict=True)]
-    below = np.tril_indices(k, -1)
-    low[below], high[below] = high[below], low[below]
-    better = np.where(p < level, np.sign(np.nan_to_num(gain)), 0).astype(int)
-    return Significance(names, gain, low, high, p, square(holm(tests), 1), better)
+    better = np.where(p < level, np.sign(gain), 0)
+    return Significance(
+        names,
+        gain=square(gain, -gain),
+        low=square(low, -high),
+        high=square(high, -low),
+        p=square(p, p),
+        p_williams=square(p_williams, p_williams),
+        better=np.nan_to_num(square(better, -better)).astype(int),
+    )
 
 
 def _gains(
