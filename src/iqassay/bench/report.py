@@ -67,7 +67,9 @@ def write_report(
     pictures: with thumbnails of the worst pictures, read from where the set was (``about["folder"]``). published:
     figures of papers, shown in a table of their own. Raises ValueError for two answers of one model to one set.
     """
-    summaries = [summarise(results, resamples) for results in found]
+    from iqassay.bench.protocol import with_bar
+
+    summaries = [summarise(results, resamples) for results in with_bar(found, len(found), "measures")]
     for part in parts_of(summaries):
         if twice := [name for name, times in Counter(one.model for one in part).items() if times > 1]:
             raise ValueError(f"got {twice[0]} on {title_of(part).split(':')[0]} twice, want one folder of its answers")
@@ -359,17 +361,20 @@ def _thumbnail(results: Results, wrong: Wrong) -> str:
         pixels = read_image(Path(str(results.about.get("folder", ""))) / wrong.row.image).pixels
     except (ImageError, OSError, ValueError):
         return ""
-    words = " ".join(filter(None, (wrong.row.distortion or wrong.row.subset, label_of(wrong.row.level))))
+    words = " ".join(
+        filter(
+            None,
+            (
+                wrong.row.distortion or wrong.row.subset,
+                f"level {_short(wrong.row.level)}" if math.isfinite(wrong.row.level) else "",
+            ),
+        )
+    )
     return (
-        f'<figure><img src="{jpeg(fit(pixels, THUMBNAIL), QUALITY)}" alt="{text(wrong.row.image)}" loading="lazy">'
+        f'<figure><img src="{jpeg(fit(pixels, THUMBNAIL), QUALITY)}" alt="{text(wrong.row.image)}">'
         f"<figcaption><b>{shown(wrong.predicted, 0)}</b> predicted, <b>{shown(wrong.row.mos, 0)}</b> MOS"
         f"{'<br>' + text(words) if words else ''}</figcaption></figure>"
     )
-
-
-def label_of(level: float) -> str:
-    """A level in words, nothing where there is none."""
-    return "" if math.isnan(level) else f"level {level:g}"
 
 
 def _method_card(part: Sequence[Summary]) -> str:
@@ -391,11 +396,11 @@ def _method_card(part: Sequence[Summary]) -> str:
             recipe = text(json.dumps(about["recipe"], ensure_ascii=False))
             recipes.append(f"<dt>{text(one.model)}</dt><dd><code>{recipe}</code></dd>")
     heads = ["model", "version", "kind", "mode", "epoch chosen on", "sha256", "iqassay"]
-    scale = part[0].about.get("scale") or ["?", "?"]
+    worst_end, best_end = (text(_short(end)) for end in part[0].about.get("scale") or ("?", "?"))
     more = f"<details><summary>Recipes</summary><dl>{''.join(recipes)}</dl></details>" if recipes else ""
     return (
-        f'<div class="card"><h3>How it was measured</h3><p class="soft">MOS: the set’s own scale {text(str(scale[0]))} '
-        f"(worst) to {text(str(scale[1]))} (best), stretched to 0 to 100. {_protocol(part)}</p>"
+        f'<div class="card"><h3>How it was measured</h3><p class="soft">MOS: the set’s own scale {worst_end} '
+        f"(worst) to {best_end} (best), stretched to 0 to 100. {_protocol(part)}</p>"
         f"{_table(heads, rows, 'words')}{more}</div>"
     )
 
@@ -482,6 +487,10 @@ def _number(value: float, digits: int = 3, best: bool = False, small: str = "") 
     kind = ' class="best"' if best else ""
     words = shown(value, digits) + (f"<br><small>{small}</small>" if small else "")
     return f'<td data-value="{key}"{kind}>{words}</td>'
+
+
+def _short(number: object) -> str:
+    return f"{number:g}" if isinstance(number, (int, float)) else str(number)
 
 
 def _ends(low: float, high: float, digits: int = 3) -> str:
