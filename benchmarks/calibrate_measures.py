@@ -116,15 +116,22 @@ def fitted(
 
 def monotone_table(value: np.ndarray, opinion: np.ndarray, worst: float, best: float) -> Table:
     """raw, increasing, and score, strictly monotone, from (worst, 0) to (best, 100)."""
-    sign = 1 if best > worst else -1
+    sign = 1 if best > worst else -1  # below, higher is better
     table = calibration_table(sign * value, opinion, KNOTS, top=(sign * best, 100.0))
     knots = [(sign * worst, 0.0)]
     for raw, score in zip(table["raw"], table["score"], strict=True):
-        rises = score > knots[-1][1] + 0.01 and raw > knots[-1][0]
-        if rises and (score < 99.5 or raw == sign * best):
+        if raw > knots[-1][0] and score > knots[-1][1] + 0.01 and (score < 99.5 or raw == sign * best):
             knots.append((raw, score))
+    # Below the first group straight on, to a tenth of its score: what is far worse than all those pictures is bad.
+    (raw, score), (next_raw, next_score) = knots[1:3]
+    tail = raw - 0.9 * score * (next_raw - raw) / (next_score - score)
+    if tail > knots[0][0]:
+        knots.insert(1, (tail, score / 10))
     knots.sort(key=lambda knot: sign * knot[0])
-    return {"raw": [round(sign * raw, 5) + 0.0 for raw, _ in knots], "score": [round(score, 3) for _, score in knots]}
+    return {
+        "raw": [round(sign * raw, 5) + 0.0 for raw, _ in knots],  # + 0.0: no minus before a zero
+        "score": [round(score, 3) for _, score in knots],
+    }
 
 
 if __name__ == "__main__":
