@@ -126,19 +126,19 @@ class Measure(Scorer):
         pixels = [self.read(source).pixels for source in (picture, reference) if source is not None]
         best = MEASURES[self.card.name].best
         try:
-            raw, similarity = self._measure(*pixels), None
+            found = self._measure(*pixels)
         except ValueError as error:
             raise ImageError(str(error)) from None
-        if isinstance(raw, tuple):
-            raw, similarity = raw
+        raw, similarity = found if isinstance(found, tuple) else (found, None)
         if len(pixels) == 2 and np.array_equal(pixels[0], pixels[1]):
             raw = float(best)  # without the last digit's rounding
         local = np.full((1, 1), raw)
-        if similarity is not None and raw != best:
+        if similarity is not None:
             loss = block_means(1 - similarity, math.ceil(max(similarity.shape) / MAP_SIDE))
-            local = best + (raw - best) * loss / loss.mean()
-        nothing = np.zeros(0)
-        return Answers(np.asarray(raw), local, np.ones(1), nothing, np.asarray(-math.inf))
+            if loss.mean() > 0:
+                local = best + (raw - best) * loss / loss.mean()
+        of_no_kind = {"presence": np.ones(1), "severity": np.zeros(0)}
+        return Answers(np.asarray(raw), local, **of_no_kind, unlike=np.asarray(-math.inf))
 
     def _tables(self, full_reference: bool) -> MeasureCard:  # type: ignore[override]
         if full_reference != self.card.takes_reference:
