@@ -239,10 +239,12 @@ def test_never_worse_than_a_line_on_data_of_every_kind(parameters):
             assert rmse_fitted(x, y, parameters) == pytest.approx(np.std(y) * math.sqrt(1 - fitted**2), abs=1e-6)
 
 
-def test_one_far_point_does_not_bend_the_line():
-    x = np.append(np.random.default_rng(0).normal(size=3000), 1e4)
-    y = x + np.random.default_rng(1).normal(size=3001)
-    assert plcc_fitted(x, y) >= plcc(x, y) - 1e-6
+@pytest.mark.parametrize("parameters", [4, 5])
+def test_a_line_stays_a_line(parameters):
+    x = np.linspace(-3, 9, 200)
+    assert fit_logistic(x, 2 * x + 1, parameters)(x) == pytest.approx(2 * x + 1, abs=1e-4)
+    x[-1] = 1e3  # one far point does not bend it either
+    assert fit_logistic(x, 2 * x + 1, parameters)(x) == pytest.approx(2 * x + 1, abs=0.1)
 
 
 def test_four_parameters_are_monotone_and_five_need_not_be():
@@ -465,12 +467,16 @@ def test_pictures_of_one_content_are_drawn_together():
         bootstrap(predicted, target, groups=["one"])
 
 
-def test_two_thousand_pictures_in_about_a_second():
+def test_all_draws_at_once_are_quick():
     rng = np.random.default_rng(0)
     target = rng.normal(size=2000)
-    start = time.process_time()
-    bootstrap(target + rng.normal(size=2000), target)
-    assert time.process_time() - start < 2  # one by one, it takes several times as long
+    predicted = target + rng.normal(size=2000)
+    seconds = []
+    for statistic in (srcc, literal(srcc)):
+        start = time.process_time()
+        bootstrap(predicted, target, statistic, resamples=300)
+        seconds.append(time.process_time() - start)
+    assert seconds[0] < 0.7 * seconds[1]  # about a fifth of it
 
 
 # Splits and groups
