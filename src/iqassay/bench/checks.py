@@ -50,7 +50,7 @@ def _constant(results: Results) -> Iterator[str]:
     most = f"{values[counts.argmax()]:.4g}"
     if len(values) == 1:
         yield f"gave {most} for all {len(said):,} pictures"
-    elif len(said) >= 10 and counts.max() > len(said) / 2:
+    elif len(said) >= 50 and counts.max() > len(said) / 2:
         yield f"gave {most} for {counts.max():,} of {len(said):,} pictures"
     elif len(said) >= 100 and len(values) <= 10:
         yield f"gave only {len(values)} different scores for {len(said):,} pictures"

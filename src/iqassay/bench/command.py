@@ -285,3 +285,41 @@ def sets(format: Annotated[ListFormat, typer.Option(help="How the list is writte
         scale = f"{one.scale[0]:g}..{one.scale[1]:g}"
         print(f"{one.name:9} {one.pictures:8,} {one.references or '':>10}  {scale:11}  {one.title}, {one.home}")
     return 0
+
+
+@bench.command()
+@in_one_line
+def check(
+    data: Sets,
+    pictures: Annotated[
+        bool,
+        typer.Option(
+            "--pictures",
+            help="Read all pictures too: those of different groups that are nearly the same, within a set and between "
+            "two sets.",
+        ),
+    ] = False,
+) -> int:
+    """Tell what rated sets are, and what is wrong with them: labels, references, groups, splits.
+
+    Exit status: 0 nothing found, 1 something found, 2 wrong usage.
+    """
+    from itertools import combinations
+
+    from iqassay.bench.protocol import with_bar
+    from iqassay.data.checks import check_between, check_pictures, check_ratings, describe, look_at
+    from iqassay.data.ratings import open_set
+
+    found, seen = 0, []
+    for ratings in map(open_set, data):
+        print("\n".join(describe(ratings)), flush=True)
+        findings = check_ratings(ratings)
+        if pictures:
+            seen.append(look_at(ratings, with_bar))
+            findings += check_pictures(seen[-1])
+        print("".join(f"  {text}\n" for text in findings or ["nothing found"]), flush=True)
+        found += len(findings)
+    for text in (text for pair in combinations(seen, 2) for text in check_between(*pair)):
+        print(text)
+        found += 1
+    return 1 if found else 0

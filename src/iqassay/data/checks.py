@@ -17,11 +17,11 @@ from numpy.typing import NDArray
 
 from iqassay.data.duplicates import Pair, alike, clusters, fingerprint
 from iqassay.data.ratings import Rating, Ratings
-from iqassay.data.splits import SEEDS, SPLITS, check_no_leak, split_ratings
+from iqassay.data.splits import SEEDS, SPLITS, check_no_leak, split_ratings, splits_digest
 from iqassay.image import ImageError
 
 LITTLE = 25  # points of 100: opinions of a whole set that spread over less are hardly on the scale that was said
-Watch = Callable[[Sequence[Path]], Iterable[Path]]
+Watch = Callable[[Iterable[Path], int, str], Iterable[Path]]  # of files, how many, and what is being done
 
 
 def check_ratings(ratings: Ratings, pictures: bool = False) -> list[str]:
@@ -31,6 +31,35 @@ def check_ratings(ratings: Ratings, pictures: bool = False) -> list[str]:
     """
     findings = [text for check in CHECKS for text in check(ratings)]
     return findings + (check_pictures(look_at(ratings)) if pictures else [])
+
+
+def describe(ratings: Ratings) -> list[str]:
+    """What a rated set is, in a few lines: counts, scale, opinions and splits. The digest of its ten splits is the same
+    for all who have the same pictures in the same splits.
+    """
+    count = f"{len(ratings):,} pictures"
+    references = f"{len({row.reference for row in ratings.rows} - {None}) or 'no'} references"
+    groups = Counter(row.group for row in ratings.rows)
+    scores = np.array([row.score for row in ratings.rows])
+    quarters = ", ".join(f"{value:.1f}" for value in np.quantile(scores, [0, 0.25, 0.5, 0.75, 1]))
+    own = Counter(row.split for row in ratings.rows)
+    lines = [
+        f"{ratings.name}: {count}, {references}, {len(groups):,} groups, the largest of {max(groups.values())}",
+        "  opinions: {:g} (worst) to {:g} (best); on 0 to 100 ".format(*ratings.scale)
+        + f"minimum, quartiles, maximum {quarters}; standard deviation {scores.std():.1f}",
+        "  its own splits: " + ", ".join(f"{split} {own[split]:,}" for split in sorted(own, key=_place)),
+    ]
+    try:
+        sizes = [Counter(row.split for row in split_ratings(ratings, seed).rows) for seed in range(SEEDS)]
+        spread = [f"{split} {min(s[split] for s in sizes):,}-{max(s[split] for s in sizes):,}" for split in SPLITS]
+        lines.append(f"  ten splits by content: {', '.join(spread)}; digest {splits_digest(ratings)}")
+    except ValueError:
+        lines.append("  ten splits by content: none")
+    return lines
+
+
+def _place(split: str) -> tuple[int, str]:
+    return (SPLITS.index(split) if split in SPLITS else len(SPLITS), split)
 
 
 # ---- labels ---------------------------------------------------------------------------------------------------------
@@ -124,12 +153,12 @@ def _twice(ratings: Ratings) -> Iterator[str]:
 
 
 def _own_split(ratings: Ratings) -> Iterator[str]:
-    """The split that a set comes with. All in one is none: sets to be split here are all train, sets to test on test."""
+    """The split that a set comes with. All in one is none: train in sets yet to be split, test in sets to test on."""
     count = Counter(row.split for row in ratings.rows)
     empty = [split for split in SPLITS if not count[split]]
     if len(count) > 1 and empty:
-        had = ", ".join(f"{split} {many:,}" for split, many in sorted(count.items()))
-        yield f"got no pictures in {' and '.join(empty)}: the splits are {had}"
+        had = ", ".join(f"{split} {count[split]:,}" for split in sorted(count, key=_place))
+        yield f"got no pictures in {' and '.join(empty)}: its own splits are {had}"
     try:
         check_no_leak(ratings.rows)
     except ValueError as error:
@@ -169,7 +198,7 @@ class Seen:
     broken: list[str]
 
 
-def look_at(ratings: Ratings, watch: Watch = iter) -> Seen:
+def look_at(ratings: Ratings, watch: Watch | None = None) -> Seen:
     """Read all pictures of a rated set. watch: what the files are handed through, such as a progress bar."""
     where: dict[Path, Rating] = {}
     for row in ratings.rows:
@@ -178,7 +207,7 @@ def look_at(ratings: Ratings, watch: Watch = iter) -> Seen:
                 where.setdefault(file, row)
     prints: dict[Path, NDArray[np.float32]] = {}
     broken = []
-    for file in watch(list(where)):
+    for file in watch(where, len(where), f"{ratings.name}, pictures") if watch else where:
         try:
             prints[file] = fingerprint(file)
         except ImageError as error:
@@ -213,8 +242,9 @@ def check_between(first: Seen, second: Seen) -> list[str]:
     if not shared:
         return []
     i, j, likeness = pairs[0]
+    known = {i for i, _, _ in pairs}
     return [
-        f"{len({i for i, _, _ in pairs}):,} pictures of {first.name} look the same as {len(shared):,} of {second.name}: "
+        f"{len(known):,} pictures of {first.name} look the same as {len(shared):,} of {second.name}: "
         f"who trains on one has seen part of the other; such as {first.files[i].name} and {second.files[j].name} "
         f"({likeness:.2f})"
     ]
