@@ -283,10 +283,12 @@ def test_residuals_levels_and_worst_pictures():
     assert apart == sorted(apart, reverse=True)
 
 
-def test_calibration_by_tenths():
-    deciles = calibration(results_of(photos(1000)))
-    assert len(deciles) == 10
-    assert np.mean([one.share for one in deciles]) == pytest.approx(0.9, abs=0.03)
-    assert all(one.low <= one.share <= one.high for one in deciles)
-    assert [one.score for one in deciles] == sorted(one.score for one in deciles)
+def test_calibration_by_score():
+    bins = calibration(results_of(photos(1000)))
+    assert len(bins) == 10
+    assert np.mean([one.share for one in bins]) == pytest.approx(0.9, abs=0.03)
+    assert all(one.low <= one.share <= one.high for one in bins)
+    assert [one.score for one in bins] == sorted(one.score for one in bins)
+    assert len(calibration(results_of(photos(60)))) == 3
+    assert calibration(results_of(photos(39))) == []
     assert calibration(results_of([replace(row, low=math.nan) for row in photos()])) == []

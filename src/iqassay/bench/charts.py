@@ -13,13 +13,14 @@ from html import escape
 
 import numpy as np
 
-from iqassay.bench.details import Cloud, Decile, Levels
+from iqassay.bench.details import Bin, Cloud, Levels
 from iqassay.bench.draws import Floats
 from iqassay.text import printable
 
 WIDTH, HEIGHT = 520, 400
 LEFT, RIGHT, TOP, BOTTOM = 58, 24, 12, 56
 MOST_POINTS = 2000  # in a scatter plot: more make the page heavy and tell nothing new
+FEW_POINTS = 300  # fewer are drawn larger
 LAYERS = 5  # points overlap in so many sheets of half-transparent ink
 
 
@@ -150,9 +151,10 @@ def scatter(cloud: Cloud, title: str, on_scale: bool, x_name: str) -> str:
         drawn.append(f'<path class="band" d="{outline}z"/>')
     chosen = np.linspace(0, len(cloud.said) - 1, min(len(cloud.said), MOST_POINTS)).astype(int)
     places = [frame.at(x, y) for x, y in zip(cloud.said[chosen], cloud.mos[chosen], strict=True)]
+    few = " few" if len(places) < FEW_POINTS else ""
     for layer in range(LAYERS):
         dots = "".join(f"M{x} {y}h0" for x, y in places[layer::LAYERS])
-        drawn.append(f'<path class="points" d="{dots}"/>' if dots else "")
+        drawn.append(f'<path class="points{few}" d="{dots}"/>' if dots else "")
     if cloud.curve is not None:
         x, y = cloud.curve
         drawn.append(f'<path class="curve" d="{frame.path(x, np.clip(y, *frame.y))}"/>')
@@ -171,13 +173,13 @@ def level_lines(found: Levels, title: str) -> str:
     return frame.drawing("".join(drawn), title, "level of damage", "points", found.level.tolist())
 
 
-def coverage(deciles: Sequence[Decile], title: str, least: float = 0.5) -> str:
-    """The share of MOS inside the interval for each tenth of the scores, from `least` to 1; 0.9 is right."""
-    frame = Frame(span([0.0, 100.0, *(one.score for one in deciles)]), (least - 0.03, 1.02))
+def coverage(bins: Sequence[Bin], title: str, least: float = 0.5) -> str:
+    """The share of MOS inside the interval for pictures of like score, from `least` to 1; 0.9 is right."""
+    frame = Frame(span([0.0, 100.0, *(one.score for one in bins)]), (least - 0.03, 1.02))
     (left, up), (right, _) = (frame.at(end, 0.9) for end in frame.x)
     drawn = [f'<line class="people" x1="{left}" x2="{right}" y1="{up}" y2="{up}"/>']
-    for one in deciles:
+    for one in bins:
         (x, low), (_, high) = frame.at(one.score, one.low), frame.at(one.score, one.high)
         drawn.append(f'<line class="range" x1="{x}" x2="{x}" y1="{low}" y2="{high}"/>')
         drawn.append(f'<circle class="dot" cx="{x}" cy="{frame.at(one.score, one.share)[1]}" r="6"/>')
-    return frame.drawing("".join(drawn), title, "mean score of the tenth", "share inside")
+    return frame.drawing("".join(drawn), title, "mean score", "share inside")

@@ -19,7 +19,8 @@ from iqassay.bench.results import Results, Row
 from iqassay.bench.significance import Gain, Significance, holm, significance_matrix
 from iqassay.bench.summary import contents_of, fittable, of_seed, predicted_mos, seeds_of
 
-DECILES = 10
+BINS = 10
+ENOUGH = 20  # pictures in a bin: a share of fewer says nothing
 TRAINED_ON = 0.8  # the share of contents that a split trains on (train and val), and
 TESTED_ON = 0.2  # tests on
 _GAIN = ("gain", "low", "high", "p")
@@ -155,10 +156,8 @@ def levels(results: Results) -> Levels | None:
 
 
 @dataclass(frozen=True)
-class Decile:
-    """A tenth of the pictures, by score: its mean score, the share of MOS in the interval, and the 95 % Wilson interval
-    of that share.
-    """
+class Bin:
+    """Pictures of like score: their mean score, the share of MOS in the interval, and its 95 % Wilson interval."""
 
     score: float
     share: float
@@ -166,20 +165,23 @@ class Decile:
     high: float
 
 
-def calibration(results: Results) -> list[Decile]:
-    """How often the model's 90 % interval holds the MOS, by score; empty where the model gives none."""
+def calibration(results: Results) -> list[Bin]:
+    """How often the model's 90 % interval holds the MOS, in up to ten bins of as many pictures, by score; empty where
+    the model gives no interval, and for too few pictures.
+    """
     score, mos, low, high = map(results.column, ("score", "mos", "low", "high"))
-    if len(score) < 2 * DECILES or np.isnan(low + high).any():
+    bins = min(BINS, len(score) // ENOUGH)
+    if bins < 2 or np.isnan(low + high).any():
         return []
     inside = (low <= mos) & (mos <= high)
-    return [_decile(score[at], inside[at]) for at in np.array_split(np.argsort(score, kind="stable"), DECILES)]
+    return [_bin(score[at], inside[at]) for at in np.array_split(np.argsort(score, kind="stable"), bins)]
 
 
-def _decile(score: Floats, inside: np.ndarray) -> Decile:
+def _bin(score: Floats, inside: np.ndarray) -> Bin:
     n, share, z = len(inside), float(inside.mean()), 1.96
     middle = (share + z * z / (2 * n)) / (1 + z * z / n)
     reach = z / (1 + z * z / n) * math.sqrt(share * (1 - share) / n + z * z / (4 * n * n))
-    return Decile(float(score.mean()), share, max(0.0, middle - reach), min(1.0, middle + reach))
+    return Bin(float(score.mean()), share, max(0.0, middle - reach), min(1.0, middle + reach))
 
 
 @dataclass(frozen=True)
@@ -200,8 +202,8 @@ def cloud(results: Results) -> Cloud:
         x = np.linspace(said.min(), said.max(), 60)
         curve = (x, np.asarray(fit_logistic(said, mos)(x)))
         if not np.isnan(low + high).any():
-            tenths = np.array_split(np.argsort(said, kind="stable"), min(2 * DECILES, len(said)))
-            at, low, high = (np.array([np.median(v[some]) for some in tenths]) for v in (said, low, high))
+            alike = np.array_split(np.argsort(said, kind="stable"), min(2 * BINS, len(said)))
+            at, low, high = (np.array([np.median(v[some]) for some in alike]) for v in (said, low, high))
             at[0], at[-1] = said.min(), said.max()
             band = (at, low, high)
     return Cloud(said, mos, curve, band)

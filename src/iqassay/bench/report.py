@@ -323,16 +323,16 @@ def _levels_card(results: Sequence[Results]) -> str:
 
 
 def _calibration_card(results: Sequence[Results]) -> str:
-    found = {one.model: deciles for one in results if (deciles := calibration(one))}
-    least = min([0.7, *(decile.low for deciles in found.values() for decile in deciles)])
+    found = {one.model: bins for one in results if (bins := calibration(one))}
+    least = min([0.7, *(one.low for bins in found.values() for one in bins)])
     figures = []
-    for model, deciles in found.items():
-        chart = charts.coverage(deciles, f"{model}: share of MOS inside the 90 % interval, by score", least)
+    for model, bins in found.items():
+        chart = charts.coverage(bins, f"{model}: share of MOS inside the 90 % interval, by score", least)
         figures.append(f"<figure><h4>{text(model)}</h4>{chart}</figure>")
     return _multiples(
         "Calibration",
-        "Share of MOS inside the model's 90 % interval, by tenths of the score, with its 95 % Wilson interval; "
-        "dashed: the 0.9 that it promises.",
+        "Share of MOS inside the model's 90 % interval, in up to ten groups of pictures by score, with its 95 % Wilson "
+        "interval; dashed: the 0.9 that is promised.",
         figures,
     )
 
