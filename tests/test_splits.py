@@ -1,5 +1,6 @@
 """Splits: shares, the same for ever, by content; the shipped files; leaks."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -152,7 +153,9 @@ def test_photos_that_are_nearly_the_same_are_never_parted():
 
 
 def test_a_group_that_the_file_does_not_know_is_named():
-    with pytest.raises(ValueError, match=r"tid2013: got group 'i26' \(i26_0.png\), which its shipped splits do not"):
+    with pytest.raises(
+        ValueError, match=r"tid2013: got i26_0\.png of group 'i26' .* not in its published splits; want"
+    ):
         split_ratings(rated("tid2013", ["i01", "i26", "i03", "i27"]), 0)
 
 
@@ -168,6 +171,10 @@ def test_flive_keeps_the_split_of_its_authors():
     rows = tuple(Rating(Path(f"{s}{i}.jpg"), i, None, f"{s}{i}", s) for s in ("train", "val", "test") for i in range(3))
     flive = Ratings("flive", rows, (0, 100), Path())
     assert split_ratings(flive, 0).rows == split_ratings(flive, 9).rows == rows
+    assert splits_digest(flive) != splits_digest(replace(flive, rows=flive.rows[1:]))
+    strange = replace(flive, rows=(replace(rows[0], split="testing"), *rows[1:]))
+    with pytest.raises(ValueError, match="split 'testing', which is not in its published splits; want splits train"):
+        split_ratings(strange, 0)
     with pytest.raises(ValueError, match="flive, split 0: got no pictures in test and val"):
         split_ratings(flive.split("train"), 0)
 

@@ -15,7 +15,7 @@ import numpy as np
 
 from iqassay.bench.correlation import bootstrap, srcc, within_groups
 from iqassay.bench.results import Results, Row
-from iqassay.data.checks import check_opinions
+from iqassay.data.checks import check_opinions, counted
 from iqassay.data.splits import SEEDS, SPLITS, shipped_letters
 
 ON_SCALE = ("network", "trained")  # kinds of models whose scores are meant to lie on 0 to 100
@@ -106,7 +106,7 @@ def _twice(results: Results) -> Iterator[str]:
     times = Counter((row.seed, row.image, row.reference) for row in results.rows)
     found = [image for (_, image, _), count in times.items() if count > 1]
     if found:
-        yield f"has several answers for {len(found):,} pictures, the first {found[0]}"
+        yield f"has several answers for {counted(len(found), 'picture')}, the first {found[0]}"
 
 
 def _seen(results: Results) -> Iterator[str]:
@@ -126,14 +126,14 @@ def _leaks(results: Results) -> Iterator[str]:
     if both:
         seed, group, splits = both[0]
         yield (
-            f"{len(both):,} groups stand in two splits, the first {group!r}: in {' and '.join(sorted(splits))}"
+            f"has {counted(len(both), 'group')} in two splits, the first {group!r} in {' and '.join(sorted(splits))}"
             f"{f' of seed {seed}' if seed else ''}: a leak"
         )
     if results.about.get("kind") == "trained" and results.about.get("split") == "test":
         trained = [row for row in results.rows if _letter(results.set, row) in ("t", "v")]
         if trained:
             yield (
-                f"{len(trained):,} test answers are to pictures that their seed trains on or chooses by, the first "
+                f"has {counted(len(trained), 'test answer')} to what the seed trains on or chooses by, the first "
                 f"{trained[0].image} of seed {trained[0].seed}: a leak"
             )
 

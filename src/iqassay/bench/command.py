@@ -309,6 +309,7 @@ def check(
     from iqassay.bench.protocol import with_bar
     from iqassay.data.checks import check_between, check_pictures, check_ratings, describe, look_at
     from iqassay.data.ratings import open_set
+    from iqassay.text import printable
 
     found, seen = 0, []
     for ratings in map(open_set, data):
@@ -317,9 +318,9 @@ def check(
         if pictures:
             seen.append(look_at(ratings, with_bar))
             findings += check_pictures(seen[-1])
-        print("".join(f"  {text}\n" for text in findings or ["nothing found"]), flush=True)
+        print("".join(f"  {printable(text)}\n" for text in findings or ["nothing found"]), flush=True)
         found += len(findings)
     for text in (text for pair in combinations(seen, 2) for text in check_between(*pair)):
-        print(text)
+        print(printable(text))
         found += 1
     return 1 if found else 0

@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from iqassay.data.duplicates import Pair, alike, clusters, fingerprint
+from iqassay.data.duplicates import alike, clusters, fingerprint
 from iqassay.data.ratings import Rating, Ratings
 from iqassay.data.splits import SEEDS, SPLITS, check_no_leak, split_ratings, splits_digest
 from iqassay.image import ImageError
@@ -37,14 +37,14 @@ def describe(ratings: Ratings) -> list[str]:
     """What a rated set is, in a few lines: counts, scale, opinions and splits. The digest of its ten splits is the same
     for all who have the same pictures in the same splits.
     """
-    count = f"{len(ratings):,} pictures"
-    references = f"{len({row.reference for row in ratings.rows} - {None}) or 'no'} references"
+    references = len({row.reference for row in ratings.rows} - {None})
     groups = Counter(row.group for row in ratings.rows)
     scores = np.array([row.score for row in ratings.rows])
     quarters = ", ".join(f"{value:.1f}" for value in np.quantile(scores, [0, 0.25, 0.5, 0.75, 1]))
     own = Counter(row.split for row in ratings.rows)
     lines = [
-        f"{ratings.name}: {count}, {references}, {len(groups):,} groups, the largest of {max(groups.values())}",
+        f"{ratings.name}: {counted(len(ratings), 'picture')}, {counted(references, 'reference')}, "
+        f"{counted(len(groups), 'group')}, the largest of {max(groups.values())}",
         "  opinions: {:g} (worst) to {:g} (best); on 0 to 100 ".format(*ratings.scale)
         + f"minimum, quartiles, maximum {quarters}; standard deviation {scores.std():.1f}",
         "  its own splits: " + ", ".join(f"{split} {own[split]:,}" for split in sorted(own, key=_place)),
@@ -74,7 +74,7 @@ def check_opinions(scores: Iterable[float]) -> Iterator[str]:
     values = np.array(list(scores), np.float64)
     known = values[np.isfinite(values)]
     if len(known) < len(values):
-        yield f"got {len(values) - len(known):,} opinions that are no numbers"
+        yield f"got {counted(len(values) - len(known), 'opinion')} that are no numbers"
     if len(known) == 0:
         return
     low, high = float(known.min()), float(known.max())
@@ -139,14 +139,14 @@ def _groups(ratings: Ratings) -> Iterator[str]:
     size = Counter(row.group for row in ratings.rows if row.reference)
     alone = [group for group, count in size.items() if count == 1]
     if alone and len(alone) < len(size):
-        yield f"got {len(alone):,} groups of one picture in a set with references, the first {alone[0]!r}"
+        yield f"got {counted(len(alone), 'group')} of one picture in a set with references, the first {alone[0]!r}"
 
 
 def _twice(ratings: Ratings) -> Iterator[str]:
     times = Counter((_path(row.image), row.reference and _path(row.reference)) for row in ratings.rows)
     found = [image for (image, _), count in times.items() if count > 1]
     if found:
-        yield f"got {len(found):,} pictures rated in several rows, the first {Path(found[0]).name}"
+        yield f"{_many(found)} rated in several rows, the first {Path(found[0]).name}"
 
 
 # ---- splits ---------------------------------------------------------------------------------------------------------
@@ -237,21 +237,25 @@ def check_between(first: Seen, second: Seen) -> list[str]:
     """Pictures of one set that are nearly the same as some of another, which must not be trained on to test on that."""
     if not (len(first.files) and len(second.files)):
         return []
-    pairs: list[Pair] = alike(first.prints, others=second.prints)
-    shared = {j for _, j, _ in pairs}
-    if not shared:
+    pairs = alike(first.prints, others=second.prints)
+    if not pairs:
         return []
+    some, others = ({pair[side] for pair in pairs} for side in (0, 1))
     i, j, likeness = pairs[0]
-    known = {i for i, _, _ in pairs}
     return [
-        f"{len(known):,} pictures of {first.name} look the same as {len(shared):,} of {second.name}: "
-        f"who trains on one has seen part of the other; such as {first.files[i].name} and {second.files[j].name} "
-        f"({likeness:.2f})"
+        f"{counted(len(some), 'picture')} of {first.name} and {len(others):,} of {second.name} look the same, such as "
+        f"{first.files[i].name} and {second.files[j].name} ({likeness:.2f}): a leak for who trains on one and tests on "
+        "the other"
     ]
 
 
-def _many(rows: Sequence[Rating]) -> str:
-    return f"got {len(rows):,} picture{'s' if len(rows) > 1 else ''}"
+def _many(things: Sequence[object]) -> str:
+    return f"got {counted(len(things), 'picture')}"
+
+
+def counted(number: int, what: str) -> str:
+    """1 picture, 2,000 pictures."""
+    return f"{number:,} {what}{'s' if number != 1 else ''}"
 
 
 def _path(path: Path) -> str:

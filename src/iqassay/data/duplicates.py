@@ -1,7 +1,8 @@
 """Pictures that are nearly the same: one scene seen again at another size, quality, brightness or moment.
 
 When one of them is trained on and another tested on, the test is of memory. Each picture becomes a fingerprint of 112
-numbers, and two are alike when their fingerprints correlate. Measured on BIQ2021, see docs/benchmarks.md.
+numbers, and two are alike when their fingerprints correlate. Among the 12,000 photos of BIQ2021 this finds 2,434 pairs;
+of 84 of them that were looked at, 82 showed one scene, and two had a horizon in common.
 """
 
 from __future__ import annotations
@@ -13,16 +14,16 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
+from PIL.ExifTags import Base as Tag
 
-from iqassay.image import read_image
+from iqassay import formats
+from iqassay.image import MAX_PIXELS, read_image
 
-ALIKE = (
-    0.9  # above it nearly all pairs of BIQ2021 show one scene; of pictures cut by 3 % a side, nine in ten stay above
-)
+# A tenth lower, and other scenes with the same horizon pass; higher, and scenes seen again are lost. Of photos cut by
+# 3 % on every side nine in ten are still known, by 5 % one in three.
+ALIKE = 0.9
 _SIDE, _THUMBNAIL, _BLOCK = 8, 64, 1024
 _FLAT = 0.5  # of 255 grey levels: below it a picture shows rounding and noise, nothing to know it by
-
-
 Pair = tuple[int, int, float]  # the places of two pictures, and how alike they are, up to 1
 
 
@@ -85,12 +86,14 @@ def fingerprint(picture: Path) -> NDArray[np.float32]:
 def _thumbnail(picture: Path) -> Image.Image:
     """64x64 grey, upright. A JPEG is decoded at an eighth of its size or so, which is most of what makes this quick."""
     try:
-        with Image.open(picture, formats=["JPEG"]) as image:
-            orientation = image.getexif().get(0x0112, 1)
-            if orientation == 1 and image.mode in ("L", "RGB"):
-                image.draft("L", (_THUMBNAIL, _THUMBNAIL))
-                return _small(image)
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
+        with picture.open("rb") as file:
+            if formats.kind_of(file.read(4096)) == "JPEG":
+                image = formats.open_header("JPEG", file)
+                upright = image.getexif().get(Tag.Orientation, 1) == 1
+                if upright and image.mode in ("L", "RGB") and image.width * image.height <= MAX_PIXELS:
+                    image.draft("L", (_THUMBNAIL, _THUMBNAIL))
+                    return _small(image)
+    except (OSError, ValueError, SyntaxError):
         pass  # read_image knows what to make of it, or says what is wrong
     pixels = read_image(picture).pixels
     if pixels.dtype != np.uint8:

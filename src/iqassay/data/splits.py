@@ -80,12 +80,9 @@ def split_ratings(ratings: Ratings, seed: int) -> Ratings:
     """
     if seed not in range(SEEDS):
         raise ValueError(f"got seed {seed}, want 0 to {SEEDS - 1}")
-    if ratings.name in OFFICIAL:
-        rows = ratings.rows
-    else:
-        letters = letters_of(ratings)
-        names = {letter: split for split, letter in LETTERS.items()}
-        rows = tuple(replace(row, split=names[said[seed]]) for row, said in zip(ratings.rows, letters, strict=True))
+    names = {letter: split for split, letter in LETTERS.items()}
+    letters = letters_of(ratings)
+    rows = tuple(replace(row, split=names[said[seed]]) for row, said in zip(ratings.rows, letters, strict=True))
     empty = set(SPLITS) - {row.split for row in rows}
     if empty:
         raise ValueError(f"{ratings.name}, split {seed}: got no pictures in {' and '.join(sorted(empty))}, want some")
@@ -95,19 +92,20 @@ def split_ratings(ratings: Ratings, seed: int) -> Ratings:
 
 def letters_of(ratings: Ratings) -> list[str]:
     """The ten letters of every row. Raises ValueError as ``split_ratings``."""
-    if shipped_splits(ratings.name) is None:
+    shipped = shipped_splits(ratings.name)
+    if ratings.name in OFFICIAL:
+        found = [LETTERS.get(row.split, "") * SEEDS for row in ratings.rows]
+    elif shipped is None:
         made = ten_splits(row.group for row in ratings.rows)
-        return [made[row.group] for row in ratings.rows]
-    return [_shipped_letters(ratings.name, row) for row in ratings.rows]
-
-
-def _shipped_letters(name: str, row: Rating) -> str:
-    shipped = shipped_splits(name) or {}
-    found = shipped_letters(name, row.group, row.reference, row.image)
-    if not found:
+        found = [made[row.group] for row in ratings.rows]
+    else:
+        found = [shipped_letters(ratings.name, row.group, row.reference, row.image) for row in ratings.rows]
+    if not all(found):
+        lost = ratings.rows[found.index("")]
+        wanted = f"groups like {next(iter(shipped))!r}" if shipped else f"splits {', '.join(SPLITS)}"
         raise ValueError(
-            f"{name}: got group {row.group!r} ({row.image.name}), which its shipped splits do not know; "
-            f"want groups like {next(iter(shipped))!r}, or another name for a set that is not the published {name}"
+            f"{ratings.name}: got {lost.image.name} of group {lost.group!r} and split {lost.split!r}, which is not in "
+            f"its published splits; want {wanted}, or another name for another set"
         )
     return found
 
