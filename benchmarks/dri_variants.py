@@ -25,7 +25,9 @@ import numpy as np
 import torch
 from variants import answers, gains, write
 
+from iqassay.bench.ablate import SWITCHES, WHOLE
 from iqassay.bench.correlation import srcc
+from iqassay.bench.train import plan
 from iqassay.systems.blocks import Regressor
 from iqassay.systems.dri import DRIConfig, Predictor
 from iqassay.training.fit import build_system, load_weights, recipe_of
@@ -33,16 +35,10 @@ from iqassay.training.head import Head, Pictures, fit_head, gather, predict
 from iqassay.training.recipes import Recipe
 
 HERE = Path(__file__).parent
-SWITCHES = ("restoration", "interaction", "two_vectors")
+PARTS = ("restoration", "interaction", "two_vectors")
 STATISTICS = "the encoder's statistics alone"
-VARIANTS: dict[str, dict] = {
-    "whole": {},
-    "no restoration": {"restoration": False},
-    "no interaction": {"interaction": False},
-    "no representation loss": {"representation": 0.0},
-    "one vector": {"two_vectors": False},
-    STATISTICS: {},
-}
+CHANGED = {name: dict(plan("dri", flags=flags).given) for name, flags in SWITCHES["dri"].items()}
+VARIANTS = {WHOLE: {}, **CHANGED, STATISTICS: {}}
 
 
 def main() -> None:
@@ -111,7 +107,7 @@ def train(
     recipe = dataclasses.replace(recipe, **parts)
     torch.manual_seed(recipe.seed)
     sizes = tuple(kept.shape[-1] for kept in sets[0].kept)
-    switches = {switch: getattr(recipe, switch) for switch in SWITCHES}
+    switches = {switch: getattr(recipe, switch) for switch in PARTS}
     head: Head = Regressor(sizes[0]) if alone else Predictor(DRIConfig(recipe.encoder, **switches), sizes)
     head = fit_head(recipe, head, [sets[i] for i in taken])[0]
     return {

@@ -15,19 +15,14 @@ from pathlib import Path
 
 from variants import arguments, train_all
 
+from iqassay.bench.ablate import SWITCHES, WHOLE
+
 HERE = Path(__file__).parent
 SHORT = shlex.split(
     "--batch 24 --epochs 1 --crop 160 --workers 0 --synthetic-count 3000 --devices 1 --precision bf16-mixed"
     " --scales 0.75 --scales 0.5 --lr 0.001 --encoder-lr 0.1 --average 0.95"
 )
-
-PARTS = {
-    "whole": [],
-    "no HFEN": ["--no-hfen"],
-    "no DAN": ["--no-dan"],
-    "fusion by sum": ["--fusion", "sum"],
-    "fusion by concat": ["--fusion", "concat"],
-}
+PARTS = {WHOLE: [], **SWITCHES["mfen"]}
 
 
 def measure(folder: Path) -> dict[str, float]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import csv
+import dataclasses
 import itertools
 import json
 import subprocess
@@ -13,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
-from iqassay.bench.correlation import srcc
+from iqassay.bench.ablate import gain_over_seeds
 
 Answers = dict[str, tuple[np.ndarray, np.ndarray]]  # set -> raw scores and opinions of its validation pictures
 
@@ -56,7 +57,7 @@ def train_all(
 
 
 def answers(file: Path) -> Answers:
-    """What a run left as val.npz."""
+    """What a run left after an epoch as val-EPOCH.npz, or a script in the same form."""
     kept = np.load(file)
     return {
         str(name): (kept["raw"][kept["dataset"] == i], kept["score"][kept["dataset"] == i])
@@ -64,24 +65,15 @@ def answers(file: Path) -> Answers:
     }
 
 
-def gains(
-    runs: list[tuple[Answers, Answers]], names: tuple[str, str], rng: np.random.Generator, rounds: int = 2000
-) -> Iterator[dict]:
-    """For every set, SRCC of the first of two trainings less that of the second: mean over seeds, 95 % interval.
+def gains(runs: list[tuple[Answers, Answers]], names: tuple[str, str], rng: np.random.Generator) -> Iterator[dict]:
+    """``gain_over_seeds`` for every set, as rows of a table.
 
-    runs: both trainings of every seed, which answer the same pictures; each round draws pictures, and a seed for all of
-    them, with replacement. names: of the two, for their columns.
+    runs: both trainings of every seed, which answer the same pictures. names: of the two, for their columns.
     """
     for name in runs[0][1] if runs else ():
-        means = np.mean([[srcc(*run[name]) for run in pair] for pair in runs], axis=0)
-        found = []
-        for _ in range(rounds):
-            first, second = runs[int(rng.integers(len(runs)))]
-            drawn = rng.integers(len(second[name][0]), size=len(second[name][0]))
-            found.append(srcc(*(v[drawn] for v in first[name])) - srcc(*(v[drawn] for v in second[name])))
-        low, high = np.quantile(found, (0.025, 0.975))
-        numbers = {**dict(zip(names, means, strict=True)), "gain": means[0] - means[1], "low": low, "high": high}
-        yield {"set": name, "seeds": len(runs), **{key: round(float(value), 4) for key, value in numbers.items()}}
+        found = gain_over_seeds([(first[name][0], *second[name]) for first, second in runs], rng)
+        numbers = dict(zip((*names, "gain", "low", "high"), dataclasses.astuple(found), strict=True))
+        yield {"set": name, "seeds": len(runs), **{key: round(value, 4) for key, value in numbers.items()}}
 
 
 def write(file: Path, rows: list[dict]) -> None:

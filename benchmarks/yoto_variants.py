@@ -18,6 +18,7 @@ from pathlib import Path
 import numpy as np
 from variants import answers, arguments, gains, train_all, write
 
+from iqassay.bench.ablate import SWITCHES
 from iqassay.bench.correlation import srcc
 
 HERE = Path(__file__).parent
@@ -26,13 +27,7 @@ SHORT = shlex.split(
     " --scales 0.75 --scales 0.5 --lr 0.001 --average 0.97"
 )
 ALONE = {"joint": [], "no-reference": ["--mode", "no-reference"], "full-reference": ["--mode", "full-reference"]}
-PARTS = {
-    "no HA: difference": ["--adapter", "difference"],
-    "no HA: concat": ["--adapter", "concat"],
-    "no SDA": ["--no-sda"],
-    "no windows": ["--no-windows"],
-    "no segments": ["--no-segments"],
-}
+PARTS = {name: flags for name, flags in SWITCHES["yoto"].items() if "--mode" not in flags}  # modes are in ALONE
 VARIANTS = {f"paper's head, {name}": ["--no-statistics", *flags] for name, flags in (ALONE | PARTS).items()}
 VARIANTS |= {f"shipped, {name}": flags for name, flags in ALONE.items()}
 VARIANTS["paper's head, joint, twice as long"] = ["--no-statistics", "--steps", "500"]  # each mode as long as alone
@@ -42,7 +37,7 @@ def joint_against_alone(work: Path, head: str, joint: str = "joint") -> list[dic
     """SRCC of joint training less that of the mode alone."""
     rng, rows = np.random.default_rng(0), []
     for mode in ("no-reference", "full-reference"):
-        files = [[work / f"{head}, {name}-{seed}" / "val.npz" for name in (joint, mode)] for seed in range(3)]
+        files = [[work / f"{head}, {name}-{seed}" / "val-0.npz" for name in (joint, mode)] for seed in range(3)]
         runs = [(answers(ours), answers(other)) for ours, other in files if ours.exists() and other.exists()]
         rows += [{"head": head, "training": joint, "mode": mode} | g for g in gains(runs, ("joint", "alone"), rng)]
     return rows
@@ -50,7 +45,7 @@ def joint_against_alone(work: Path, head: str, joint: str = "joint") -> list[dic
 
 def measure(folder: Path) -> dict[str, float]:
     """SRCC of every set of a run."""
-    return {name: round(srcc(*values), 4) for name, values in answers(folder / "val.npz").items()}
+    return {name: round(srcc(*values), 4) for name, values in answers(folder / "val-0.npz").items()}
 
 
 def main() -> None:

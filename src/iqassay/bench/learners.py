@@ -109,6 +109,7 @@ class Statistics(nn.Module):
 
 def ridge_learner(encoder: str, sets: Sequence[Ratings], folder: Path) -> Learner:
     """Ridge regression on ``Statistics``, standardised as the training pictures are; a stop is a penalty."""
+    torch.manual_seed(0)  # of encoders that ImageNet did not make
     network = Statistics(encoder)
 
     def kept(ratings: Ratings) -> list[np.ndarray]:
