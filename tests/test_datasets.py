@@ -1,5 +1,6 @@
 """Readers of the published sets, on small made-up trees in the layouts and label files of their authors."""
 
+import json
 import math
 import zipfile
 from dataclasses import replace
@@ -9,6 +10,7 @@ import numpy as np
 import pytest
 from scipy.io import savemat
 
+from iqassay.bench.command import ListFormat, sets
 from iqassay.data.datasets import DATASETS, find_dataset, read_dataset
 from iqassay.data.label_files import read_mat, read_xlsx
 from iqassay.data.ratings import open_set
@@ -100,7 +102,7 @@ def test_live_by_its_realigned_opinions_without_the_untouched_pictures(tmp_path)
     assert (one.reference, one.group, one.distortion) == (tmp_path / "refimgs/Ref0.bmp", "ref0", "jpeg2000")
     assert (last.reference, last.distortion) == (tmp_path / "refimgs/Ref28.bmp", "fast_fading")
     assert one.score == pytest.approx(100 * (112 - dmos[6]) / 115)
-    assert one.deviation == pytest.approx(10)
+    assert one.deviation / math.sqrt(one.votes) == pytest.approx(10)  # the published standard error, 11.5 of 115
     assert one.score > last.score  # DMOS: the higher, the worse
 
 
@@ -435,4 +437,14 @@ def test_open_set_refuses_with_a_hint(argument, error):
 def test_names_as_papers_write_them():
     assert find_dataset("KonIQ-10k") is DATASETS["koniq10k"]
     assert find_dataset("AGIQA-3K").name == "agiqa3k"
-    assert find_dataset("live").title == "LIVE, release 2"
+    assert find_dataset("live").title == "LIVE (release 2)"
+
+
+def test_the_sets_are_listed(capsys):
+    assert sets(format=ListFormat.table) == 0
+    assert len(capsys.readouterr().out.splitlines()) == 1 + len(DATASETS)
+    assert sets(format=ListFormat.json) == 0
+    listed = json.loads(capsys.readouterr().out)
+    assert [one["name"] for one in listed] == list(DATASETS)
+    assert listed[3]["scale"] == [1, 5]
+    assert all(one["home"].startswith("https://") and one["paper"] for one in listed)

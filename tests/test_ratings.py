@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from iqassay.data.ratings import detect_scale, read_ratings
+from iqassay.data.ratings import detect_scale, open_set, read_ratings
 from iqassay.data.splits import hashed_split
 
 
@@ -79,3 +79,50 @@ def test_a_score_off_the_stated_scale_is_refused(tmp_path):
 def test_missing_table_is_one_plain_line(tmp_path):
     with pytest.raises(ValueError, match="cannot be read"):
         read_ratings(tmp_path / "none.csv")
+
+
+def test_what_a_csv_says_beyond_the_score(tmp_path):
+    text = "image,mos,reference,distortion,level,std,votes\na.png,2,c.png,blur,3,0.5,20\nb.png,4,c.png,jpeg,,,\n"
+    first, second = read_ratings(table(tmp_path, text)).rows
+    assert (first.distortion, first.level, first.deviation, first.votes) == ("blur", 3, 12.5, 20)
+    assert (np.isnan(second.level), np.isnan(second.deviation), second.votes) == (True, True, 0)
+
+
+def test_the_split_does_not_depend_on_where_the_folder_lies(tmp_path):
+    text = "image,mos,ref\n" + "".join(f"{name},{i},{name}\n" for i, name in enumerate(("a.png", "b.png", "c.png")))
+    rows = []
+    for folder in (tmp_path / "here", tmp_path / "there"):
+        folder.mkdir()
+        rows.append(read_ratings(table(folder, text)).rows)
+    assert [(row.group, row.split) for row in rows[0]] == [(row.group, row.split) for row in rows[1]]
+    assert [row.group for row in rows[0]] == ["a.png", "b.png", "c.png"]
+
+
+def test_pictures_need_not_be_there_where_opinions_alone_are_of_use(tmp_path):
+    file = table(tmp_path, "image,mos\nx.png,1\ny.png,2\n")
+    assert [row.image.name for row in read_ratings(file, pictures=False).rows] == ["x.png", "y.png"]
+    assert len(open_set(str(file), pictures=False)) == 2
+
+
+@pytest.mark.parametrize(
+    ("argument", "parts"),
+    [
+        ("set.csv", ("set.csv", None, None)),
+        ("set.csv:a/b", ("set.csv", "a/b", None)),
+        ("set.csv:a:100..0", ("set.csv", "a", (100, 0))),
+        ("set.csv::-1.5..5", ("set.csv", None, (-1.5, 5))),
+        (r"C:\data\set.csv:D:\pictures:1..5", (r"C:\data\set.csv", r"D:\pictures", (1, 5))),
+        ("C:/set.csv", ("C:/set.csv", None, None)),
+    ],
+)
+def test_a_set_on_the_command_line(argument, parts, monkeypatch):
+    seen = []
+    monkeypatch.setattr("iqassay.data.ratings.read_ratings", lambda *a, scale, pictures: seen.append((*a, scale)))
+    open_set(argument)
+    assert seen == [parts]
+
+
+@pytest.mark.parametrize("scale", ["1..2..3", "1-5", "..", "a..b", "1..", "nan..5"])
+def test_a_scale_that_is_none_is_refused(scale):
+    with pytest.raises(ValueError, match=r"want WORST\.\.BEST, for example 1\.\.5"):
+        open_set(f"set.csv:folder:{scale}")

@@ -44,7 +44,7 @@ DATASETS = {
     for dataset in (
         Dataset(
             "live",
-            "LIVE, release 2",
+            "LIVE (release 2)",
             "https://live.ece.utexas.edu/research/Quality/subjective.htm",
             "Sheikh, Sabir and Bovik, A statistical evaluation of recent full reference IQA algorithms, 2006",
             "dmos_realigned.mat",
@@ -88,7 +88,7 @@ DATASETS = {
         ),
         Dataset(
             "pipal",
-            "PIPAL, training part",
+            "PIPAL (training part)",
             "https://www.jasongt.com/projectpages/pipal.html",
             "Gu et al., PIPAL: a large-scale image quality assessment dataset for perceptual image restoration, 2020",
             "Train_Label/A0001.txt",
@@ -132,7 +132,7 @@ DATASETS = {
         ),
         Dataset(
             "flive",
-            "FLIVE, whole pictures",
+            "FLIVE (whole pictures)",
             "https://github.com/baidut/PaQ-2-PiQ",
             "Ying et al., From patches to pictures (PaQ-2-PiQ): mapping the perceptual space of picture quality, 2020",
             "labels_image.csv",

@@ -161,16 +161,24 @@ def rescaled(ratings: Ratings, where: str, pictures: bool = True, source: str = 
     return replace(ratings, rows=tuple(rows))
 
 
+def parts_of(argument: str) -> tuple[str, str, str]:
+    """The file or name, the folder and the scale in TABLE:FOLDER:SCALE, "" for what is not there.
+
+    A path may begin with a drive letter of Windows.
+    """
+    path = r"((?:[A-Za-z]:(?=[\\/]))?[^:]*)"
+    table, folder, scale = re.fullmatch(f"(?s){path}(?::{path})?(?::(.*))?", argument).groups("")  # type: ignore[union-attr]
+    return table, folder, scale
+
+
 def open_set(argument: str, pictures: bool = True) -> Ratings:
     """The rated set that a command line names: NAME:FOLDER, CSV, CSV:FOLDER or CSV:FOLDER:WORST..BEST.
 
-    NAME is that of a published set (see ``datasets.DATASETS``). A Windows path may begin with a drive letter.
+    NAME is that of a published set (see ``datasets.DATASETS``).
 
     Raises ValueError as ``read_ratings`` and ``datasets.read_dataset``, and for an unknown NAME.
     """
-    path = r"((?:[A-Za-z]:(?=[\\/]))?[^:]*)"
-    parts = re.fullmatch(f"{path}(?::{path})?(?::(.*))?", argument)
-    table, images, scale = (part or "" for part in parts.groups()) if parts else (argument, "", "")
+    table, images, scale = parts_of(argument)
     if not Path(table).suffix and not Path(table).is_file():
         from iqassay.data.datasets import find_dataset, read_dataset
 

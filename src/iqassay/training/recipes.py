@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from iqassay.data.ratings import parts_of
+
 
 def _flag(default: Any, text: str) -> Any:
     """A field with its help text; a list as the default is copied for every recipe."""
@@ -25,11 +27,13 @@ class Recipe:
 
     system: str = "mfen"  # the first argument of the command
     data: list[str] = _flag(
-        [], "ratings CSV, CSV:FOLDER of its pictures, or CSV:FOLDER:WORST..BEST of its score; repeatable"
+        [],
+        "ratings CSV, CSV:FOLDER of its pictures, CSV:FOLDER:WORST..BEST of its score, or NAME:FOLDER of a published "
+        "set (see `iqassay bench sets`); repeatable",
     )
     synthetic: list[Path] = _flag([], "folder of clean photos to distort; repeatable")
     shares: list[float] = _flag([], "share of a batch for each set, synthetic last; repeatable; equal if not given")
-    left_out: list[str] = _flag([], "ratings CSV or CSV:FOLDER to look at, but never train on or choose by; repeatable")
+    left_out: list[str] = _flag([], "rated set, as for --data, to look at, but never train on or choose by; repeatable")
     synthetic_count: int = _flag(12_000, "how many distorted pictures to render")
     synthetic_size: int = _flag(256, "size of the distorted pictures in pixels, at least the crop")
     synthetic_seed: int = _flag(0, "seed of the distorted pictures; runs that share it share them")
@@ -118,8 +122,8 @@ class Recipe:
             raise ValueError(f"got {len(self.shares)} --shares for {sets} sets, want one each")
 
     def set_names(self) -> list[str]:
-        """What the rated sets are called: by their files."""
-        return [Path(argument.split(":")[0]).stem for argument in self.data]
+        """What the rated sets are called: by their files, or their names."""
+        return [Path(parts_of(argument)[0]).stem for argument in self.data]
 
 
 SMOKE: dict[str, Any] = {
