@@ -37,7 +37,7 @@ def near_duplicates(
         groups: the group of each; pairs inside a group, such as the versions of one reference, do not count.
         others: pairs of one of `pictures` and one of these, in place of pairs among `pictures`: training against test.
 
-    About 6 ms a picture of 512x512 for reading, and 3 s for the comparison of 12,000, in 0.2 GB of memory.
+    12,000 JPEGs of 512x512: 20 to 80 s for reading, 2 s for the comparison, 0.1 GB of memory.
     Raises ImageError for a picture that cannot be read, ValueError when there is not one group for each.
     """
     second = pictures if others is None else others
