@@ -97,7 +97,7 @@ def test_a_full_report(tmp_path):
         results_of(photos(noise=25, draw=1), "niqe", kind="measure", sha256=""),
         results_of(damaged(), "ssim", "damaged", kind="measure", reference=True),
         results_of(damaged(), "twin", "damaged"),
-        results_of([r for s in "012" for r in photos(40, 5, int(s), seed=s)], "net", kind="trained", split="all",
+        results_of([r for s in "012" for r in photos(40, 5, int(s), seed=s)], "net", kind="trained",
                    choice="validation epoch", recipe={"epochs": 3}),
     ]  # fmt: skip
     page = page_of(found, tmp_path / "out")

@@ -11,9 +11,10 @@ import pytest
 from iqassay.bench import summary
 from iqassay.bench.correlation import bootstrap, plcc_fitted, srcc
 from iqassay.bench.details import calibration, compare, gain_over_splits, levels, residuals, worst
+from iqassay.bench.markup import shown
 from iqassay.bench.results import Results, Row
 from iqassay.bench.summary import GROUPINGS, MEASURES, summarise
-from iqassay.bench.tables import as_csv, markdown, shown
+from iqassay.bench.tables import as_csv, markdown
 
 RESAMPLES = 50
 
@@ -199,9 +200,12 @@ def test_missing_answers_are_told_and_nothing_is_best_then():
 
 def test_splits_and_whole_sets_stand_apart():
     trained = [r for seed in "01" for r in photos(60, 5, int(seed), seed=seed)]
-    text = markdown([summarise(results_of(trained, "net"), RESAMPLES), summarise(results_of(photos()), RESAMPLES)])
+    text = markdown(
+        [summarise(results_of(trained, "net", split="test"), RESAMPLES), summarise(results_of(photos()), RESAMPLES)]
+    )
     assert text.count("### ") == 2
-    assert "trained and tested over 2 splits" in text
+    assert "### set, trained on 2 splits: 60 pictures" in text
+    assert "### set, trained on 2 splits of other sets" in markdown([summarise(results_of(trained, "net"), RESAMPLES)])
 
 
 def test_the_csv_holds_every_number():

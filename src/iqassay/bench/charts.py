@@ -9,13 +9,12 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from html import escape
 
 import numpy as np
 
 from iqassay.bench.details import Bin, Cloud, Levels
 from iqassay.bench.draws import Floats
-from iqassay.text import printable
+from iqassay.bench.markup import short, text
 
 WIDTH, HEIGHT = 520, 400
 LEFT, RIGHT, TOP, BOTTOM = 58, 24, 12, 56
@@ -36,11 +35,6 @@ class Strip:
     faint: bool = False
 
 
-def text(words: str) -> str:
-    """Somebody's words as HTML."""
-    return escape(printable(words))
-
-
 def ticks(low: float, high: float, about: int = 5) -> list[float]:
     """Round numbers from low to high, in steps of 1, 2 or 5 times a power of ten."""
     if not (math.isfinite(low) and math.isfinite(high) and low < high):
@@ -49,11 +43,6 @@ def ticks(low: float, high: float, about: int = 5) -> list[float]:
     step = next(m * power for m in (1, 2, 5, 10) if (high - low) / (m * power) <= about)
     first = math.ceil(low / step - 1e-9)
     return [round(i * step, 10) for i in range(first, math.floor(high / step + 1e-9) + 1)]
-
-
-def label(value: float) -> str:
-    """A tick's number, with no more digits than it needs."""
-    return f"{value:g}".replace("-", "−")
 
 
 def span(values: Iterable[float], margin: float = 0.0) -> tuple[float, float]:
@@ -95,7 +84,7 @@ def strips(rows: Sequence[Strip], title: str, ends: tuple[float, float]) -> str:
             f'<span class="name">{text(row.name)}</span><div><svg{faint}>{grid}{drawn}</svg></div>'
             f"<span>{text(row.figure)}</span>"
         )
-    axis = "".join(f'<text x="{at(m)}" y="14" text-anchor="middle">{label(m)}</text>' for m in marks)
+    axis = "".join(f'<text x="{at(m)}" y="14" text-anchor="middle">{short(m)}</text>' for m in marks)
     return (
         f'<div class="strips" role="img" aria-label="{text(title)}: '
         + text("; ".join(f"{row.name} {row.figure}" for row in rows))
@@ -126,11 +115,11 @@ class Frame:
         for mark in ticks(*self.x) if x_marks is None else x_marks:
             across, bottom = self.at(mark, self.y[0])
             lines.append(f'<line class="grid" x1="{across}" x2="{across}" y1="{TOP}" y2="{bottom}"/>')
-            lines.append(f'<text x="{across}" y="{bottom + 22}" text-anchor="middle">{label(mark)}</text>')
+            lines.append(f'<text x="{across}" y="{bottom + 22}" text-anchor="middle">{short(mark)}</text>')
         for mark in ticks(*self.y):
             left, up = self.at(self.x[0], mark)
             lines.append(f'<line class="grid" x1="{left}" x2="{WIDTH - RIGHT}" y1="{up}" y2="{up}"/>')
-            lines.append(f'<text x="{left - 8}" y="{up + 6}" text-anchor="end">{label(mark)}</text>')
+            lines.append(f'<text x="{left - 8}" y="{up + 6}" text-anchor="end">{short(mark)}</text>')
         middle = (HEIGHT + TOP - BOTTOM) // 2
         lines.append(f'<text x="{(WIDTH + LEFT) // 2}" y="{HEIGHT - 6}" text-anchor="middle">{text(x)}</text>')
         lines.append(f'<text transform="translate(16 {middle}) rotate(-90)" text-anchor="middle">{text(y)}</text>')

@@ -202,7 +202,7 @@ def cloud(results: Results) -> Cloud:
         x = np.linspace(said.min(), said.max(), 60)
         curve = (x, np.asarray(fit_logistic(said, mos)(x)))
         if not np.isnan(low + high).any():
-            alike = np.array_split(np.argsort(said, kind="stable"), min(2 * BINS, len(said)))
+            alike = np.array_split(np.argsort(said, kind="stable"), max(2, min(2 * BINS, len(said) // 5)))
             at, low, high = (np.array([np.median(v[some]) for some in alike]) for v in (said, low, high))
             at[0], at[-1] = said.min(), said.max()
             band = (at, low, high)

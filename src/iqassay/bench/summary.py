@@ -106,6 +106,11 @@ class Summary:
         return self.set, str(self.about.get("split", "")), self.seeds
 
     @property
+    def trained_elsewhere(self) -> bool:
+        """Whether it was trained on the splits of another set (``bench cross``), and asked about all of this one."""
+        return bool(self.seeds) and self.about.get("split") == "all"
+
+    @property
     def upper_bound(self) -> bool:
         """Whether its epoch was chosen on the test opinions, as many papers do: no fair contender."""
         return bool(self.about.get("choice") == BEST_TEST_EPOCH)

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from iqassay.bench.correlation import Spread
+from iqassay.bench.markup import shown
 from iqassay.bench.summary import (
     BEST_TEST_EPOCH,
     GROUPINGS,
@@ -19,6 +20,7 @@ from iqassay.bench.summary import (
 )
 from iqassay.text import printable
 
+FEW_CONTENTS = 10  # a bootstrap over fewer says little
 CSV_COLUMNS = ("set", "split", "model", "measure", "over", "value", "low", "high", "median", "pictures", "errors")
 
 SHOWN_OVER_SPLITS = ("srcc", "plcc", "plcc4")  # the CSV has more
@@ -40,18 +42,19 @@ def _by_srcc(summary: Summary) -> tuple[bool, float, str]:
     return math.isnan(value), -value, summary.model
 
 
-def title_of(part: Sequence[Summary]) -> str:
-    """The heading of a part: its set, split, pictures and contents."""
-    first, most = part[0], max(part, key=lambda s: s.pictures)
-    split = first.about.get("split", "all")
-    seeds = f", trained and tested over {len(first.seeds)} splits" if first.seeds else ""
-    where = "" if split == "all" or first.seeds else f", split {split}"
-    return f"{first.set}{where}{seeds}: {most.pictures:,} pictures of {most.contents:,} contents"
+def name_of(part: Sequence[Summary]) -> str:
+    """The name of a part: its set, and which rows or splits of it."""
+    first = part[0]
+    split, count = first.about.get("split", "all"), len(first.seeds)
+    if first.seeds:
+        return f"{first.set}, trained on {count} splits" + (" of other sets" if first.trained_elsewhere else "")
+    return first.set if split == "all" else f"{first.set}, split {split}"
 
 
-def shown(value: float, digits: int = 3) -> str:
-    """A number for a table; a dash where it does not exist."""
-    return f"{value:,.{digits}f}".replace("-", "−") if math.isfinite(value) else "–"
+def size_of(part: Sequence[Summary]) -> str:
+    """How much a part is."""
+    most = max(part, key=lambda one: one.pictures)
+    return f"{most.pictures:,} pictures of {most.contents:,} contents"
 
 
 def with_interval(value: Value | Spread, digits: int = 3) -> str:
@@ -88,6 +91,8 @@ def notes_of(part: Sequence[Summary]) -> list[str]:
         for s in part
         if s.answers < s.wanted
     ]
+    if 0 < (contents := max(s.contents for s in part)) < FEW_CONTENTS:
+        found.append(f"only {contents} contents: the intervals over them are a rough guide")
     if any(s.upper_bound for s in part):
         found.append(f'"{BEST_TEST_EPOCH}": the epoch was chosen on the test opinions; an upper bound, never the best')
     return found + [f"{name}: {text}" for name, text in gaps_of(part).items()]
@@ -110,7 +115,7 @@ def markdown(summaries: Sequence[Summary]) -> str:
 
 
 def _markdown_part(part: Sequence[Summary]) -> list[str]:
-    lines = [f"### {_plain(title_of(part))}", ""]
+    lines = [f"### {_plain(f'{name_of(part)}: {size_of(part)}')}", ""]
     keys = there(part, MEASURES, "values")
     best = {key: best_of(part, key) for key in keys}
     rows = []
