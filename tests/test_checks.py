@@ -346,6 +346,10 @@ FAULTY_ANSWERS = {
     ),
     "nan": (answers([math.nan, math.nan, *SAID[2:]], MOS), "gave no score for 2 of 400 pictures"),
     "not finished": (answers(SAID, MOS, {"pictures": 500}), "has answers for 400 of 500 pictures"),
+    "not all seeds": (
+        answers(SAID, MOS, {"pictures": 1000}, seed=["0"] * 100 + ["1"] * 98 + ["2"] * 102 + ["3"] * 100),
+        "has answers of 4 of 10 seeds",
+    ),
     "off the scale": (answers(SAID * 1.5, MOS), "scores outside 0 to 100"),
     "labels of another range": (answers(SAID, MOS / 100), "got opinions of 0.05"),
     "labels off the scale": (answers(SAID, MOS * 3), "want 0 to 100: is the scale of the set another"),
@@ -381,6 +385,8 @@ def test_answers_to_the_test_pictures_of_ten_seeds_are_no_fault():
     assert check_results(honest) == []
     again = replace(honest, rows=honest.rows + tuple(replace(row, seed="x") for row in honest.rows))
     assert check_results(again) == []
+    uneven = answers(SAID, MOS, {"pictures": 408}, seed=["0"] * 102 + ["1"] * 98 + ["2"] * 101 + ["3"] * 99)
+    assert check_results(uneven) == []
     elsewhere = replace(
         answers(SAID, MOS, {"kind": "trained"}, group=TRAINED_ON, split="train", seed="3"), set="koniq10k"
     )

@@ -33,9 +33,13 @@ def _missing(results: Results) -> Iterator[str]:
     if without:
         why = f" ({without[0].error})" if without[0].error else ""
         yield f"gave no score for {len(without):,} of {len(results.rows):,} pictures, the first {without[0].image}{why}"
-    wanted = int(results.about.get("pictures") or 0)
-    if len(results.rows) < wanted:
+    wanted, seeds = int(results.about.get("pictures") or 0), Counter(row.seed for row in results.rows)
+    if len(results.rows) >= wanted:
+        return
+    if "" in seeds or not seeds:
         yield f"has answers for {len(results.rows):,} of {wanted:,} pictures: the run was not finished"
+    elif len(seeds) < wanted // seeds[results.rows[0].seed]:  # wanted: as many for each seed as the first has
+        yield f"has answers of {len(seeds)} of {wanted // seeds[results.rows[0].seed]} seeds: the run was not finished"
 
 
 def _opinions(results: Results) -> Iterator[str]:
