@@ -316,6 +316,12 @@ def test_a_missing_file_is_named_and_where_the_set_is_to_be_had(tmp_path, gone, 
         assert len(read_dataset(small("kadid10k", 4, 2), tmp_path, pictures=False)) == 4
 
 
+@pytest.mark.parametrize("name", DATASETS)
+def test_a_folder_without_labels(tmp_path, name):
+    with pytest.raises(ValueError, match=rf"got no .*\.(mat|csv|txt|xlsx) in .*; from {DATASETS[name].home}"):
+        read_dataset(name, tmp_path)
+
+
 def test_every_label_file_of_flive_is_wanted(tmp_path):
     (flive(tmp_path) / "database" / "labels640.csv").unlink()
     with pytest.raises(ValueError, match=r"got no labels640.csv"):

@@ -77,7 +77,7 @@ def read_xlsx(file: Path, columns: tuple[str, ...]) -> list[dict[str, str]]:
     """The rows below a header in an Excel workbook, by the names of the wanted columns in lower case.
 
     The header is the first row, of the first sheet, that has all those names; where it stands does not matter. Rows
-    where all wanted cells are empty are left out. Numbers are as the file writes them, formulas by their last value.
+    without the first of them are left out. Numbers are as the file writes them, formulas by their last value.
 
     Raises ValueError for a file that is no workbook, or one without such a header.
     """
@@ -99,7 +99,7 @@ def _below_header(rows: Iterator[dict[int, str]], columns: tuple[str, ...]) -> l
         places = {text.strip().lower(): place for place, text in row.items()}
         if all(column in places for column in columns):
             found = ({column: row.get(places[column], "").strip() for column in columns} for row in rows)
-            return [row for row in found if any(row.values())]
+            return [row for row in found if row[columns[0]]]
     return None
 
 

@@ -169,6 +169,7 @@ def pipal(files: Files) -> Iterator[Rating]:
     """The training part, one label file a reference; opinions on validation and test are not public. Scores are Elo
     ratings. The distortion is the class that file names give: 00 traditional, 01 to 06 restoration algorithms.
     """
+    files.label("A0001.txt")
     for labels in files.matching(r"a\d{4}\.txt"):
         for line in labels.read_text().split():
             name, _, elo = line.partition(",")
