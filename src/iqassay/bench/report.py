@@ -358,7 +358,7 @@ def _protocol(one: Summary) -> str:
     if one.seeds:
         return (
             f"Splits by content, seeds {', '.join(one.seeds)}; no content is in two parts of a split. Every measure is "
-            "of what a single training said of pictures that it was not trained on; the tables show means over trainings."
+            "of what one training said of pictures that it was not trained on; the tables show means over trainings."
         )
     return (
         f"Rows: split “{one.about.get('split', 'all')}”. Every model was asked about the same pictures; nothing was "
