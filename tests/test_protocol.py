@@ -3,6 +3,7 @@
 import csv
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -16,6 +17,7 @@ from PIL import Image
 
 from iqassay.bench.protocol import judge, open_contender, read_scores, run
 from iqassay.bench.results import read_results
+from iqassay.cli import main
 from iqassay.data.ratings import read_ratings
 
 
@@ -237,8 +239,9 @@ def test_a_picture_without_a_score_is_a_row_with_an_error(grays):
     [
         ("name,ours\na.png,3\n", "got columns name, ours; want image"),
         ("image\na.png\n", "want image, and one of scores"),
-        ("image,ours\na.png,good\n", "line 2: got ours 'good', want a number"),
-        ("", "got columns no rows"),
+        ("image,ours\na.png,good\n", "line 2, ours: got 'good', want a finite number"),
+        ("image,ours\na.png,inf\n", "line 2, ours: got 'inf', want a finite number"),
+        ("", "want image, and one of scores"),
     ],
 )
 def test_bad_score_files(tmp_path, text, message):
@@ -251,6 +254,18 @@ def test_empty_fields_are_left_out(tmp_path):
         "a": {"y.png": 2.0},
         "b": {"x.png": 1.0},
     }
+
+
+def test_opinions_and_scores_in_one_file_and_nothing_else(tmp_path, capsys):
+    rows = [f"{i}.png,{i},{10 * i},{-i},{i % 7}" for i in range(40)]
+    table = write_scores(tmp_path, "image,mos,score,Distance,poor\n" + "\n".join(rows))
+    assert main(["bench", "scores", str(table), "--lower-is-better", "Distance"]) == 0
+    told = capsys.readouterr()
+    assert all(re.search(rf"\| {name} \| \W*1\.000", told.out) for name in ("score", "distance"))
+    assert "| mos |" not in told.out
+    assert main(["bench", "scores", str(table)]) == 1
+    assert "distance" in capsys.readouterr().err  # reversed
+    assert main(["bench", "scores", str(table), "--lower-is-better", "gone"]) == 2
 
 
 def test_rows_of_a_file(tmp_path, grays, models):

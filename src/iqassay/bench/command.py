@@ -98,7 +98,10 @@ def scores(
     table: Annotated[
         Path, typer.Argument(metavar="FILE.csv", help="A column image, and one of scores for each model.")
     ],
-    data: Sets,
+    data: Annotated[
+        list[str],
+        typer.Option("--data", metavar="SET", help="As for `bench run`. [default: FILE.csv has the opinions too]"),
+    ] = [],  # noqa: B006 - typer reads it and never changes it
     output: Annotated[
         Path | None, typer.Option("-o", "--output", metavar="DIR", help="Keep the rows there, for `bench report`.")
     ] = None,
@@ -115,11 +118,12 @@ def scores(
     from iqassay.bench.results import write_results
     from iqassay.data.ratings import open_set
 
-    given, sets = read_scores(table, image), [open_set(argument, pictures=False) for argument in data]
-    unknown = [name for name in lower_is_better if name not in given]
-    if unknown:
-        raise ValueError(f"--lower-is-better: got {unknown[0]}, want one of {', '.join(given)}")
-    found = [judge(one, name, ratings, name in lower_is_better) for ratings in sets for name, one in given.items()]
+    given = read_scores(table, image, opinions=not data)
+    sets = [open_set(argument, pictures=False) for argument in data or [str(table)]]
+    falling = {name.lower() for name in lower_is_better}
+    if falling - set(given):
+        raise ValueError(f"--lower-is-better: got {', '.join(lower_is_better)}, want of {', '.join(given)}")
+    found = [judge(one, name, ratings, name in falling) for ratings in sets for name, one in given.items()]
     if output is not None:
         for results in found:
             write_results(output, results)

@@ -6,9 +6,7 @@ worth is worked out afterwards, from the kept rows alone (tables.py, report.py).
 
 from __future__ import annotations
 
-import csv
 import hashlib
-import math
 import re
 import sys
 import time
@@ -20,7 +18,7 @@ from typing import Any
 
 from iqassay import __version__
 from iqassay.bench.results import Results, Row, adding, read_results, results_file
-from iqassay.data.ratings import Rating, Ratings
+from iqassay.data.ratings import Rating, Ratings, columns_of, number, read_table
 from iqassay.folder import Pair, Result, score_pairs
 from iqassay.model_file import Card, NetworkCard, PanelCard
 from iqassay.panel import open_scorer
@@ -209,31 +207,23 @@ def digest(rows: Iterable[Row]) -> str:
 # ---- anyone's scores ------------------------------------------------------------------------------------------------
 
 
-def read_scores(table: Path, image: str = "image") -> dict[str, dict[str, float]]:
+def read_scores(table: Path, image: str = "image", opinions: bool = False) -> dict[str, dict[str, float]]:
     """A CSV of somebody's scores: a column for the picture, and each further column of numbers is a model's.
 
-    Returns model -> picture -> score, in the file's own scale; a field that is empty or "nan" is left out.
+    opinions: the file is a ratings CSV as well, whose own columns are nobody's scores. Returns model -> picture ->
+    score, in the file's own scale; a field that is empty or "nan" is left out. Names of columns are in lower case.
     Raises ValueError for a file that cannot be read, a missing column and a field that is no number.
     """
-    try:
-        with table.open(newline="", encoding="utf-8-sig") as stream:
-            lines = list(csv.DictReader(stream))
-    except (OSError, UnicodeDecodeError) as error:
-        raise ValueError(f"{table}: cannot be read ({getattr(error, 'strerror', None) or error})") from None
-    columns = [column for column in (lines[0] if lines else {}) if column and column != image]
-    if not columns or image not in lines[0]:
-        got = ", ".join(lines[0]) if lines else "no rows"
-        raise ValueError(f"{table}: got columns {got}; want {image}, and one of scores for each model")
-    found: dict[str, dict[str, float]] = {column: {} for column in columns}
-    for number, line in enumerate(lines, start=2):
-        for column in columns:
-            text = (line[column] or "").strip()
-            try:
-                value = float(text or "nan")
-            except ValueError:
-                raise ValueError(f"{table} line {number}: got {column} {text!r}, want a number") from None
-            if math.isfinite(value):
-                found[column][line[image]] = value
+    lines = read_table(table)
+    header, image = list(lines[0]) if lines else [], image.lower()
+    own = {image, *(columns_of(header).values() if opinions else ())}
+    found: dict[str, dict[str, float]] = {column: {} for column in header if column not in own}
+    if image not in header or not found:
+        raise ValueError(f"{table}: got columns {', '.join(header)}; want {image}, and one of scores for each model")
+    for i, line in enumerate(lines, start=2):
+        for column, scores in found.items():
+            if line[column].lower() not in ("", "nan"):
+                scores[line[image]] = number(line[column], f"{table} line {i}, {column}")
     return found
 
 

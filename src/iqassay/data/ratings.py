@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import math
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -13,7 +13,7 @@ from iqassay.data.splits import check_no_leak, hashed_split
 
 _COLUMNS = {
     "image": ("image", "filename", "file", "path", "name", "image_name", "dist_img", "distorted"),
-    "score": ("score", "mos", "dmos", "quality", "rating"),
+    "score": ("mos", "dmos", "score", "quality", "rating"),  # beside a mos, a score is what some model said
     "reference": ("reference", "ref", "ref_img"),
     "group": ("group", "content", "ref_id"),
     "split": ("split", "set"),
@@ -92,7 +92,7 @@ def read_ratings(
     folder = Path(images) if images is not None else table.parent
     lines = read_table(table)
     header = list(lines[0]) if lines else []
-    columns = {key: next((a for a in aliases if a in header), "") for key, aliases in _COLUMNS.items()}
+    columns = columns_of(header)
     for key in ("image", "score"):
         if lines and not columns[key]:
             raise ValueError(f"{table}: got columns {', '.join(header)}, want one of {', '.join(_COLUMNS[key])}")
@@ -120,6 +120,11 @@ def read_ratings(
         )
     scale = scale or detect_scale([row.score for row in rows] or [0], columns["score"] == "dmos")
     return rescaled(Ratings(name or table.stem, tuple(rows), scale, folder), str(table), pictures)
+
+
+def columns_of(header: Sequence[str]) -> dict[str, str]:
+    """The columns of a table that a Rating is made of: what they are -> their name there, "" where there is none."""
+    return {key: next((a for a in aliases if a in header), "") for key, aliases in _COLUMNS.items()}
 
 
 def rescaled(ratings: Ratings, where: str, pictures: bool = True, source: str = "") -> Ratings:
