@@ -117,7 +117,6 @@ _SHAPES = np.arange(200, 10001) / 1000  # the authors look the shape up in steps
 _G1, _G2, _G3 = (special.gamma(i / _SHAPES) for i in (1, 2, 3))
 _RATIO = _G2**2 / (_G1 * _G3)  # (mean |x|)^2 / mean x^2 of a generalised Gaussian, rising with its shape
 _BETWEEN = (_RATIO[1:] + _RATIO[:-1]) / 2
-_BETWEEN_INVERSE = -(1 / _RATIO[1:] + 1 / _RATIO[:-1]) / 2
 _SCALE = np.sqrt(_G1 / _G3)  # the scale of one with deviation 1
 
 
@@ -160,15 +159,15 @@ def _symmetric(sums: Floats) -> tuple[Floats, Floats]:
     """Shape and variance of a generalised Gaussian round 0, fitted by moments; sums (..., 6)."""
     count, size, left, right = np.moveaxis(sums[..., :4], -1, 0)
     with np.errstate(divide="ignore", invalid="ignore"):
-        inverse_ratio = (left + right) * count / size**2
-    return _SHAPES[np.searchsorted(_BETWEEN_INVERSE, -inverse_ratio)], (left + right) / count
+        ratio = size**2 / (count * (left + right))
+    return _SHAPES[np.searchsorted(_BETWEEN, ratio)], (left + right) / count
 
 
 # --- NIQE ---------------------------------------------------------------------------------------------------
 
 
 def niqe(picture: np.ndarray) -> float:
-    """NIQE of a picture (H, W, 3): 0 and up, lower is better; clean photos have about 3, ruined ones 10 and more.
+    """NIQE of a picture (H, W, 3): 0 and up, lower is better; clean photos have 2 to 3, ruined ones 5 to 10.
 
     Only whole patches of 96x96, counted from the top left, are looked at.
 
@@ -236,10 +235,20 @@ def brisque(picture: np.ndarray) -> float:
 
     The published BRISQUE runs the other way. Raises ValueError for a picture below 16x16 or of one colour.
     """
-    model = _parameters("brisque")
-    x = (brisque_features(picture) - model["mean"]) / model["deviation"]
-    kernel = np.exp(-model["gamma"] * cdist(x[None], model["support"], "sqeuclidean")[0])
-    return float(np.clip(model["offset"] + kernel @ model["weights"], 0, 100))
+    return float(np.clip(regressed(brisque_features(picture), _parameters("brisque")), 0, 100))
+
+
+def regressed(features: Floats, model: dict[str, Floats]) -> Floats:
+    """(..., 36) -> (...): kernel regression on the standardised features, roughly 0 to 100, higher is better."""
+    x = (spread_out(features) - model["mean"]) / model["deviation"]
+    kernel = np.exp(-model["width"] * cdist(x.reshape(-1, 36), model["support"], "sqeuclidean"))
+    return (model["offset"] + kernel @ model["weights"]).reshape(x.shape[:-1])
+
+
+def spread_out(features: Floats) -> Floats:
+    """Features (..., 36) with shapes and variances, which span decades, in logarithms; means as they are."""
+    is_mean = np.isin(np.arange(36) % 18, (3, 7, 11, 15))
+    return np.where(is_mean, features, np.log(np.where(is_mean, 1, features) + 1e-3))
 
 
 def brisque_features(picture: np.ndarray) -> Floats:
