@@ -55,7 +55,12 @@ MEASURES = {
     "vsi": Known("classical", "VSI, shrunk by round(shorter side / 256)", 0, 1),
     "dss": Known("classical", "DSS of luma, not shrunk", -1, 1),
     "niqe": Known("natural", "NIQE with a model of natural photos of our own; lower is better", 1000, 0),
-    "brisque": Known("natural", "BRISQUE's features with a regressor of our own, trained on BIQ2021", 0, 100),
+    "brisque": Known(
+        "natural",
+        "BRISQUE-like: its features, a regressor of our own, trained on BIQ2021 and synthetic pictures",
+        0,
+        100,
+    ),
 }
 
 
