@@ -32,12 +32,15 @@ MAP_SIDE = 64  # cells along the longer side of a map
 
 @dataclass(frozen=True)
 class Known:
-    """A measure: the module below iqassay.bench that has it, which variant it is, and the ends of what it can say."""
+    """A measure: the module below iqassay.bench that has it, which variant it is, the ends of what it can say, and what
+    it was trained on, if it was.
+    """
 
     module: str
     variant: str
     worst: float
     best: float
+    trained_on: tuple[str, ...] = ()
 
     @property
     def reference(self) -> bool:
@@ -54,15 +57,21 @@ MEASURES = {
     "mdsi": Known("classical", "MDSI by sum, shrunk by round(shorter side / 256); lower is better", 1, 0),
     "vsi": Known("classical", "VSI, shrunk by round(shorter side / 256)", 0, 1),
     "dss": Known("classical", "DSS of luma, not shrunk", -1, 1),
-    "niqe": Known("natural", "NIQE with a model of natural photos of our own; lower is better", 1000, 0),
+    "niqe": Known(
+        "natural",
+        "NIQE with a model of natural photos of our own; lower is better",
+        1000,
+        0,
+        ("clean photos of CID22 and CLIC 2025, without opinions",),
+    ),
     "brisque": Known(
         "natural",
-        "BRISQUE-like: its features, a regressor of our own, trained on BIQ2021 and synthetic pictures",
+        "BRISQUE-like: its features, with a regressor of our own; higher is better",
         0,
         100,
+        ("BIQ2021, official training set, laboratory MOS", "synthetic pictures with modelled opinions"),
     ),
 }
-
 
 # What the calibration comes from, and the limits that follow.
 _OF_PAIRS = (
@@ -186,7 +195,7 @@ def card_of(name: str) -> MeasureCard:
         summary=known.variant,
         system="a classical measure, without learned weights" if known.reference else "natural scene statistics",
         licence={"code": "Apache-2.0", "weights": "Apache-2.0", "data": "not included"},
-        training_data=(data,),
+        training_data=(*known.trained_on, data),
         accuracy=(),
         distortions=(),
         calibration=Calibration(**{key: tuple(values) for key, values in tables["calibration"].items()}),
