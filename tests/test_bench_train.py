@@ -20,7 +20,7 @@ from iqassay.bench.correlation import plcc, srcc
 from iqassay.bench.cross import cross
 from iqassay.bench.learners import Curve, head_learner, ridge_learner
 from iqassay.bench.results import read_results, results_file
-from iqassay.bench.train import BEST, CLEAN, parts_of, plan, refuse_seen, train
+from iqassay.bench.train import BEST, CLEAN, plan, refuse_seen, split_parts, train
 from iqassay.cli import main
 from iqassay.data.ratings import open_set
 from iqassay.training import head
@@ -100,7 +100,7 @@ def test_the_epoch_is_chosen_on_val_and_the_gap_to_the_best_test_epoch_is_shown(
 
 
 def test_plcc_of_the_best_test_epoch_is_that_of_its_own_epoch(rated):
-    parts = parts_of(open_set(rated), 0)
+    parts = split_parts(open_set(rated), 0)
     truth = learners.opinions(parts["test"])
     ordered = np.sign(truth - truth.mean()) * np.abs(truth - truth.mean()) ** 9  # the right order, far from a line
     linear = truth.copy()
@@ -114,7 +114,7 @@ def test_plcc_of_the_best_test_epoch_is_that_of_its_own_epoch(rated):
 
 
 def test_a_constant_training_is_no_better_than_any_other(rated):
-    parts = parts_of(open_set(rated), 0)
+    parts = split_parts(open_set(rated), 0)
     flat = {key: np.zeros((2, len(parts[key]))) for key in ("val", "test")}
     one = bench_train.Training(0, parts, Curve(("a", "b"), flat, flat))
     assert one.stop(CLEAN) == 0
@@ -136,7 +136,9 @@ def test_a_killed_run_goes_on_with_the_seed_that_was_not_finished(rated, learned
         patch.setattr(bench_train, "learner_of", lambda *_: killed)
         with pytest.raises(KeyboardInterrupt):
             list(train(plan("dri"), [rated], 3, tmp_path / "b"))
-    assert {row.seed for row in read_results(results_file(tmp_path / "b", "noisy", "dri")).rows} == {"0"}
+    broken = read_results(results_file(tmp_path / "b", "noisy", "dri"))
+    assert {row.seed for row in broken.rows} == {"0"}
+    assert broken.about["pictures"] == sum(len(split_parts(open_set(rated), seed)["test"]) for seed in range(3))
     assert list(train(plan("dri"), [rated], 3, tmp_path / "b")) == unbroken
     assert [seed for seed, _ in learned] == [0, 1, 2]
     for name in ("dri", f"dri, {BEST}"):
@@ -159,12 +161,12 @@ def test_the_frozen_statistics_tell_noise_and_are_kept_once(rated, other, tmp_pa
     sets, looks = [open_set(rated), open_set(other)], []
     look = head.look
     monkeypatch.setattr(head, "look", lambda network, sources: looks.append(len(sources)) or look(network, sources))
-    parts = parts_of(sets[0], 0, others=sets[1:])
+    parts = split_parts(sets[0], 0, others=sets[1:])
     first, second = (
         ridge_learner("van_tiny", sets, tmp_path)({**parts, "train": parts["train"]}, 0, tmp_path) for _ in range(2)
     )
     assert looks == [40, 30]
-    assert first.stops[0] == "penalty 0.003"
+    assert first.stops[0] == "penalty 0.01"
     for key in ("val", "test", "all of elsewhere"):
         np.testing.assert_array_equal(first.score[key], second.score[key])
         assert first.score[key].shape == (len(first.stops), len(parts[key]))
@@ -174,7 +176,7 @@ def test_the_frozen_statistics_tell_noise_and_are_kept_once(rated, other, tmp_pa
 
 
 def test_scores_are_in_the_unit_of_the_training_opinions(rated):
-    train = parts_of(open_set(rated), 0)["train"]
+    train = split_parts(open_set(rated), 0)["train"]
     mean, deviation = learners.opinions(train).mean(), learners.opinions(train).std()
     curve = learners._curve([("epoch 0", 2.0, 0.5, {"test": np.array([-9.0, 0.1, 9.0])})], train)
     np.testing.assert_allclose(curve.score["test"], [[0, mean + deviation * 0.7, 100]])
@@ -182,7 +184,7 @@ def test_scores_are_in_the_unit_of_the_training_opinions(rated):
 
 
 def test_the_head_learns_from_the_training_pictures_alone(rated, tmp_path):
-    ratings, parts = open_set(rated), parts_of(open_set(rated), 0)
+    ratings, parts = open_set(rated), split_parts(open_set(rated), 0)
     tiny = {"system": "dri", "encoder": "van_tiny", "data": [rated], "batch": 8, "steps": 2}
     learner = head_learner(smoke(**tiny), [ratings], tmp_path)
     first, second = (learner(parts, seed, tmp_path) for seed in range(2))
@@ -231,7 +233,7 @@ def test_a_network_is_trained_by_the_command_and_answers_after_every_epoch(tmp_p
     flags = ["--tokens", "8", "--smoke", "--encoder", "van_tiny", "--steps", "2"]
     list(train(plan("yoto", "small", "network", flags=flags), [data], 1, tmp_path / "out"))
     work = tmp_path / "out/trainings/pairs/small/0"
-    one = bench_train.Training(0, parts_of(open_set(data), 0), bench_train.load(work))
+    one = bench_train.Training(0, split_parts(open_set(data), 0), bench_train.load(work))
     assert one.curve.stops == ("epoch 0", "epoch 1")
     with (work / "metrics.csv").open() as stream:
         logged = [row for row in csv.DictReader(stream) if row["val/srcc"]]
@@ -257,7 +259,7 @@ def test_a_network_that_needs_references_is_measured_with_them(rated, tmp_path, 
     found = read_results(results_file(tmp_path, "noisy", "yoto"))
     assert found.about["reference"] is True
     assert [row.raw for row in found.rows] == list(range(4, 12))
-    assert {row.image for row in found.rows} == {row.image.name for row in parts_of(open_set(rated), 0)["test"].rows}
+    assert {row.image for row in found.rows} == {row.image.name for row in split_parts(open_set(rated), 0)["test"].rows}
 
 
 def test_a_failed_training_is_one_line(rated, tmp_path, monkeypatch, capsys):

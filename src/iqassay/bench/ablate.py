@@ -96,10 +96,9 @@ def ablate(
     found: dict[str, dict[str, list[Training]]] = {}
     for variant, switch in {WHOLE: [], **SWITCHES[system]}.items():
         wanted = plan(system, f"{system}, {variant}", stage, start, (*flags, *switch))
-        for done in trained(wanted, data, seeds, out):
-            asked = done[0].parts[TEST]
-            write_results(out, results_of(wanted, done, TEST, wanted.name, CLEAN, seeds * len(asked)))
-            found.setdefault(asked.name, {})[variant] = list(done)
+        for done, splits in trained(wanted, data, seeds, out):
+            write_results(out, results_of(wanted, done, splits, TEST, wanted.name))
+            found.setdefault(done[0].parts[TEST].name, {})[variant] = list(done)
     for name, trainings in found.items():
         yield table(f"{name}, {system}: test SRCC, mean of {seeds} seeds, epochs chosen on val", trainings)
 

@@ -20,18 +20,16 @@ def cross(plan: Plan, data: Sequence[str], seeds: int, out: Path) -> Iterator[st
 
     The epoch is chosen on val of the set trained on. Keeps the answers as "NAME trained on SET" of the set tested on,
     writes every seed's figures to OUT/cross NAME.csv, and yields the matrix as Markdown. Nothing was learned from the
-    other sets, and nothing chosen by them; whether they hold the same photos as the set trained on, ``near_duplicates``
-    of data.splits can tell.
+    other sets, and nothing chosen by them; whether they hold the same photos, ``iqassay bench check --pictures`` tells.
     """
     if len(data) < 2:
         raise ValueError(f"got {len(data)} set, want two --data or more: to train on one and test on another")
     found: dict[tuple[str, str], dict[str, list[float]]] = {}
-    for done in trained(plan, data, seeds, out, cross=True):
+    for done, splits in trained(plan, data, seeds, out, cross=True):
         learned = done[0].parts[TRAIN].name
         for part, asked in done[0].parts.items():
             if part not in (TRAIN, VAL):
-                kept = results_of(plan, done, part, f"{plan.name} trained on {learned}", CLEAN, seeds * len(asked))
-                write_results(out, kept)
+                write_results(out, results_of(plan, done, splits, part, f"{plan.name} trained on {learned}"))
                 figures = {what: [one.figure(what, CLEAN, part) for one in done] for what in STATISTICS}
                 found[learned, asked.name] = figures
     write_figures(results_file(out.parent, out.name, f"cross {plan.name}"), found)

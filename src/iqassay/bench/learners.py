@@ -43,7 +43,7 @@ from iqassay.training.recipes import Recipe
 
 TRAIN, VAL, TEST = "train", "val", "test"
 Parts = Mapping[str, Ratings]  # "train" to learn from; "val", "test" and others to be asked about
-PENALTIES = (0.003, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0)  # of the ridge regression, relative to the pictures
+PENALTIES = (0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0, 100.0)  # of the ridge regression, relative to the pictures
 
 
 @dataclass(frozen=True)

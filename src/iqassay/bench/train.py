@@ -5,8 +5,8 @@ after every epoch. The answers that count, "clean", are those of the epoch with 
 what many papers report: the best test epoch. Their gap is what a figure gains by having seen the answers.
 
 OUT/trainings/SET/NAME/SEED/answers.npz is a finished training; a run that was stopped goes on with the first seed that
-has none. All else is made from these files anew: OUT/SET/NAME.csv, the clean answers to the test pictures of every
-seed, and OUT/SET/NAME, best test epoch.csv.
+has none (a network goes on from its last epoch, with other crops than it would have seen). All else is made from these
+files anew: OUT/SET/NAME.csv, clean answers to the test pictures of every seed, and OUT/SET/NAME, best test epoch.csv.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ from iqassay.bench.learners import (
 from iqassay.bench.protocol import digest, row_of, say
 from iqassay.bench.results import Results, Row, write_results
 from iqassay.data.ratings import Ratings, open_set
-from iqassay.data.splits import split_ratings
+from iqassay.data.splits import SEEDS, split_ratings
 from iqassay.training.command import parser
 from iqassay.training.fit import recipe_of
 from iqassay.training.recipes import Recipe, smoke
@@ -183,7 +183,7 @@ class Training:
             )
 
 
-def parts_of(ratings: Ratings, seed: int, limit: int = 0, others: Sequence[Ratings] = ()) -> dict[str, Ratings]:
+def split_parts(ratings: Ratings, seed: int, limit: int = 0, others: Sequence[Ratings] = ()) -> dict[str, Ratings]:
     """Train, val and test of a seed, and other sets as a whole; of each the first ``limit`` rows, 0 for all.
 
     Raises ValueError when one of the three is too small to correlate.
@@ -197,15 +197,17 @@ def parts_of(ratings: Ratings, seed: int, limit: int = 0, others: Sequence[Ratin
     return parts
 
 
-def trained(plan: Plan, data: Sequence[str], seeds: int, out: Path, cross: bool = False) -> Iterator[list[Training]]:
-    """Train on every set, over so many seeds. Yields all trainings of a set so far, after each of them.
+def trained(
+    plan: Plan, data: Sequence[str], seeds: int, out: Path, cross: bool = False
+) -> Iterator[tuple[list[Training], list[Parts]]]:
+    """Train on every set, over so many seeds. Yields, after each, all trainings of the set so far, and all its splits.
 
     cross: ask about all other sets too. What fixed parts say of the pictures is kept in OUT/kept, for all splits.
 
     Raises ValueError for sets of one name, a checkpoint that has seen them, and OUT with trainings by other settings.
     """
-    if not 1 <= seeds <= 10:
-        raise ValueError(f"got {seeds} splits, want 1 to 10")
+    if not 1 <= seeds <= SEEDS:
+        raise ValueError(f"got {seeds} splits, want 1 to {SEEDS}")
     sets = [open_set(argument) for argument in data]
     if len({s.name for s in sets}) < len(sets):
         raise ValueError(f"got --data called {', '.join(s.name for s in sets)}, want names that differ")
@@ -213,10 +215,10 @@ def trained(plan: Plan, data: Sequence[str], seeds: int, out: Path, cross: bool 
         refuse_seen(plan.start, sets)
     for argument, ratings in zip(data, sets, strict=True):
         others = [s for s in sets if s is not ratings] if cross else []
+        splits: list[Parts] = [split_parts(ratings, i, plan.given.get("limit", 0), others) for i in range(seeds)]
         done: list[Training] = []
         learner = None
-        for seed in range(seeds):
-            parts = parts_of(ratings, seed, plan.given.get("limit", 0), others)
+        for seed, parts in enumerate(splits):
             work = out / "trainings" / ratings.name / (plan.name + ", crossed" * cross) / str(seed)
             settle(work, plan.settings(argument), parts)
             if not (work / "answers.npz").exists():
@@ -225,7 +227,7 @@ def trained(plan: Plan, data: Sequence[str], seeds: int, out: Path, cross: bool 
                 save(learner(parts, seed, work), work)
                 say(f"{ratings.name}, {plan.name}, seed {seed}: {time.perf_counter() - began:.0f} s")
             done.append(Training(seed, parts, load(work)))
-            yield done
+            yield done, splits
 
 
 def learner_of(plan: Plan, data: str, sets: Sequence[Ratings], kept: Path) -> Learner:
@@ -279,8 +281,10 @@ def _whole(file: Path, write: Callable[[Path], object]) -> None:
 # ---- what came of it ------------------------------------------------------------------------------------------------
 
 
-def results_of(plan: Plan, done: Sequence[Training], part: str, model: str, choice: str, wanted: int) -> Results:
-    """The answers of all seeds to one part. wanted: how many pictures that will be when every seed is done."""
+def results_of(
+    plan: Plan, done: Sequence[Training], splits: Sequence[Parts], part: str, model: str, choice: str = CLEAN
+) -> Results:
+    """The answers to one part, of the seeds that are done; splits: of all seeds."""
     ratings = done[0].parts[part]
     rows = tuple(row for training in done for row in training.rows(part, choice))
     about = {
@@ -293,7 +297,7 @@ def results_of(plan: Plan, done: Sequence[Training], part: str, model: str, choi
         "choice": choice,
         "recipe": plan.settings(""),
         "mapping": MAPPING,
-        "pictures": wanted,
+        "pictures": sum(len(parts[part]) for parts in splits),
         "split": TEST if part == TEST else "all",
         "labels": digest(rows),
         "scale": ratings.scale,
@@ -305,10 +309,9 @@ def results_of(plan: Plan, done: Sequence[Training], part: str, model: str, choi
 
 def train(plan: Plan, data: Sequence[str], seeds: int, out: Path) -> Iterator[str]:
     """``iqassay bench train``. Yields a Markdown table for each set when all of its seeds are done."""
-    for done in trained(plan, data, seeds, out):
-        wanted = seeds * len(done[0].parts[TEST])
+    for done, splits in trained(plan, data, seeds, out):
         for choice, model in ((CLEAN, plan.name), (BEST, f"{plan.name}, {BEST}")):
-            write_results(out, results_of(plan, done, TEST, model, choice, wanted))
+            write_results(out, results_of(plan, done, splits, TEST, model, choice))
         if len(done) == seeds:
             yield table(plan.name, done)
 
