@@ -186,6 +186,10 @@ FAULTY_SETS = {
         "is the scale of the set",
     ),
     "reversed": (with_rows(synthetic(), lambda i, r: replace(r, score=100 - r.score)), "are the labels reversed"),
+    "reversed, each content once": (
+        with_rows(synthetic(), lambda i, r: replace(r, score=100 - r.score, distortion=f"{r.distortion}{i % 2}")),
+        "are the labels reversed",
+    ),
     "no reference": (
         with_rows(synthetic(), lambda i, r: replace(r, reference=None) if i == 7 else r),
         "got 1 picture without a reference, the first i00_noise_3.png",

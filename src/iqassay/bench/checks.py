@@ -9,14 +9,13 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 
 from iqassay.bench.correlation import bootstrap, srcc, within_groups
-from iqassay.bench.results import Results, Row
+from iqassay.bench.results import Results, Row, shipped_row
 from iqassay.data.checks import check_opinions, counted
-from iqassay.data.splits import SEEDS, SPLITS, shipped_letters
+from iqassay.data.splits import SEEDS, SPLITS
 
 ON_SCALE = ("network", "trained")  # kinds of models whose scores are meant to lie on 0 to 100
 
@@ -144,8 +143,7 @@ def _leaks(results: Results) -> Iterator[str]:
 
 def _letter(name: str, row: Row) -> str:
     """Where the shipped splits of a set put a picture under the row's seed; "" where they do not know."""
-    reference = Path(row.reference) if row.reference else None
-    letters = shipped_letters(name, row.group, reference, Path(row.image))
+    letters = shipped_row(name, row)
     return letters[int(row.seed)] if letters and row.seed in map(str, range(SEEDS)) else ""
 
 

@@ -105,6 +105,7 @@ def scores(
     output: Annotated[
         Path | None, typer.Option("-o", "--output", metavar="DIR", help="Keep the rows there, for `bench report`.")
     ] = None,
+    split: Annotated[str, typer.Option(help="The rows of each set to take: all, or a split of its own.")] = "all",
     image: Annotated[str, typer.Option(help="The column with the picture's path or name.")] = "image",
     lower_is_better: Annotated[
         list[str], typer.Option("--lower-is-better", metavar="MODEL", help="Scores that fall with quality; repeatable.")
@@ -114,16 +115,16 @@ def scores(
 
     Exit status: 0 all well, 1 some pictures have no score or some scores are suspicious, 2 wrong usage.
     """
-    from iqassay.bench.protocol import judge, read_scores
+    from iqassay.bench.protocol import judge, read_scores, rows_of
     from iqassay.bench.results import write_results
     from iqassay.data.ratings import open_set
 
     given = read_scores(table, image, opinions=not data)
-    sets = [open_set(argument, pictures=False) for argument in data or [str(table)]]
+    sets = [rows_of(open_set(argument, pictures=False), split) for argument in data or [str(table)]]
     falling = {name.lower() for name in lower_is_better}
     if falling - set(given):
         raise ValueError(f"--lower-is-better: got {', '.join(lower_is_better)}, want of {', '.join(given)}")
-    found = [judge(one, name, ratings, name in falling) for ratings in sets for name, one in given.items()]
+    found = [judge(one, name, ratings, name in falling, split) for ratings in sets for name, one in given.items()]
     if output is not None:
         for results in found:
             write_results(output, results)

@@ -44,7 +44,7 @@ def open_contender(text: str, threads: int | None = None) -> Contender:
     """
     alone = text.endswith(ALONE)
     scorer = open_scorer(text.removesuffix(ALONE), threads)
-    if alone and needs_reference(scorer):
+    if alone and scorer.needs_reference:
         raise ValueError(f"{text}: got a measure that compares with references, want it without {ALONE}")
     return Contender(scorer.card.name + ("-nr" if alone else ""), scorer, alone)
 
@@ -62,11 +62,9 @@ def run(
     """
     found = []
     for ratings in sets:
-        chosen = ratings if split == ANYTHING else ratings.split(split)
-        if len(chosen) < 3:
-            raise ValueError(f"{ratings.name}: got {len(chosen)} pictures of split {split!r}, want 3 or more")
+        chosen = rows_of(ratings, split)
         paired = all(row.reference for row in chosen.rows)
-        todo = [one for one in contenders if paired or not needs_reference(one.scorer)]
+        todo = [one for one in contenders if paired or not one.scorer.needs_reference]
         for left_out in (one.name for one in contenders if one not in todo):
             say(f"{ratings.name} has no references, which {left_out} needs: left out")
         answered: set[str] = set()
@@ -78,9 +76,12 @@ def run(
     return found
 
 
-def needs_reference(scorer: Scorer) -> bool:
-    """Whether a scorer cannot score a picture by itself."""
-    return getattr(scorer, "needs_reference", False)
+def rows_of(ratings: Ratings, split: str) -> Ratings:
+    """A set's rows of a split, or of "all". Raises ValueError for fewer than 3."""
+    chosen = ratings if split == ANYTHING else ratings.split(split)
+    if len(chosen) < 3:
+        raise ValueError(f"{ratings.name}: got {len(chosen)} pictures of split {split!r}, want 3 or more")
+    return chosen
 
 
 def _answer(
@@ -227,12 +228,14 @@ def read_scores(table: Path, image: str = "image", opinions: bool = False) -> di
     return found
 
 
-def judge(scores: Mapping[str, float], model: str, ratings: Ratings, lower_is_better: bool = False) -> Results:
+def judge(
+    scores: Mapping[str, float], model: str, ratings: Ratings, lower_is_better: bool = False, split: str = ANYTHING
+) -> Results:
     """Somebody's scores of a rated set as Results: pictures are found by their path below the set's folder, or by their
     name alone where it is the only one; a picture without a score is a row with an error.
 
-    lower_is_better: scores are turned round. Raises ValueError when no score is of a picture of the set, or when one
-    name has scores of several.
+    lower_is_better: scores are turned round. split: which rows of the set these are. Raises ValueError when no score is
+    of a picture of the set, or when one name has scores of several.
     """
     names: dict[str, list[str]] = {}
     for path in scores:
@@ -258,7 +261,7 @@ def judge(scores: Mapping[str, float], model: str, ratings: Ratings, lower_is_be
         "kind": "scores",
         "reference": False,
         "pictures": len(rows),
-        "split": ANYTHING,
+        "split": split,
         "labels": digest(rows),
         "scale": ratings.scale,
         "folder": str(ratings.folder),

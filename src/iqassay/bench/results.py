@@ -21,6 +21,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from iqassay.data.splits import shipped_letters
+
 
 @dataclass(frozen=True)
 class Row:
@@ -75,6 +77,11 @@ class Results:
     def words(self, name: str) -> list[str]:
         """A text of every scored row."""
         return [getattr(row, name) for row in self.scored]
+
+
+def shipped_row(set_name: str, row: Row) -> str:
+    """The ten letters of a row's picture in the shipped splits of its set; "" where there are none."""
+    return shipped_letters(set_name, row.group, Path(row.reference) if row.reference else None, Path(row.image))
 
 
 def results_file(folder: Path, set_name: str, model: str) -> Path:

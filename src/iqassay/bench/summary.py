@@ -29,7 +29,7 @@ from iqassay.bench.correlation import (
     within_groups,
 )
 from iqassay.bench.draws import Counts, Floats, draw_counts, mean
-from iqassay.bench.results import Results, Row
+from iqassay.bench.results import Results, Row, shipped_row
 from iqassay.data.splits import SEEDS, content_splits
 
 SPLITTABLE = 5  # contents: fewer cannot be parted in train, val and test in ten honest ways
@@ -352,9 +352,11 @@ def within_mean(results: Results, grouping: str, resamples: int = 0) -> Value:
 
 
 def _test_part(results: Results, contents: Sequence[str], seed: int) -> Results:
+    """The test pictures of a seed: by the shipped splits of a published set, else by contents."""
+    letters = [shipped_row(results.set, row) for row in results.scored]
     parts = content_splits(contents, seed)
-    rows = zip(results.scored, contents, strict=True)
-    return replace(results, rows=tuple(row for row, content in rows if parts[content] == "test"))
+    test = [said[seed] == "e" for said in letters] if all(letters) else [parts[c] == "test" for c in contents]
+    return replace(results, rows=tuple(row for row, at in zip(results.scored, test, strict=True) if at))
 
 
 def fittable(said: Floats) -> bool:

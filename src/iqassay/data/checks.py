@@ -103,15 +103,19 @@ def _deviations(ratings: Ratings) -> Iterator[str]:
 
 def _levels(ratings: Ratings) -> Iterator[str]:
     """More of a distortion looks worse: not for every kind of it, such as contrast, but for most contents and kinds."""
-    series = defaultdict(list)
+    inside, across = defaultdict(list), defaultdict(list)
     for row in ratings.rows:
         if row.distortion and not math.isnan(row.level):
-            series[row.group, row.distortion].append((row.level, row.score))
-    signs = [_trend(np.array(points)) for points in series.values() if len({level for level, _ in points}) >= 3]
-    rising, falling = signs.count(1), signs.count(-1)
+            inside[row.group, row.distortion].append((row.level, row.score))
+            across["", row.distortion].append((row.level, row.score))
+    for series in (inside, across):  # where a content has too few levels, those of all contents
+        signs = [_trend(np.array(points)) for points in series.values() if len({level for level, _ in points}) >= 3]
+        rising, falling = signs.count(1), signs.count(-1)
+        if rising + falling >= 5:
+            break
     if rising + falling >= 5 and rising - falling > 2 * math.sqrt(rising + falling):
         yield (
-            f"opinions rise with the level of distortion in {rising:,} of {len(signs):,} contents and distortions: "
+            f"opinions rise with the level of distortion in {rising:,} of {len(signs):,} series: "
             "are the labels reversed? want higher is better"
         )
 
