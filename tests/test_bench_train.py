@@ -269,10 +269,10 @@ def test_a_failed_training_is_one_line(rated, tmp_path, monkeypatch, capsys):
     assert "noisy, seed 0: iqassay train ended with status 3" in capsys.readouterr().err
 
 
-def write_start(folder: Path, data=(), start=None) -> Path:
+def write_start(folder: Path, data=(), start=None, synthetic="photos") -> Path:
     """A checkpoint by its recipe alone: the check must come before the weights are read."""
     folder.mkdir(parents=True)
-    recipe = {"out": str(folder), "synthetic": ["photos"], "data": list(data), "start": start and str(start)}
+    recipe = {"out": str(folder), "synthetic": [synthetic], "data": list(data), "start": start and str(start)}
     (folder / "recipe.json").write_text(json.dumps({"recipe": recipe}))
     (folder / "best.ckpt").touch()
     return folder / "best.ckpt"
@@ -297,6 +297,15 @@ def test_a_start_that_has_seen_the_set_is_refused(rated, tmp_path, capsys):
         refuse_seen(write_start(tmp_path / "f", start="lost.ckpt"), [open_set(rated)])
     with pytest.raises(ValueError, match=r"no recipe\.json beside it"):
         refuse_seen(tmp_path / "best.ckpt", [open_set(rated)])
+
+
+def test_clean_photos_that_are_pictures_of_the_set_are_refused(rated, learned, tmp_path):
+    photos = rated.split(":")[1]
+    with pytest.raises(ValueError, match=r"got --synthetic .*, where pictures of noisy are: a leak"):
+        list(train(plan("dri", flags=["--synthetic", photos]), [rated], 1, tmp_path))
+    with pytest.raises(ValueError, match=r"--start .*: was trained on .*, where pictures of noisy are: a leak"):
+        refuse_seen(write_start(tmp_path / "a", synthetic=photos), [open_set(rated)])
+    list(train(plan("dri", flags=["--synthetic", str(tmp_path)]), [rated], 1, tmp_path))
 
 
 def test_a_start_that_has_seen_other_sets_is_taken(rated, other, tmp_path):

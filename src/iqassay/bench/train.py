@@ -17,6 +17,7 @@ import os
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import product
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -116,14 +117,24 @@ def _refuse(message: str) -> NoReturn:
     raise ValueError(f"flags for iqassay train: {message}")
 
 
+def refuse_within(folders: Iterable[Path], sets: Iterable[Ratings], what: str) -> None:
+    """Raise ValueError if a picture or a reference of a set lies in a folder whose photos are trained on."""
+    for folder, ratings in product([Path(folder).absolute() for folder in folders], sets):
+        paths = (path for row in ratings.rows for path in (row.image, row.reference) if path is not None)
+        if any(path.absolute().is_relative_to(folder) for path in paths):
+            raise ValueError(f"{what} {folder}, where pictures of {ratings.name} are: a leak; want other clean photos")
+
+
 def refuse_seen(start: Path, sets: Iterable[Ratings]) -> None:
     """Raise ValueError if a checkpoint, or one that it was started from, was trained on any of the sets.
 
-    It was if its recipe names a set of that name, or a table that holds one of its pictures.
+    It was if its recipe names a set of that name, a table that holds one of its pictures, or a folder of clean photos
+    that does.
     """
     sets, checkpoint = list(sets), start
     while True:
         recipe = recipe_of(checkpoint)
+        refuse_within(recipe.synthetic, sets, f"--start {start}: was trained on")
         for argument, name in zip(recipe.data, recipe.set_names(), strict=True):
             try:
                 seen = {os.path.normpath(row.image.absolute()) for row in open_set(argument, pictures=False).rows}
@@ -211,6 +222,7 @@ def trained(
     sets = [open_set(argument) for argument in data]
     if len({s.name for s in sets}) < len(sets):
         raise ValueError(f"got --data called {', '.join(s.name for s in sets)}, want names that differ")
+    refuse_within(plan.given.get("synthetic", ()), sets, "got --synthetic")
     if plan.start is not None:
         refuse_seen(plan.start, sets)
     for argument, ratings in zip(data, sets, strict=True):
