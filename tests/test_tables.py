@@ -211,11 +211,36 @@ def test_splits_and_whole_sets_stand_apart():
 def test_the_csv_holds_every_number():
     one = summarise(with_levels(), RESAMPLES)
     rows = list(csv.DictReader(io.StringIO(as_csv([one]))))
-    assert len(rows) == len(MEASURES) + len(GROUPINGS) + len(one.splits)
+    assert list(one.each["distortion"]) == ["blur", "noise"]
+    assert len(rows) == len(MEASURES) + len(GROUPINGS) + len(one.each["distortion"]) + len(one.splits)
     first = rows[0]
     assert (first["set"], first["model"], first["measure"], first["over"]) == ("set", "ours", "srcc", "all pictures")
     assert float(first["value"]) == pytest.approx(one.values["srcc"].value, abs=1e-4)
     assert next(row for row in rows if row["measure"] == "srcc inside subset")["value"] == ""
+
+
+def test_each_group_has_its_own_row_with_the_srcc_inside_it():
+    rows = [replace(row, subset="hard" if i % 2 else "easy") for i, row in enumerate(photos())]
+    rows = [replace(row, score=row.mos) if row.subset == "easy" else row for row in rows]
+    one, other = summarise(results_of(rows), RESAMPLES), summarise(results_of(photos(noise=30), "other"), RESAMPLES)
+    hard = [row for row in rows if row.subset == "hard"]
+    assert one.each["subset"]["easy"].value == pytest.approx(1)
+    assert one.each["subset"]["hard"].value == srcc([r.score for r in hard], [r.mos for r in hard])
+    assert one.each["subset"]["hard"].low < one.each["subset"]["hard"].value < one.each["subset"]["hard"].high
+    assert other.each == {"subset": {}, "distortion": {}}
+    text = markdown([one, other])
+    assert (
+        "SRCC inside each subset:\n\n|  | ours | other |\n| --- | --- | --- |\n| easy | 1.000 (1.000 to 1.000) | – |"
+        in text
+    )
+    assert "inside each distortion" not in text
+
+
+def test_each_group_of_a_model_trained_on_splits_is_a_mean_over_them():
+    rows = [replace(row, seed=str(i % 2), subset="ab"[i // 2 % 2]) for i, row in enumerate(photos())]
+    found = summarise(results_of(rows, split="test"), RESAMPLES).each["subset"]["a"].value
+    apart = [[row for row in rows if row.subset == "a" and row.seed == seed] for seed in "01"]
+    assert found == pytest.approx(np.mean([srcc([r.score for r in part], [r.mos for r in part]) for part in apart]))
 
 
 def test_numbers_as_they_are_shown():

@@ -35,11 +35,12 @@ from iqassay.bench.markup import (
 from iqassay.bench.published import NOTICE, Figure, published_markdown, published_tables
 from iqassay.bench.results import Results
 from iqassay.bench.significance import Significance
-from iqassay.bench.summary import GROUPINGS, MEASURES, Summary, Value, answered, on_scale, summarise
+from iqassay.bench.summary import EACH, GROUPINGS, MEASURES, Summary, Value, answered, on_scale, summarise
 from iqassay.bench.tables import (
     SHOWN_OVER_SPLITS,
     as_csv,
     best_of,
+    each_of,
     markdown,
     name_of,
     notes_of,
@@ -140,6 +141,7 @@ def _cards(part: Sequence[Summary], results: Sequence[Results], pictures: bool, 
         _scatter_card(results),
         _significance_card(results, resamples),
         _within_card(part),
+        *(_each_card(part, key) for key in EACH),
         _splits_card(part),
         _residuals_card(results),
         _levels_card(results),
@@ -233,6 +235,15 @@ def _within_card(part: Sequence[Summary]) -> str:
     drawn = [(GROUPINGS[key], charts.strips(rows, GROUPINGS[key], ends), "") for key, rows in strips.items()]
     caption = "Groups that differ in mean lend correlation to whoever knows the group; inside them that is of no use."
     return card("Mean SRCC inside groups", caption, figures(drawn, "pair"))
+
+
+def _each_card(part: Sequence[Summary], key: str) -> str:
+    models, body = each_of(part, key)
+    rows = [
+        [row_head(name), *(number_cell(v.value, small=between(v.low, v.high)) for v in values)] for name, values in body
+    ]
+    what = "distortion type" if key == "distortion" else key
+    return card(f"SRCC inside each {what}", "Small: 95 % intervals.", table([what, *models], rows) if rows else "")
 
 
 def _splits_card(part: Sequence[Summary]) -> str:

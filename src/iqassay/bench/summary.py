@@ -6,7 +6,6 @@ Everything is worked out from the rows of ``results.py`` alone; tables.py prints
 from __future__ import annotations
 
 import math
-import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -17,6 +16,8 @@ import numpy as np
 from iqassay.bench.correlation import (
     Resolving,
     Spread,
+    better_or_worse,
+    different_or_similar,
     fit_logistic,
     krcc,
     over_draws,
@@ -29,12 +30,11 @@ from iqassay.bench.correlation import (
     within_groups,
 )
 from iqassay.bench.draws import Counts, Floats, draw_counts, mean
-from iqassay.bench.results import Results, Row, shipped_row
+from iqassay.bench.results import Results, shipped_row
 from iqassay.data.splits import SEEDS, content_splits
 
 SPLITTABLE = 5  # contents: fewer cannot be parted in train, val and test in ten honest ways
-SLOW = ("krcc", "pairs")  # get one draw
-FEW = 5  # in so many
+MOST_GROUPS = 40  # more are not listed one by one
 BEST_TEST_EPOCH = "best test epoch"  # about["choice"] of a model that has seen the test opinions
 
 
@@ -64,6 +64,7 @@ MEASURES = {
     "width": Measure("width", 1, 0, "mean width of the model's 90 % interval, in points"),
 }
 GROUPINGS = {"content": "inside contents", "subset": "inside subsets", "distortion": "inside distortion types"}
+EACH = ("subset", "distortion")  # the groupings with names that say something
 OVER_SPLITS = ("srcc", "plcc", "plcc4", "krcc", "rmse4")
 
 
@@ -82,8 +83,9 @@ class Summary:
 
     values: the keys of MEASURES, on all its pictures with cluster bootstrap intervals over contents; where the model
     was trained anew for each split (``seeds``), the mean over the splits and its interval. within: mean SRCC inside
-    the groups of GROUPINGS. splits: some measures over the test parts of the splits. wanted, answers, errors: rows that
-    the run wants, that have a score, and that cannot have one.
+    the groups of GROUPINGS. each: SRCC inside each subset and each distortion type, by its name. splits: some measures
+    over the test parts of the splits. wanted, answers, errors: rows that the run wants, that have a score, and that
+    cannot have one.
     """
 
     set: str
@@ -97,6 +99,7 @@ class Summary:
     seeds: tuple[str, ...]
     values: Mapping[str, Value]
     within: Mapping[str, Value]
+    each: Mapping[str, Mapping[str, Value]]
     splits: Mapping[str, Spread]
     split_count: int
 
@@ -127,9 +130,15 @@ def summarise(results: Results, resamples: int = 1000) -> Summary:
         single = [measures(part) for part in parts]
         values = {key: _mean([one[key] for one in single]) for key in MEASURES}
         within = {key: _mean([within_mean(part, key).value for part in parts]) for key in GROUPINGS}
+        apart = [{key: inside_each(part, key) for key in EACH} for part in parts]
+        each = {
+            key: {name: _mean([one[key].get(name, Value()).value for one in apart]) for name in _names(results, key)}
+            for key in EACH
+        }
     else:
         values = _with_intervals(results, resamples)
         within = {key: within_mean(results, key, resamples) for key in GROUPINGS}
+        each = {key: inside_each(results, key, resamples) for key in EACH}
         if len(set(contents)) >= SPLITTABLE:
             parts = [_test_part(results, contents, seed) for seed in range(SEEDS)]
             single = [measures(part, OVER_SPLITS) for part in parts]
@@ -146,6 +155,7 @@ def summarise(results: Results, resamples: int = 1000) -> Summary:
         seeds,
         values,
         within,
+        each,
         splits,
         len(parts),
     )
@@ -266,6 +276,8 @@ def _in_draws(of: _Answers) -> dict[str, Callable[[Counts], Floats]]:
         "plcc5": lambda counts: over_draws(plcc, of.curve5, of.mos, counts),
         "rmse4": lambda counts: over_draws(rmse, of.curve4, of.mos, counts),
         "pairs": lambda counts: over_draws(pair_accuracy, of.said, of.mos, counts, of.error),
+        "different": lambda counts: over_draws(different_or_similar, of.said, of.mos, counts, of.error),
+        "better": lambda counts: over_draws(better_or_worse, of.said, of.mos, counts, of.error),
     }
     if of.error is not None and fittable(of.said):
         found["outliers"] = lambda counts: mean(of.outside, counts)
@@ -276,18 +288,12 @@ def _in_draws(of: _Answers) -> dict[str, Callable[[Counts], Floats]]:
 
 
 def _with_intervals(results: Results, resamples: int) -> dict[str, Value]:
-    """The measures, each with its cluster bootstrap interval over contents.
-
-    The two resolving powers take too long for that: a normal interval, its deviation from few draws of few contents.
-    """
+    """The measures, each with its cluster bootstrap interval over contents."""
     of, contents = _Answers(results), contents_of(results)
     values = {key: one() for key, one in _statistics(of).items()}
     exist = {key for key, value in values.items() if not math.isnan(value)}
     todo = {key: one for key, one in _in_draws(of).items() if key in exist}
-    slow = {key: todo.pop(key) for key in SLOW if key in todo}
-    ends = _ends(todo, contents, resamples) | _ends(slow, contents, max(10, resamples // FEW))
-    for key, reach in _reach_of_resolving(results).items() if "better" in exist else ():
-        ends[key] = (max(0.0, values[key] - reach), min(1.0, values[key] + reach))
+    ends = _ends(todo, contents, resamples)
     return {key: Value(values.get(key, math.nan), *ends.get(key, ())) for key in MEASURES}
 
 
@@ -305,28 +311,6 @@ def _ends(
     known = {key: values[~np.isnan(values)] for key, values in known.items()}
     both = {key: np.quantile(values, [0.025, 0.975]) for key, values in known.items() if len(values)}
     return {key: (float(low), float(high)) for key, (low, high) in both.items()}
-
-
-def _reach_of_resolving(results: Results, draws: int = 40, most: int = 300) -> dict[str, float]:
-    """1.96 standard errors of the resolving powers, by the bootstrap of m out of n contents: about `most` pictures a
-    draw, and the deviation scaled by the root of their share.
-    """
-    rows: dict[str, list[Row]] = {}
-    for row, content in zip(results.scored, contents_of(results), strict=True):
-        rows.setdefault(content, []).append(row)
-    names = list(rows)
-    drawn = max(3, min(len(names), round(most * len(names) / len(results.scored))))
-    rng = np.random.default_rng(0)
-    found = []
-    for _ in range(draws):
-        some = tuple(row for i in rng.integers(len(names), size=drawn) for row in rows[names[i]])
-        of = _Answers(replace(results, rows=some)).resolving
-        found.append((of.different_or_similar, of.better_or_worse))
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", RuntimeWarning)  # no pair of a kind in any draw: nan is the answer
-        deviations = np.nanstd(found, axis=0, ddof=1)
-    reach = 1.96 * math.sqrt(drawn / len(names)) * deviations
-    return {"different": float(reach[0]), "better": float(reach[1])}
 
 
 def within_mean(results: Results, grouping: str, resamples: int = 0) -> Value:
@@ -349,6 +333,23 @@ def within_mean(results: Results, grouping: str, resamples: int = 0) -> Value:
 
     ends = _ends({"srcc": in_draws}, contents, resamples) if resamples and strata else {}
     return Value(spread.mean, *ends.get("srcc", ()))
+
+
+def inside_each(results: Results, grouping: str, resamples: int = 0) -> dict[str, Value]:
+    """SRCC inside each group of one of EACH, by name; empty where there is one group, or very many."""
+    found = {}
+    for name in _names(results, grouping):
+        group = replace(results, rows=tuple(row for row in results.scored if getattr(row, grouping) == name))
+        of = _Answers(group)
+        value = srcc(of.said, of.mos) if len(of.said) >= 3 else math.nan
+        todo = {"srcc": _in_draws(of)["srcc"]} if resamples and not math.isnan(value) else {}
+        found[name] = Value(value, *_ends(todo, contents_of(group), resamples).get("srcc", ()))
+    return found
+
+
+def _names(results: Results, grouping: str) -> list[str]:
+    names = sorted(set(results.words(grouping)) - {""})
+    return names if 1 < len(names) <= MOST_GROUPS else []
 
 
 def _test_part(results: Results, contents: Sequence[str], seed: int) -> Results:

@@ -12,6 +12,7 @@ from iqassay.bench.correlation import Spread
 from iqassay.bench.markup import shown
 from iqassay.bench.summary import (
     BEST_TEST_EPOCH,
+    EACH,
     GROUPINGS,
     MEASURES,
     Summary,
@@ -133,6 +134,12 @@ def _markdown_part(part: Sequence[Summary]) -> list[str]:
             ["model", *(GROUPINGS[key] for key in groupings)],
             [[_plain(s.model), *(with_interval(s.within[key]) for key in groupings)] for s in part],
         )
+    for key in EACH:
+        models, groups = each_of(part, key)
+        if groups:
+            lines += [f"SRCC inside each {'distortion type' if key == 'distortion' else key}:", ""]
+            cells = [[_plain(name), *map(with_interval, values)] for name, values in groups]
+            lines += _table(["", *map(_plain, models)], cells)
     if keys := there(part, SHOWN_OVER_SPLITS, "splits"):
         lines += [f"Over the test parts of {max(s.split_count for s in part)} splits by content:", ""]
         titles = [f"{MEASURES[key].title}, {what}" for key in keys for what in ("median", "mean (95 %)")]
@@ -143,6 +150,13 @@ def _markdown_part(part: Sequence[Summary]) -> list[str]:
         lines += _table(["model", *titles], body)
     notes = notes_of(part)
     return lines + [f"- {_plain(note)}" for note in notes] + [""] * bool(notes)
+
+
+def each_of(part: Sequence[Summary], key: str) -> tuple[list[str], list[tuple[str, list[Value]]]]:
+    """The models of a part, and for each group that one of them has: its name, and every model's SRCC inside it."""
+    names = sorted({name for one in part for name in one.each[key]})
+    rows = [(name, [one.each[key].get(name, Value()) for one in part]) for name in names]
+    return [one.model for one in part], rows
 
 
 def _split_cell(summary: Summary, key: str) -> str:
@@ -172,6 +186,10 @@ def as_csv(summaries: Sequence[Summary]) -> str:
         for key, value in one.within.items():
             numbers = _digits(value.value, value.low, value.high, math.nan)
             writer.writerow([*head, f"srcc inside {key}", pooled, *numbers, *tail])
+        for key, groups in one.each.items():
+            for name, value in groups.items():
+                numbers = _digits(value.value, value.low, value.high, math.nan)
+                writer.writerow([*head, "srcc", f"{key} {printable(name)}", *numbers, *tail])
         for key, spread in one.splits.items():
             numbers = _digits(spread.mean, spread.low, spread.high, spread.median)
             writer.writerow([*head, key, f"test parts of {one.split_count} splits", *numbers, *tail])
