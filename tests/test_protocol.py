@@ -185,6 +185,18 @@ def test_training_pictures_in_the_set_are_counted(tmp_path, trained_on, name, co
     assert found.about["seen"] == 0
 
 
+def test_without_scipy_nothing_is_scored_first(tmp_path, models, monkeypatch, capsys):
+    for name in [name for name in sys.modules if name.split(".")[0] == "scipy" or name.startswith("iqassay.bench.")]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, "scipy", None)
+    data = f"{make_set(tmp_path)}:{tmp_path / 'grays'}"
+    assert main(["bench", "run", "--model", str(models["mfen"]), "--data", data, "-o", str(tmp_path / "out")]) == 2
+    assert capsys.readouterr().err == (
+        "iqassay: needs scipy, which is not installed: want pip install 'iqassay[bench]'\n"
+    )
+    assert not (tmp_path / "out").exists()
+
+
 def test_answers_to_something_else_are_not_gone_on_with(tmp_path, models):
     file = make_set(tmp_path)
     run(contenders(models, "mfen"), [read(file)], tmp_path / "out")

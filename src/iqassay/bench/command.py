@@ -48,12 +48,11 @@ def in_one_line(command: Callable[..., int]) -> Callable[..., int]:
         try:
             return command(**options)
         except ModuleNotFoundError as error:
-            if (error.name or "").split(".")[0] == "iqassay":
+            missing = (error.name or "").split(".")[0]
+            if missing == "iqassay":
                 raise
-            extra = "train" if error.name in ("torch", "lightning", "onnx") else "bench"
-            raise UsageError(
-                f"needs {error.name}, which is not installed: want pip install 'iqassay[{extra}]'"
-            ) from None
+            wanted = f"pip install 'iqassay[{'train' if missing in ('torch', 'lightning', 'onnx') else 'bench'}]'"
+            raise UsageError(f"needs {missing}, which is not installed: want {wanted}") from None
         except ValueError as error:
             raise UsageError(str(error)) from None
 
@@ -81,6 +80,7 @@ def run(
 
     Exit status: 0 all well, 1 some pictures could not be scored or some answers are suspicious, 2 wrong usage.
     """
+    import iqassay.bench.tables  # noqa: F401 - what it needs and is not there shall be said before the work
     from iqassay.bench.protocol import open_contender
     from iqassay.bench.protocol import run as run_models
     from iqassay.data.ratings import open_set
