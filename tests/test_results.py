@@ -11,7 +11,7 @@ ABOUT = {"set": "biq", "model": "panel", "version": "0.2"}
 ROWS = (
     Row("a.png", 50.5, 49.0, 40.0, 60.0, 0.5, "refs/a.png", "a", "test", "ss01", "jpeg", 2.0, 12.5, 30.0, "3"),
     Row('odd "name",\nand a line break.png', 12.25, error="cut short"),
-    Row("caf\u00e9 \udcff.png", 3, 100 / 3),
+    Row("\u00e9t\u00e9 \udcff.png", 3, 100 / 3),
 )
 
 
