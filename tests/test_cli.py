@@ -619,16 +619,16 @@ def test_version(run: Run) -> None:
     assert run("--version").out == f"iqassay {iqassay.__version__}\n"
 
 
-@pytest.mark.parametrize("words", [["--help"], ["--version"], ["score", "--help"], ["compare", "--help"]])
-def test_help_is_quick(words: list[str]) -> None:
+@pytest.mark.parametrize(
+    "words", [["--help"], ["--version"], ["score", "--help"], ["compare", "--help"], ["bench", "--help"]]
+)
+def test_help_loads_nothing_heavy(words: list[str]) -> None:
     code = f"import sys\nfrom iqassay.cli import main\nassert main({words}) == 0\n"
-    heavy = ("numpy", "PIL", "onnxruntime", "torch", "rich", "json")
+    heavy = ("numpy", "scipy", "PIL", "onnxruntime", "torch", "rich", "json")
     code += f"sys.exit(' '.join(name for name in {heavy} if name in sys.modules) or 0)"
-    start = time.perf_counter()
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout
-    assert time.perf_counter() - start < 3, "0.1 s on a quiet machine"
 
 
 def test_models_tells_what_the_cards_say(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
