@@ -389,7 +389,7 @@ def _published(found: Sequence[Figure]) -> str:
 def _footer(resamples: int) -> str:
     return bullets(
         [
-            f"Intervals: percentile bootstrap, 95 %; the pictures of a content are drawn together, {resamples:,} draws.",
+            f"Intervals: 95 % percentile bootstrap, {resamples:,} draws; pictures of a content are drawn together.",
             "Logistic curves are fitted to the pictures that they are judged on, as papers do: on small sets that "
             "flatters. They are fitted once and held while pictures are drawn.",
             "An interval tells how the figure would move with other pictures of the same kind: not with other people, "
