@@ -138,8 +138,8 @@ def _markdown_part(part: Sequence[Summary]) -> list[str]:
         models, groups = each_of(part, key)
         if groups:
             lines += [f"SRCC inside each {'distortion type' if key == 'distortion' else key}:", ""]
-            cells = [[_plain(name), *map(with_interval, values)] for name, values in groups]
-            lines += _table(["", *map(_plain, models)], cells)
+            inside = [[_plain(name), *map(with_interval, values)] for name, values in groups]
+            lines += _table(["", *map(_plain, models)], inside)
     if keys := there(part, SHOWN_OVER_SPLITS, "splits"):
         lines += [f"Over the test parts of {max(s.split_count for s in part)} splits by content:", ""]
         titles = [f"{MEASURES[key].title}, {what}" for key in keys for what in ("median", "mean (95 %)")]
