@@ -102,6 +102,7 @@ def page(explanation: Explanation) -> str:
         models.append(f"{against.model} {against.version}: score and map against the reference")
     models.append(f"{explanation.restorer.name} {explanation.restorer.version}: restored estimate, nearest damage")
     return Template(Path(__file__).with_suffix(".html").read_text(encoding="utf-8")).substitute(
+        style=Path(__file__).with_suffix(".css").read_text(encoding="utf-8"),
         name=name,
         score=f"{verdict.score:.0f}",
         size=f"{picture.width} × {picture.height} pixels"

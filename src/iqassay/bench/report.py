@@ -103,6 +103,7 @@ def page(
         head = f'<h2>{text(name_of(part))}</h2><p class="soft">{text(size_of(part))}</p>'
         sections.append(f'<section id="part{i}">{head}{"".join(cards)}</section>')
     return Template(Path(__file__).with_suffix(".html").read_text(encoding="utf-8")).substitute(
+        style=Path(__file__).parents[1].joinpath("page.css").read_text(encoding="utf-8"),
         title="How well models agree with people",
         subtitle=f"{counted(len(models), 'model')} on {counted(len(sets), 'rated set')}: "
         + counted(sum(one.answers for one in summaries), "answer"),
