@@ -8,7 +8,8 @@ describe them by fitted generalised Gaussians, at two scales:
   the patches of a picture are from those of clean photos. As in the authors' MATLAB release, with a model of clean
   photos of our own (benchmarks/train_natural.py).
 * BRISQUE: Mittal, Moorthy, Bovik, "No-reference image quality assessment in the spatial domain", IEEE TIP 21(12), 2012.
-  The authors' 36 features; the regression on them is our own, trained on BIQ2021, hence "BRISQUE-like".
+  The authors' 36 features; the regression on them is our own, trained on BIQ2021 and synthetic pictures, hence
+  "BRISQUE-like".
 
 Pictures are (H, W, 3) sRGB, uint8, uint16 or float in [0, 1], and are always measured at 8 bits, like the pictures that
 the measures were made for: quantisation is part of the statistics. Where a picture is flat, MATLAB fits a shape to its
@@ -231,9 +232,9 @@ def naturalness_distance(features: Floats, mean: Floats, covariance: Floats) -> 
 
 
 def brisque(picture: np.ndarray) -> float:
-    """BRISQUE-like quality of a picture (H, W, 3), trained on BIQ2021: 0 to 100, HIGHER is better.
+    """BRISQUE-like quality of a picture (H, W, 3), 0 to 100, HIGHER is better.
 
-    The published BRISQUE runs the other way. Raises ValueError for a picture below 16x16 or of one colour.
+    Trained on BIQ2021 and synthetic pictures. The published BRISQUE runs the other way. Raises ValueError for a picture below 16x16 or of one colour.
     """
     return float(np.clip(regressed(brisque_features(picture), _parameters("brisque")), 0, 100))
 
