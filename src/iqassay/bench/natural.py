@@ -234,7 +234,8 @@ def naturalness_distance(features: Floats, mean: Floats, covariance: Floats) -> 
 def brisque(picture: np.ndarray) -> float:
     """BRISQUE-like quality of a picture (H, W, 3), 0 to 100, HIGHER is better.
 
-    Trained on BIQ2021 and synthetic pictures. The published BRISQUE runs the other way. Raises ValueError for a picture below 16x16 or of one colour.
+    Trained on BIQ2021 and synthetic pictures. The published BRISQUE runs the other way.
+    Raises ValueError for a picture below 16x16 or of one colour.
     """
     return float(np.clip(regressed(brisque_features(picture), _parameters("brisque")), 0, 100))
 
