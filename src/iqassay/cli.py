@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TextIO
 import typer
 
 from iqassay import __version__
-from iqassay.bench.command import bench
+from iqassay.bench.command import ListFormat, bench
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -38,11 +38,6 @@ class Format(str, Enum):
     json = "json"
     jsonl = "jsonl"
     csv = "csv"
-
-
-class ListFormat(str, Enum):
-    table = "table"
-    json = "json"
 
 
 class TextFormat(str, Enum):
@@ -133,6 +128,7 @@ def score(
     Exit status: 0 all scored, 1 some could not be, 2 wrong usage.
     """
     from iqassay import folder, pairs
+    from iqassay.progress import with_bar
 
     for option, value in (("--threads", threads), ("--max-pixels", max_pixels)):
         if value is not None and value < 1:
@@ -178,7 +174,7 @@ def score(
 
     with folder.open_results(output) if output is not None else nullcontext(_stdout(format)) as out:
         try:
-            write(_with_progress(records(), len(pictures), out), out)
+            write(with_bar(records(), len(pictures), same_screen=out.isatty()), out)
         finally:
             if failed["pictures"]:
                 _say(f"{failed['pictures']} of {len(pictures)} pictures could not be scored")
@@ -387,26 +383,6 @@ def _stdout(format: Format) -> TextIO:
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(encoding=None if format is Format.table else "utf-8", errors="backslashreplace")
     return sys.stdout
-
-
-def _with_progress(records: Iterator[dict[str, Any]], total: int, out: TextIO) -> Iterator[dict[str, Any]]:
-    """Show a bar on standard error while records go by, when a person is looking and there is something to wait for."""
-    if total < 2 or not sys.stderr.isatty():
-        yield from records
-        return
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemainingColumn
-
-    columns = (BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=Console(stderr=True), transient=True, redirect_stdout=False) as bar:
-        task = bar.add_task("", total=total)
-        for record in records:
-            bar.advance(task)
-            if out.isatty():  # results go to the same screen: take the bar away while a row is written
-                bar.stop()
-            yield record
-            if out.isatty():
-                bar.start()
 
 
 def _comparison_text(a: str, b: str, found: Comparison) -> str:

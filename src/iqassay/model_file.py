@@ -9,7 +9,6 @@ types are called. Reading a card needs neither numpy nor onnxruntime, so `iqassa
 
 from __future__ import annotations
 
-import difflib
 import hashlib
 import itertools
 import json
@@ -19,6 +18,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from iqassay.text import did_you_mean
 
 if TYPE_CHECKING:
     import onnxruntime
@@ -147,8 +148,7 @@ def find_model(name_or_path: str | os.PathLike[str], others: Iterable[str] = ())
             raise ModelFileError(f"there is no model file {text!r}")
         return path
     known = sorted({*shipped, *others})
-    close = difflib.get_close_matches(text.lower(), known, n=1, cutoff=0.5)
-    hint = f", did you mean {close[0]!r}?" if close else ";"
+    hint = did_you_mean(text.lower(), known)
     names = ", ".join(known) or "none is shipped"
     raise ModelFileError(f"there is no model {text!r}{hint} want one of: {names}; or the path of an .onnx file")
 

@@ -7,11 +7,9 @@ import io
 import json
 import math
 import os
-from collections.abc import Callable
 from html import escape
 from pathlib import Path
 from string import Template
-from typing import BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +17,7 @@ from PIL import Image
 
 from iqassay import heatmap
 from iqassay.explanation import Degradation, Difference, Explanation
+from iqassay.files import replace_file
 from iqassay.folder import UsageError
 from iqassay.image import Picture
 from iqassay.text import printable
@@ -63,10 +62,11 @@ def write_page(explanation: Explanation, folder: str | os.PathLike[str]) -> str:
     data = {**explanation.record(), "meaning": meaning(explanation.verdict.score), "estimate": ESTIMATE}
     data |= {"limits": list(LIMITS)}
     text = json.dumps(data, ensure_ascii=False, allow_nan=False)
+    estimate = Image.fromarray(explanation.estimate)
     # An explicit level: the best compression takes four times as long and saves a tenth.
-    _replace(folder, ESTIMATE, lambda out: Image.fromarray(explanation.estimate).save(out, "PNG", compress_level=3))
-    _replace(folder, DATA, lambda out: out.write(text.encode("utf-8", "backslashreplace")))
-    _replace(folder, PAGE, lambda out: out.write(page(explanation).encode()))
+    replace_file(os.path.join(folder, ESTIMATE), lambda out: estimate.save(out, "PNG", compress_level=3))
+    replace_file(os.path.join(folder, DATA), lambda out: out.write(text.encode("utf-8", "backslashreplace")))
+    replace_file(os.path.join(folder, PAGE), lambda out: out.write(page(explanation).encode()))
     return os.path.join(folder, PAGE)
 
 
@@ -332,17 +332,3 @@ def _heat_colours() -> str:
 def _css(ramp: tuple[tuple[float, ...], ...]) -> str:
     stops = (f"rgb({' '.join(str(round(255 * channel)) for channel in rgb)})" for _, *rgb in ramp)
     return f"linear-gradient(90deg, {', '.join(stops)})"  # evenly spaced, as the ticks are
-
-
-def _replace(folder: str, name: str, write: Callable[[BinaryIO], object]) -> None:
-    """Write a file of the folder beside itself, then put it in its place."""
-    path = os.path.join(folder, name)
-    partial = f"{path}.partial"
-    try:
-        with open(partial, "wb") as out:
-            write(out)
-        os.replace(partial, path)
-    except BaseException:
-        if os.path.exists(partial):
-            os.remove(partial)
-        raise

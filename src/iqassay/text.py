@@ -1,4 +1,8 @@
-"""Text that is safe to show."""
+"""Text for people."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
 
 
 def printable(text: str) -> str:
@@ -6,3 +10,16 @@ def printable(text: str) -> str:
     escapes.
     """
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in text)
+
+
+def counted(number: int, thing: str) -> str:
+    """So many things: 1 picture, 2,000 pictures."""
+    return f"{number:,} {thing}{'' if number == 1 else 's'}"
+
+
+def did_you_mean(word: str, known: Iterable[str]) -> str:
+    """What joins an error about an unknown word to what is wanted: a guess at what was meant, where there is one."""
+    import difflib  # here, not above: only errors need it
+
+    close = difflib.get_close_matches(word, list(known), n=1, cutoff=0.5)
+    return f", did you mean {close[0]!r}?" if close else ";"

@@ -8,23 +8,23 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 
 import numpy as np
 
 from iqassay.bench.correlation import bootstrap, srcc, within_groups
 from iqassay.bench.results import Results, Row, shipped_row
-from iqassay.data.checks import check_opinions, counted
+from iqassay.bench.summary import answered, contents_of
+from iqassay.data.checks import check_opinions
 from iqassay.data.splits import SEEDS, SPLITS
+from iqassay.text import counted
 
 ON_SCALE = ("network", "trained")  # kinds of models whose scores are meant to lie on 0 to 100
 
 
 def check_results(results: Results) -> list[str]:
     """One line for each thing that is suspicious in the answers of a model; none for honest ones."""
-    finite = tuple(row for row in results.scored if np.isfinite(row.score) and np.isfinite(row.mos))
-    answered = replace(results, rows=finite)
-    return [*_missing(results), *(text for check in CHECKS for text in check(answered))]
+    known = answered(results)
+    return [*_missing(results), *(text for check in CHECKS for text in check(known))]
 
 
 def _missing(results: Results) -> Iterator[str]:
@@ -76,8 +76,7 @@ def _reversed(results: Results) -> Iterator[str]:
     said, mos = results.column("score"), results.column("mos")
     if len(said) < 10 or not srcc(said, mos) < 0:
         return
-    contents = [row.group or row.image for row in results.rows]
-    low, high = bootstrap(said, mos, srcc, confidence=0.99, groups=contents)
+    low, high = bootstrap(said, mos, srcc, confidence=0.99, groups=contents_of(results))
     if high < 0:
         advice = "want --lower-is-better" if results.about.get("kind") == "scores" else "want higher is better"
         yield f"SRCC {srcc(said, mos):.2f} ({low:.2f} to {high:.2f}): is a lower score better here? {advice}"

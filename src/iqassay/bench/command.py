@@ -311,9 +311,9 @@ def check(
     """
     from itertools import combinations
 
-    from iqassay.bench.protocol import with_bar
     from iqassay.data.checks import check_between, check_pictures, check_ratings, describe, look_at
     from iqassay.data.ratings import open_set
+    from iqassay.progress import with_bar
     from iqassay.text import printable
 
     found, seen = 0, []

@@ -250,9 +250,7 @@ def bootstrap(
     """
     x, y = checked(predicted, target)
     e = None if error is None else _checked_error(error, x)
-    _z(confidence)  # refuses what is no confidence
-    if resamples < 10:
-        raise ValueError(f"got {resamples} resamples, want 10 or more")
+    check_drawing(confidence, resamples)
     names = None if groups is None else checked_groups(groups, x)
     blocks = draws.draw_counts(len(x), resamples, seed, names)
     values = np.concatenate([over_draws(statistic, x, y, counts, e) for counts in blocks])
@@ -332,6 +330,13 @@ def checked_groups(groups: Sequence[str] | NDArray[Any], x: Floats) -> NDArray[A
 def has_several(groups: NDArray[Any] | None) -> bool:
     """Whether there is more than one thing to draw from."""
     return groups is None or len(set(groups.tolist())) > 1 or not groups[0]
+
+
+def check_drawing(confidence: float, resamples: int) -> None:
+    """Raise ValueError for what is no confidence, and for too few draws."""
+    _z(confidence)
+    if resamples < 10:
+        raise ValueError(f"got {resamples} resamples, want 10 or more")
 
 
 def _z(confidence: float) -> float:

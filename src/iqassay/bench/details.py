@@ -219,12 +219,11 @@ class Wrong:
 
 def worst(results: Results, count: int = 12) -> list[Wrong]:
     """The pictures with the largest residuals, the largest first, each picture once."""
-    predicted = predicted_mos(results)
+    rows, predicted = results.scored, predicted_mos(results)
     order = np.argsort(-np.abs(predicted - results.column("mos")), kind="stable")
     found: dict[str, Wrong] = {}
     for i in order:
-        row = results.scored[i]
-        found.setdefault(row.image, Wrong(row, float(predicted[i])))
+        found.setdefault(rows[i].image, Wrong(rows[i], float(predicted[i])))
         if len(found) == count:
             break
     return list(found.values())

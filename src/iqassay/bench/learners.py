@@ -23,6 +23,7 @@ from torch import Tensor, nn
 
 from iqassay.data.pipeline import standard_of
 from iqassay.data.ratings import Ratings
+from iqassay.data.splits import SPLITS
 from iqassay.data.synthetic import UNKNOWN
 from iqassay.systems.dri import DRI, DRIConfig
 from iqassay.training.fit import System, build_system, load_weights
@@ -41,7 +42,7 @@ from iqassay.training.head import (
 from iqassay.training.losses import SetScales
 from iqassay.training.recipes import Recipe
 
-TRAIN, VAL, TEST = "train", "val", "test"
+TRAIN, VAL, TEST = SPLITS
 Parts = Mapping[str, Ratings]  # "train" to learn from; "val", "test" and others to be asked about
 PENALTIES = (0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0, 100.0)  # of the ridge regression, relative to the pictures
 

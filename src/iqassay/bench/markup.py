@@ -1,4 +1,7 @@
-"""Pieces of the report as HTML: cards, tables and their cells, lists. How they look stands in report.html."""
+"""Pieces of the report as HTML: cards, tables and their cells, lists. How they look stands in report.html.
+
+And the one table in Markdown.
+"""
 
 from __future__ import annotations
 
@@ -33,11 +36,6 @@ def short(value: object) -> str:
 def between(low: float, high: float, digits: int = 3) -> str:
     """The two ends of an interval, nothing where there is none."""
     return "" if math.isnan(low) else f"{shown(low, digits)} to {shown(high, digits)}"
-
-
-def counted(number: int, thing: str) -> str:
-    """So many things."""
-    return f"{number:,} {thing}{'' if number == 1 else 's'}"
 
 
 def card(title: str, caption: str, body: str) -> str:
@@ -83,3 +81,9 @@ def number_cell(value: float, digits: int = 3, best: bool = False, small: str = 
     key = f"{value:.6g}" if math.isfinite(value) else ""
     words = shown(value, digits) + (f"<br><small>{small}</small>" if small else "")
     return f'<td data-value="{key}"{" class=best" if best else ""}>{words}</td>'
+
+
+def markdown_table(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
+    """The lines of a table in Markdown, and an empty one after it."""
+    lines = ["| " + " | ".join(cells) + " |" for cells in (heads, *rows)]
+    return [lines[0], "|" + " --- |" * len(heads), *lines[1:], ""]

@@ -10,7 +10,7 @@ import hashlib
 import re
 import sys
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -22,10 +22,13 @@ from iqassay.data.ratings import Rating, Ratings, columns_of, number, read_table
 from iqassay.folder import Pair, Result, score_pairs
 from iqassay.model_file import Card, NetworkCard, PanelCard
 from iqassay.panel import open_scorer
+from iqassay.progress import with_bar
 from iqassay.scorer import Scorer, placed
 
 ALONE = ":nr"  # after a model's name: without references, even where the set has them
 ANYTHING = "all"  # stands for every split
+# What makes answers others, so that a run cannot go on with them.
+DECIDING = ("set", "model", "version", "sha256", "kind", "pictures", "split", "labels", "reference")
 
 
 @dataclass(frozen=True)
@@ -92,21 +95,14 @@ def _answer(
     cards = {one.name: one.scorer.card} | ({} if paired else _members(one, contenders, ratings))
     files = {name: results_file(folder, ratings.name, name) for name in cards}
     rows = [row_of(rating, ratings.folder) for rating in ratings.rows]
-    facts = {"pictures": len(rows), "split": split, "labels": digest(rows), "reference": paired}
     done: dict[str, int] = {}
     with ExitStack() as stack:
         add: dict[str, Callable[[Row], None]] = {}
         for name, card in cards.items():
-            about = {"set": ratings.name, "model": name, **identity(card), **facts}
+            about = {**about_of(name, ratings, rows, split, paired), **identity(card), "seen": seen(card, ratings)}
             done[name] = 0 if again else _kept(files[name], about)
             if again:
                 files[name].unlink(missing_ok=True)
-            about |= {
-                "scale": ratings.scale,
-                "folder": str(ratings.folder),
-                "iqassay": __version__,
-                "seen": seen(card, ratings),
-            }
             add[name] = stack.enter_context(adding(files[name], about))
         first, start = min(done.values()), time.perf_counter()
         pairs = [Pair(str(r.image), str(r.reference) if paired else None) for r in ratings.rows[first:]]
@@ -160,13 +156,30 @@ def _kept(file: Path, about: Mapping[str, Any]) -> int:
     if not file.exists():
         return 0
     kept = read_results(file)
-    other = next((key for key, value in about.items() if kept.about.get(key) != value), None)
+    other = next((key for key in DECIDING if kept.about.get(key) != about[key]), None)
     if other is not None:
         raise ValueError(
             f"{file}: holds answers with {other} {kept.about.get(other)!r}, got {about[other]!r} now: "
             "want another folder with -o, or --again to make them anew"
         )
     return len(kept.rows)
+
+
+def about_of(model: str, ratings: Ratings, rows: Sequence[Row], split: str, reference: bool) -> dict[str, Any]:
+    """What is known of any answers to a set, whoever gave them: see ``Results``."""
+    return {
+        "set": ratings.name,
+        "model": model,
+        "version": "",
+        "sha256": "",
+        "reference": reference,
+        "pictures": len(rows),
+        "split": split,
+        "labels": digest(rows),
+        "scale": ratings.scale,
+        "folder": str(ratings.folder),
+        "iqassay": __version__,
+    }
 
 
 def seen(card: Card, ratings: Ratings) -> int:
@@ -253,20 +266,7 @@ def judge(
     if all(row.error for row in rows):
         got, want = next(iter(scores), "none"), rows[0].image
         raise ValueError(f"{model}: no score is of a picture of {ratings.name}: got {got!r}, want ones like {want!r}")
-    about = {
-        "set": ratings.name,
-        "model": model,
-        "version": "",
-        "sha256": "",
-        "kind": "scores",
-        "reference": False,
-        "pictures": len(rows),
-        "split": split,
-        "labels": digest(rows),
-        "scale": ratings.scale,
-        "folder": str(ratings.folder),
-        "iqassay": __version__,
-    }
+    about = {**about_of(model, ratings, rows, split, reference=False), "kind": "scores"}
     return Results(ratings.name, model, tuple(rows), about)
 
 
@@ -276,16 +276,3 @@ def judge(
 def say(text: str) -> None:
     """A line on standard error."""
     print(text, file=sys.stderr, flush=True)
-
-
-def with_bar(results: Iterable[Any], total: int, title: str) -> Iterator[Any]:
-    """Show a bar with the time left on standard error, when a person is looking."""
-    if total < 2 or not sys.stderr.isatty():
-        yield from results
-        return
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=Console(stderr=True), transient=True, redirect_stdout=False) as bar:
-        yield from bar.track(results, total=total, description=title)

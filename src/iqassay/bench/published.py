@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from iqassay.bench.markup import markdown_table
+
 COLUMNS = ("set", "method", "srcc", "plcc", "source", "protocol")
 NOTICE = "published: their data, their protocol; not comparable"
 
@@ -78,7 +80,6 @@ def published_markdown(figures: Sequence[Figure]) -> str:
     lines = [f"### {NOTICE[0].upper()}{NOTICE[1:]}", "", "SRCC / PLCC.", ""]
     for table in published_tables(figures):
         lines += [f"{table.protocol} (source: {table.source})", ""]
-        lines += ["| method | " + " | ".join(table.sets) + " |", "|" + " --- |" * (len(table.sets) + 1)]
-        lines += [f"| {method} | " + " | ".join(cells) + " |" for method, cells in table.rows.items()]
-        lines.append("")
+        rows = [(method, *cells) for method, cells in table.rows.items()]
+        lines += markdown_table(["method", *table.sets], rows)
     return "\n".join(lines)

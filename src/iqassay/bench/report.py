@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import json
 import math
-import os
 from collections import Counter
 from collections.abc import Sequence
+from operator import methodcaller
 from pathlib import Path
 from string import Template
 
@@ -21,7 +21,6 @@ from iqassay.bench.markup import (
     between,
     bullets,
     card,
-    counted,
     figures,
     number_cell,
     row_head,
@@ -48,6 +47,9 @@ from iqassay.bench.tables import (
     size_of,
     there,
 )
+from iqassay.files import replace_file
+from iqassay.progress import with_bar
+from iqassay.text import counted
 
 PAGE, MARKDOWN, TABLE = "index.html", "tables.md", "tables.csv"
 WORST_OF = 2  # models whose worst pictures are shown
@@ -69,8 +71,6 @@ def write_report(
     pictures: with thumbnails of the worst pictures, read from where the set was (``about["folder"]``). published:
     figures of papers, shown in a table of their own. Raises ValueError for two answers of one model to one set.
     """
-    from iqassay.bench.protocol import with_bar
-
     summaries = [summarise(results, resamples) for results in with_bar(found, len(found), "measures")]
     for part in parts_of(summaries):
         if twice := [name for name, times in Counter(one.model for one in part).items() if times > 1]:
@@ -79,9 +79,7 @@ def write_report(
     tables = markdown(summaries) + ("\n" + published_markdown(published) if published else "")
     whole = page(found, summaries, pictures, published, resamples)
     for name, words in ((MARKDOWN, tables), (TABLE, as_csv(summaries)), (PAGE, whole)):
-        partial = folder / f"{name}.partial"
-        partial.write_text(words, encoding="utf-8", errors="backslashreplace")
-        os.replace(partial, folder / name)
+        replace_file(folder / name, methodcaller("write", words.encode("utf-8", "backslashreplace")))
     return folder / PAGE
 
 

@@ -10,7 +10,6 @@ import csv
 import io
 import json
 import math
-import os
 import re
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -22,6 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from iqassay.data.splits import shipped_letters
+from iqassay.files import replace_file
 
 
 @dataclass(frozen=True)
@@ -126,8 +126,8 @@ def adding(file: Path, about: dict[str, Any]) -> Iterator[Any]:
     """A function that adds a Row to a file of results, which is made, or freed of a half-written last line, first."""
     file.parent.mkdir(parents=True, exist_ok=True)
     kept = list(_whole_rows(file)) if file.exists() else []
-    _write_whole(file.with_suffix(".json"), json.dumps(about, indent=1, ensure_ascii=False) + "\n")
-    _write_whole(file, "".join(_lines(kept)))
+    _write(file.with_suffix(".json"), json.dumps(about, indent=1, ensure_ascii=False) + "\n")
+    _write(file, _lines(kept))
     with file.open("a", newline="", encoding="utf-8", errors="surrogateescape") as stream:
         writer = csv.DictWriter(stream, COLUMNS, lineterminator="\n")
 
@@ -138,18 +138,16 @@ def adding(file: Path, about: dict[str, Any]) -> Iterator[Any]:
         yield add
 
 
-def _lines(rows: Iterable[Row]) -> Iterator[str]:
+def _lines(rows: Iterable[Row]) -> str:
     text = io.StringIO()
     writer = csv.DictWriter(text, COLUMNS, lineterminator="\n")
     writer.writeheader()
     writer.writerows(map(_texts, rows))
-    yield text.getvalue()
+    return text.getvalue()
 
 
-def _write_whole(file: Path, text: str) -> None:
-    partial = file.with_name(f"{file.name}.partial")
-    partial.write_text(text, encoding="utf-8", errors="surrogateescape", newline="")
-    os.replace(partial, file)
+def _write(file: Path, text: str) -> None:
+    replace_file(file, lambda out: out.write(text.encode("utf-8", "surrogateescape")))
 
 
 def _texts(row: Row) -> dict[str, str]:

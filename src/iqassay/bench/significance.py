@@ -14,7 +14,16 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.stats import rankdata
 from scipy.stats import t as student
 
-from iqassay.bench.correlation import Statistic, checked, checked_groups, has_several, over_draws, plcc, srcc
+from iqassay.bench.correlation import (
+    Statistic,
+    check_drawing,
+    checked,
+    checked_groups,
+    has_several,
+    over_draws,
+    plcc,
+    srcc,
+)
 from iqassay.bench.draws import Floats, draw_counts
 
 # Below this, 1 less a correlation is rounding.
@@ -174,10 +183,7 @@ def _gains(
     seed: int,
 ) -> dict[tuple[str, str], Gain]:
     """Every model against every later one, all on the same draws."""
-    if not 0 < confidence < 1:
-        raise ValueError(f"got confidence {confidence}, want a number between 0 and 1, such as 0.95")
-    if resamples < 10:
-        raise ValueError(f"got {resamples} resamples, want 10 or more")
+    check_drawing(confidence, resamples)
     scores = {name: checked(values, target)[0] for name, values in said.items()}
     y = np.asarray(target, np.float64)
     names = None if groups is None else checked_groups(groups, y)

@@ -140,7 +140,7 @@ def summarise(results: Results, resamples: int = 1000) -> Summary:
         within = {key: within_mean(results, key, resamples) for key in GROUPINGS}
         each = {key: inside_each(results, key, resamples) for key in EACH}
         if len(set(contents)) >= SPLITTABLE:
-            parts = [_test_part(results, contents, seed) for seed in range(SEEDS)]
+            parts = _test_parts(results, contents)
             single = [measures(part, OVER_SPLITS) for part in parts]
     splits = {key: over_splits([one[key] for one in single]) for key in OVER_SPLITS} if parts else {}
     return Summary(
@@ -352,12 +352,15 @@ def _names(results: Results, grouping: str) -> list[str]:
     return names if 1 < len(names) <= MOST_GROUPS else []
 
 
-def _test_part(results: Results, contents: Sequence[str], seed: int) -> Results:
-    """The test pictures of a seed: by the shipped splits of a published set, else by contents."""
+def _test_parts(results: Results, contents: Sequence[str]) -> list[Results]:
+    """The test pictures of every seed: by the shipped splits of a published set, else by contents."""
     letters = [shipped_row(results.set, row) for row in results.scored]
-    parts = content_splits(contents, seed)
-    test = [said[seed] == "e" for said in letters] if all(letters) else [parts[c] == "test" for c in contents]
-    return replace(results, rows=tuple(row for row, at in zip(results.scored, test, strict=True) if at))
+    found = []
+    for seed in range(SEEDS):
+        parts = {} if all(letters) else content_splits(contents, seed)
+        test = [parts[c] == "test" for c in contents] if parts else [said[seed] == "e" for said in letters]
+        found.append(replace(results, rows=tuple(row for row, at in zip(results.scored, test, strict=True) if at)))
+    return found
 
 
 def fittable(said: Floats) -> bool:

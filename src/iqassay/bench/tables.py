@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from iqassay.bench.correlation import Spread
-from iqassay.bench.markup import shown
+from iqassay.bench.markup import markdown_table, shown
 from iqassay.bench.summary import (
     BEST_TEST_EPOCH,
     EACH,
@@ -127,10 +127,10 @@ def _markdown_part(part: Sequence[Summary]) -> list[str]:
         ]
         bold = (f"**{cell}**" if best[key] is one else cell for key, cell in zip(keys, cells, strict=True))
         rows.append([_plain(one.model), *bold])
-    lines += _table(["model", *(MEASURES[key].title for key in keys)], rows)
+    lines += markdown_table(["model", *(MEASURES[key].title for key in keys)], rows)
     if groupings := there(part, GROUPINGS, "within"):
         lines += ["Mean SRCC inside groups:", ""]
-        lines += _table(
+        lines += markdown_table(
             ["model", *(GROUPINGS[key] for key in groupings)],
             [[_plain(s.model), *(with_interval(s.within[key]) for key in groupings)] for s in part],
         )
@@ -139,7 +139,7 @@ def _markdown_part(part: Sequence[Summary]) -> list[str]:
         if groups:
             lines += [f"SRCC inside each {'distortion type' if key == 'distortion' else key}:", ""]
             inside = [[_plain(name), *map(with_interval, values)] for name, values in groups]
-            lines += _table(["", *map(_plain, models)], inside)
+            lines += markdown_table(["", *map(_plain, models)], inside)
     if keys := there(part, SHOWN_OVER_SPLITS, "splits"):
         lines += [f"Over the test parts of {max(s.split_count for s in part)} splits by content:", ""]
         titles = [f"{MEASURES[key].title}, {what}" for key in keys for what in ("median", "mean (95 %)")]
@@ -147,7 +147,7 @@ def _markdown_part(part: Sequence[Summary]) -> list[str]:
         for one in (s for s in part if s.splits):
             pairs = [(shown(one.splits[k].median, MEASURES[k].digits), _split_cell(one, k)) for k in keys]
             body.append([_plain(one.model), *(cell for pair in pairs for cell in pair)])
-        lines += _table(["model", *titles], body)
+        lines += markdown_table(["model", *titles], body)
     notes = notes_of(part)
     return lines + [f"- {_plain(note)}" for note in notes] + [""] * bool(notes)
 
@@ -161,11 +161,6 @@ def each_of(part: Sequence[Summary], key: str) -> tuple[list[str], list[tuple[st
 
 def _split_cell(summary: Summary, key: str) -> str:
     return with_interval(summary.splits[key], MEASURES[key].digits)
-
-
-def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
-    lines = ["| " + " | ".join(cells) + " |" for cells in (head, *rows)]
-    return [lines[0], "|" + " --- |" * len(head), *lines[1:], ""]
 
 
 def _plain(text: str) -> str:

@@ -23,7 +23,6 @@ from typing import Any, NoReturn
 
 import numpy as np
 
-from iqassay import __version__
 from iqassay.bench.correlation import over_splits, plcc, srcc
 from iqassay.bench.learners import (
     PENALTIES,
@@ -38,10 +37,11 @@ from iqassay.bench.learners import (
     opinions,
     ridge_learner,
 )
-from iqassay.bench.protocol import digest, row_of, say
+from iqassay.bench.protocol import about_of, digest, row_of, say
 from iqassay.bench.results import Results, Row, write_results
 from iqassay.data.ratings import Ratings, open_set
 from iqassay.data.splits import SEEDS, split_ratings
+from iqassay.files import replace_file
 from iqassay.training.command import parser
 from iqassay.training.fit import recipe_of
 from iqassay.training.recipes import Recipe, smoke
@@ -263,18 +263,13 @@ def settle(work: Path, settings: Mapping[str, Any], parts: Parts) -> None:
                 "folder with -o, or another --name"
             )
     work.mkdir(parents=True, exist_ok=True)
-    _whole(file, lambda partial: partial.write_text(json.dumps(said, indent=1), encoding="utf-8"))
+    replace_file(file, lambda out: out.write(json.dumps(said, indent=1).encode()))
 
 
 def save(curve: Curve, work: Path) -> None:
     """Keep the answers of a finished training, all of them or none."""
     arrays = {f"{kind} {part}": v for kind in ("raw", "score") for part, v in getattr(curve, kind).items()}
-
-    def write(partial: Path) -> None:
-        with partial.open("wb") as stream:
-            np.savez(stream, stops=np.array(curve.stops), **arrays)
-
-    _whole(work / "answers.npz", write)
+    replace_file(work / "answers.npz", lambda out: np.savez(out, stops=np.array(curve.stops), **arrays))
 
 
 def load(work: Path) -> Curve:
@@ -282,12 +277,6 @@ def load(work: Path) -> Curve:
     with np.load(work / "answers.npz") as kept:
         raw, score = ({k.partition(" ")[2]: kept[k] for k in kept if k.startswith(kind)} for kind in ("raw ", "score "))
         return Curve(tuple(map(str, kept["stops"])), raw, score)
-
-
-def _whole(file: Path, write: Callable[[Path], object]) -> None:
-    partial = file.with_name(f"{file.name}.partial")
-    write(partial)
-    os.replace(partial, file)
 
 
 # ---- what came of it ------------------------------------------------------------------------------------------------
@@ -299,22 +288,14 @@ def results_of(
     """The answers to one part, of the seeds that are done; splits: of all seeds."""
     ratings = done[0].parts[part]
     rows = tuple(row for training in done for row in training.rows(part, choice))
+    split = TEST if part == TEST else "all"
     about = {
-        "set": ratings.name,
-        "model": model,
-        "version": "",
-        "sha256": "",
+        **about_of(model, ratings, rows, split, plan.given.get("mode") == "full-reference"),
         "kind": "trained",
-        "reference": plan.given.get("mode") == "full-reference",
         "choice": choice,
         "recipe": plan.settings(""),
         "mapping": MAPPING,
         "pictures": sum(len(parts[part]) for parts in splits),
-        "split": TEST if part == TEST else "all",
-        "labels": digest(rows),
-        "scale": ratings.scale,
-        "folder": str(ratings.folder),
-        "iqassay": __version__,
     }
     return Results(ratings.name, model, rows, about)
 

@@ -19,6 +19,7 @@ from iqassay.data.duplicates import alike, clusters, fingerprint
 from iqassay.data.ratings import Rating, Ratings
 from iqassay.data.splits import SEEDS, SPLITS, check_no_leak, split_ratings, splits_digest
 from iqassay.image import ImageError
+from iqassay.text import counted
 
 LITTLE = 25  # points of 100: opinions of a whole set that spread over less are hardly on the scale that was said
 Watch = Callable[[Iterable[Path], int, str], Iterable[Path]]  # of files, how many, and what is being done
@@ -255,11 +256,6 @@ def check_between(first: Seen, second: Seen) -> list[str]:
 
 def _many(things: Sequence[object]) -> str:
     return f"got {counted(len(things), 'picture')}"
-
-
-def counted(number: int, what: str) -> str:
-    """1 picture, 2,000 pictures."""
-    return f"{number:,} {what}{'s' if number != 1 else ''}"
 
 
 def _path(path: Path) -> str:

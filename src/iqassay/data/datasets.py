@@ -6,7 +6,6 @@ case of their names, and refuses a set that is not whole. What each set says, an
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
@@ -16,6 +15,7 @@ from iqassay.data import readers
 from iqassay.data.label_files import Files
 from iqassay.data.ratings import Rating, Ratings, rescaled
 from iqassay.data.splits import hashed_split
+from iqassay.text import did_you_mean
 
 
 @dataclass(frozen=True)
@@ -172,8 +172,7 @@ def find_dataset(name: str) -> Dataset:
     key = re.sub(r"[\W_]", "", name).lower()
     if key in DATASETS:
         return DATASETS[key]
-    close = difflib.get_close_matches(key, DATASETS, n=1, cutoff=0.5)
-    hint = f", did you mean {close[0]!r}?" if close else ";"
+    hint = did_you_mean(key, DATASETS)
     raise ValueError(f"there is no set {name!r}{hint} want one of: {', '.join(DATASETS)}; or a CSV file")
 
 

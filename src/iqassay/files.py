@@ -1,0 +1,21 @@
+"""Files that are replaced as a whole."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from typing import BinaryIO
+
+
+def replace_file(path: str | os.PathLike[str], write: Callable[[BinaryIO], object]) -> None:
+    """Write a file beside itself, as PATH.partial, then put it in its place; when that fails, PATH stays as it was."""
+    path = os.fspath(path)
+    partial = f"{path}.partial"
+    try:
+        with open(partial, "wb") as out:
+            write(out)
+        os.replace(partial, path)
+    except BaseException:
+        if os.path.exists(partial):
+            os.remove(partial)
+        raise
