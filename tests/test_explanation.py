@@ -23,10 +23,11 @@ from PIL import Image
 from iqassay import page, words
 from iqassay.cli import main
 from iqassay.data.distortions import KINDS as ALL_KINDS
-from iqassay.explanation import MARGIN, Difference, block_means, difference, explain, nearest, restore
+from iqassay.explanation import MARGIN, Difference, difference, explain, nearest, restore
 from iqassay.model_file import ModelFileError
 from iqassay.page import write_page
 from iqassay.scorer import Scorer
+from iqassay.tiles import block_means
 
 NEARNESS = np.array([*(0.1, 0.2, 0.9, 0.3, 0.2), *(0.0, 0.0, 0.0, 0.0, 0.5), *(-0.4, -0.3, -0.2, -0.3, -0.4), 0.0])
 SMALL = {"area": 128 * 128, "window": 64, "max_windows": 4, "global_weight": 0.5}  # windows of 128, with the margin

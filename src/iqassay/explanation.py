@@ -209,27 +209,15 @@ def difference(a: np.ndarray, b: np.ndarray) -> Difference:
     for top in range(0, height, tall):
         apart = np.abs(to_float(a[top : top + tall]) - to_float(b[top : top + tall]))
         squares += float(np.square(apart).sum(dtype=np.float64))
-        rows.append(block_means(apart.mean(axis=2) * 255, cell))
+        rows.append(tiles.block_means(apart.mean(axis=2) * 255, cell))
     cells = np.concatenate(rows)
-    sizes = np.outer(_sizes(height, cell), _sizes(width, cell))
+    sizes = np.outer(tiles.cell_sizes(height, cell), tiles.cell_sizes(width, cell))
     return Difference(
         map=cells.astype(np.float32),
         cell=cell,
         mean=float((cells * sizes).sum() / sizes.sum()),
         psnr=10 * math.log10(a.size / squares) if squares else math.inf,
     )
-
-
-def block_means(plane: np.ndarray, cell: int) -> NDArray[np.floating]:
-    """The means of the squares of `cell` pixels of (h, w); the last row and column average what is left."""
-    height, width = plane.shape
-    sums = np.add.reduceat(plane, np.arange(0, height, cell), axis=0, dtype=np.float64)
-    sums = np.add.reduceat(sums, np.arange(0, width, cell), axis=1)
-    return sums / np.outer(_sizes(height, cell), _sizes(width, cell))
-
-
-def _sizes(length: int, cell: int) -> NDArray[np.integer]:
-    return np.diff([*range(0, length, cell), length])
 
 
 def _spread(length: int, window: int) -> list[int]:
@@ -253,7 +241,7 @@ def _path(source: Source | None) -> str:
 
 
 def _difference_record(found: Difference) -> dict[str, Any]:
-    small = block_means(found.map, math.ceil(max(found.map.shape) / GRID))
+    small = tiles.block_means(found.map, math.ceil(max(found.map.shape) / GRID))
     psnr = round(found.psnr, 2) if math.isfinite(found.psnr) else None
     return {"mean": round(found.mean, 2), "psnr": psnr, "map": _rounded(small)}
 

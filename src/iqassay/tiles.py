@@ -267,3 +267,16 @@ def _interpolation(edges: Floats, length: float, cells: int) -> Floats:
     known = (np.arange(cells) + 0.5) * length / cells
     wanted = (edges[:-1] + edges[1:]) / 2
     return np.stack([np.interp(wanted, known, unit) for unit in np.eye(cells)], axis=1)
+
+
+def block_means(plane: np.ndarray, cell: int) -> NDArray[np.floating]:
+    """The means of the squares of `cell` pixels of (h, w); the last row and column average what is left."""
+    height, width = plane.shape
+    sums = np.add.reduceat(plane, np.arange(0, height, cell), axis=0, dtype=np.float64)
+    sums = np.add.reduceat(sums, np.arange(0, width, cell), axis=1)
+    return sums / np.outer(cell_sizes(height, cell), cell_sizes(width, cell))
+
+
+def cell_sizes(length: int, cell: int) -> NDArray[np.integer]:
+    """How many pixels each square of `block_means` has along a side of so many."""
+    return np.diff([*range(0, length, cell), length])

@@ -16,11 +16,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from iqassay.explanation import block_means
 from iqassay.image import MAX_PIXELS, ImageError
 from iqassay.model_file import Calibration, Card, Interval, ModelFileError
 from iqassay.scorer import Scorer, check_numbers
-from iqassay.tiles import Answers
+from iqassay.tiles import Answers, block_means
 
 if TYPE_CHECKING:
     from iqassay.scorer import Source

@@ -51,7 +51,11 @@ def content_splits(groups: Iterable[str], seed: int) -> dict[str, str]:
 
 def ten_splits(groups: Iterable[str]) -> dict[str, str]:
     """The letters of every group, one a seed, as the shipped files hold them, in the order of the names."""
-    names = sorted(set(groups))
+    return dict(_ten_splits(tuple(sorted(set(groups)))))
+
+
+@functools.lru_cache(maxsize=4)  # each of the ten is asked for by itself
+def _ten_splits(names: tuple[str, ...]) -> Mapping[str, str]:
     splits = [content_splits(names, seed) for seed in range(SEEDS)]
     return {name: "".join(LETTERS[split[name]] for split in splits) for name in names}
 
