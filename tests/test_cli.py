@@ -20,8 +20,9 @@ from conftest import write_model, write_pair_model, write_panel
 from PIL import Image
 
 import iqassay
-from iqassay import folder, model_file
+from iqassay import folder, model_file, records
 from iqassay.cli import main
+from iqassay.finding import find_pictures
 from iqassay.scorer import Scorer
 
 Run = Callable[..., SimpleNamespace]
@@ -174,7 +175,7 @@ def test_folder_order_links_and_hidden_things(tmp_path: Path) -> None:
     (place / "b" / "up").symlink_to(place, target_is_directory=True)
     (place / "gone.png").symlink_to("nowhere")
     (place / "more").symlink_to(place / "a2", target_is_directory=True)
-    found = folder.find_pictures([str(place)], recursive=True)
+    found = list(find_pictures([str(place)], recursive=True))
     assert [os.path.relpath(path, place) for path in found] == [
         os.path.join("a2", "4.png"),
         os.path.join("a10", "5.png"),
@@ -183,7 +184,7 @@ def test_folder_order_links_and_hidden_things(tmp_path: Path) -> None:
         "gone.png",
         "z.JPEG",
     ]
-    assert [os.path.relpath(path, place) for path in folder.find_pictures([str(place)])] == ["gone.png", "z.JPEG"]
+    assert [os.path.relpath(path, place) for path in find_pictures([str(place)])] == ["gone.png", "z.JPEG"]
 
 
 def test_files_named_outright_are_tried_whatever_their_ending(run: Run, picture: Path, tmp_path: Path) -> None:
@@ -252,38 +253,38 @@ def test_results_survive_a_crash_in_the_partial_file(tmp_path: Path) -> None:
     target = tmp_path / "out.json"
     target.write_text("old")
 
-    def records() -> Any:
+    def some() -> Any:
         yield {"path": "a", "error": "x"}
         yield {"path": "b", "error": "x"}
         raise RuntimeError("power cut")
 
-    with pytest.raises(RuntimeError), folder.open_results(str(target)) as out:
-        folder.write_json(records(), out)
+    with pytest.raises(RuntimeError), records.open_results(str(target)) as out:
+        records.write_json(some(), out)
     assert target.read_text() == "old"
     assert len(json.loads((tmp_path / "out.json.partial").read_text())) == 2
 
 
-@pytest.mark.parametrize("write", [folder.write_json, folder.write_jsonl, folder.write_csv, folder.write_table])
+@pytest.mark.parametrize("write", [records.write_json, records.write_jsonl, records.write_csv, records.write_table])
 def test_every_record_is_written_at_once(write: Callable[..., None], tmp_path: Path) -> None:
     """What a killed run has computed is in the file: each record is there before the next is asked for."""
     path = tmp_path / "out"
     sizes: list[int] = []
 
-    def records() -> Any:
+    def some() -> Any:
         for name in ("first", "second", "third"):
             sizes.append(path.read_text().count("\n"))
             yield {"path": name, "error": "x"}
 
-    with folder.open_text(str(path)) as out:
-        write(records(), out)
+    with records.open_text(str(path)) as out:
+        write(some(), out)
     assert all(name in path.read_text() for name in ("first", "second", "third"))
-    assert sizes[1] - sizes[0] == 1 or write is folder.write_json
+    assert sizes[1] - sizes[0] == 1 or write is records.write_json
     assert sizes[2] - sizes[1] == 1
 
 
 def test_no_records_are_an_empty_list() -> None:
     out = io.StringIO()
-    folder.write_json([], out)
+    records.write_json([], out)
     assert json.loads(out.getvalue()) == []
 
 
@@ -579,9 +580,9 @@ def test_bad_usage_ends_in_one_line_before_anything_is_scored(
         (["score", "nul\0.png"], "\\x00"),
         (["score", tmp_path / "empty"], "no pictures in this folder; --recursive"),
         (["score", picture, "--colour"], "--colour"),
-        (["score", picture, "--threads", "0"], "--threads: got 0, want 1 or more"),
+        (["score", picture, "--threads", "0"], "'--threads': got 0, want 1 or more"),
         (["score", picture, "--threads", "many"], "--threads"),
-        (["score", picture, "--max-pixels", "-3"], "--max-pixels: got -3"),
+        (["score", picture, "--max-pixels", "-3"], "'--max-pixels': got -3"),
         (["score", picture, "--format", "xml"], "xml"),
         (["score", picture, "--model", "nope"], "there is no model 'nope'"),
         (["score", picture, "--model", tmp_path / "nope.onnx"], "nope.onnx"),

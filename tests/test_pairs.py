@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from iqassay.folder import Pair, UsageError
+from iqassay.errors import UsageError
+from iqassay.folder import Pair
 from iqassay.pairs import find_pairs
 
 Pairing = Callable[..., dict[str, str]]

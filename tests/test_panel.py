@@ -18,10 +18,10 @@ from PIL import Image
 import iqassay
 from iqassay import model_file, panel, scorer
 from iqassay.cli import main
-from iqassay.folder import write_csv
 from iqassay.image import Picture
 from iqassay.model_file import ModelFileError
 from iqassay.panel import Panel, open_scorer
+from iqassay.records import write_csv
 from iqassay.scorer import Scorer
 
 OWN_SCALE = {"raw": [0.0, 1.0], "score": [20.0, 100.0]}

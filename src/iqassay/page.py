@@ -16,9 +16,9 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from iqassay import heatmap
+from iqassay.errors import UsageError
 from iqassay.explanation import Degradation, Difference, Explanation
 from iqassay.files import replace_file
-from iqassay.folder import UsageError
 from iqassay.image import Picture
 from iqassay.text import printable
 from iqassay.tiles import shrink

@@ -7,7 +7,9 @@ import re
 import unicodedata
 from collections.abc import Callable, Iterable
 
-from iqassay.folder import Pair, UsageError, find_pictures
+from iqassay.errors import UsageError
+from iqassay.finding import find_pictures
+from iqassay.folder import Pair
 from iqassay.formats import SUFFIXES
 
 ANYWHERE = os.sep  # stands for every folder; none can be called so
@@ -33,7 +35,7 @@ def find_pairs(paths: Iterable[str], reference: str, pattern: str | None = None,
         )
     found = [(picture, path) for path in paths for picture in find_pictures([path], recursive)]
     try:
-        references = find_pictures([reference], recursive)
+        references = list(find_pictures([reference], recursive))
     except UsageError as error:
         raise UsageError(f"--ref {error}") from error
     if references == [reference]:

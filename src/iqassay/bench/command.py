@@ -43,7 +43,7 @@ def in_one_line(command: Callable[..., int]) -> Callable[..., int]:
 
     @functools.wraps(command)
     def run(**options: object) -> int:
-        from iqassay.folder import UsageError
+        from iqassay.errors import UsageError
 
         try:
             return command(**options)

@@ -1,0 +1,118 @@
+"""What the commands share: options, opening a model, and saying things."""
+
+from __future__ import annotations
+
+import io
+import sys
+from enum import Enum
+from typing import TYPE_CHECKING, Annotated, TextIO
+
+import typer
+
+if TYPE_CHECKING:
+    from iqassay.scorer import Scorer
+
+
+class Align(str, Enum):
+    fail = "fail"
+    resize = "resize"
+    crop = "crop"
+
+
+class TextFormat(str, Enum):
+    text = "text"
+    json = "json"
+
+
+def at_least_1(value: int | None) -> int | None:
+    """The check of an option that counts something."""
+    if value is not None and value < 1:
+        raise typer.BadParameter(f"got {value}, want 1 or more")
+    return value
+
+
+Model = Annotated[
+    str | None,
+    typer.Option(
+        help="A shipped model or a measure such as ssim (see `iqassay models`), an .onnx file, or a panel's .json "
+        "file. [default: panel; yoto with --ref]",
+        show_default=False,
+    ),
+]
+Alignment = Annotated[
+    Align,
+    typer.Option(
+        help="When a picture and its reference differ in size: fail; resize the picture to the reference's size; "
+        "crop both to the middle that they have in common."
+    ),
+]
+Reference = Annotated[
+    str | None,
+    typer.Option(
+        "--ref",
+        metavar="REF",
+        help="Score against references: REF is one picture, or a folder whose pictures pair by name "
+        "(photo.jpg with photo.png).",
+    ),
+]
+Pattern = Annotated[
+    str | None,
+    typer.Option(
+        "--pair",
+        metavar="PATTERN",
+        help="How a picture is named after its reference in the folder REF: {ref} stands for the reference's name "
+        "without its ending, * for anything. '{ref}_q*' pairs photo_q20.jpg with photo.png.",
+    ),
+]
+Recursive = Annotated[bool, typer.Option("-r", "--recursive", help="Look into subfolders too.")]
+Threads = Annotated[
+    int | None, typer.Option(callback=at_least_1, help="Threads to compute with. [default: all there are]")
+]
+MaxPixels = Annotated[
+    int | None, typer.Option(callback=at_least_1, help="Refuse larger pictures. [default: 200 million pixels]")
+]
+
+
+def open_model(model: str | None, reference: bool, threads: int | None = None, max_pixels: int | None = None) -> Scorer:
+    """Open the model that is asked for, or else the one that suits; with references it must be one that takes them."""
+    from iqassay.errors import UsageError
+    from iqassay.image import MAX_PIXELS
+    from iqassay.model_file import default_model
+    from iqassay.panel import open_scorer
+
+    scorer = open_scorer(default_model(reference) if model is None else model, threads, max_pixels or MAX_PIXELS)
+    if reference and not scorer.takes_reference:
+        suits = default_model(reference=True)
+        raise UsageError(f"--model {scorer.card.name}: takes no reference, want one that does, such as {suits}")
+    if scorer.needs_reference and not reference:
+        suits = default_model(reference=False)
+        raise UsageError(
+            f"--model {scorer.card.name}: scores against references alone, want --ref, or another, such as {suits}"
+        )
+    return scorer
+
+
+def one_picture(path: str) -> None:
+    """Raises UsageError unless there is a file of this name."""
+    import os
+
+    from iqassay.errors import UsageError
+    from iqassay.finding import find_pictures
+
+    if os.path.isdir(path):
+        raise UsageError(f"{path}: is a folder, want a picture")
+    find_pictures([path])
+
+
+def say(message: str) -> None:
+    """One line on standard error."""
+    from iqassay.text import printable
+
+    print(f"iqassay: {printable(message)}", file=sys.stderr, flush=True)
+
+
+def stdout(utf8: bool = False) -> TextIO:
+    """Standard output, made fit for any file name; utf8: whatever the locale is, as JSON and CSV want it."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(encoding="utf-8" if utf8 else None, errors="backslashreplace")
+    return sys.stdout

@@ -1,0 +1,115 @@
+"""Find pictures: files, folders and patterns, in natural order, one after another.
+
+Of a folder with a million pictures the names are held while it is gone through; of a million folders, one at a time.
+"""
+
+from __future__ import annotations
+
+import glob
+import itertools
+import os
+import re
+import stat
+from collections.abc import Iterable, Iterator
+
+from iqassay.errors import UsageError
+from iqassay.formats import SUFFIXES
+
+
+def find_pictures(paths: Iterable[str], recursive: bool = False) -> Iterator[str]:
+    """The pictures that `paths` stand for: a file is itself, a folder is the pictures in it, in natural order, and a
+    pattern (photos/*.jpg, photos/**/*_q?.png) the files with a picture's ending that it fits.
+
+    In folders, files whose names do not end like a picture's and hidden files are left out; subfolders are entered when
+    `recursive` is set, each once, even where symbolic links go round in circles. A subfolder that cannot be opened
+    comes back as if it were a picture, so that it is reported like one.
+
+    Raises UsageError at once for a path that does not exist and for a folder without pictures.
+    """
+    return itertools.chain.from_iterable([_pictures(path, recursive) for path in paths])
+
+
+def place_of(picture: str, paths: Iterable[str]) -> str:
+    """Where a picture that `find_pictures(paths)` found lies below the folder it was found in; its name alone, where it
+    was named itself.
+    """
+    for path in paths:
+        if picture == path:
+            break
+        folder = path if os.path.isdir(path) else os.path.dirname(re.split(r"[*?[]", path)[0])
+        below = os.path.relpath(picture, folder or os.curdir)
+        if below.split(os.sep)[0] != os.pardir:
+            return below
+    return os.path.basename(picture)
+
+
+def _pictures(path: str, recursive: bool) -> Iterator[str]:
+    """The pictures of one path; at least one."""
+    try:
+        is_folder = stat.S_ISDIR(os.stat(path).st_mode)
+        inside = _walk(path, recursive) if is_folder else iter([path])
+        first = next(inside, None)
+    except OSError as error:
+        if isinstance(error, FileNotFoundError) and glob.has_magic(path):
+            return _matches(path)
+        reason = "no such file or folder" if isinstance(error, FileNotFoundError) else error.strerror
+        raise UsageError(f"{path}: {reason}") from error
+    except ValueError as error:  # a NUL character in the name
+        raise UsageError(f"{path}: {error}") from error
+    if first is None:
+        hint = "" if recursive else "; --recursive looks into subfolders"
+        raise UsageError(f"{path}: no pictures in this folder{hint}")
+    return itertools.chain([first], inside)
+
+
+def _matches(pattern: str) -> Iterator[str]:
+    found = [path for path in glob.iglob(pattern, recursive=True) if _is_picture(path) and not os.path.isdir(path)]
+    if not found:
+        raise UsageError(f"{pattern}: no pictures fit this pattern")
+    return iter(sorted(found, key=_natural))
+
+
+def _walk(folder: str, recursive: bool) -> Iterator[str]:
+    """The pictures in a folder. Not a function that calls itself: folders may lie in one another a thousand deep."""
+    seen: set[tuple[int, int]] = set()
+    levels = [_entries(folder, seen)]
+    while levels:
+        for path, is_folder in levels[-1]:
+            if not is_folder:
+                yield path
+            elif recursive:
+                try:
+                    levels.append(_entries(path, seen))
+                    break
+                except OSError:
+                    yield path
+        else:
+            levels.pop()
+
+
+def _entries(folder: str, seen: set[tuple[int, int]]) -> Iterator[tuple[str, bool]]:
+    """What is in a folder, in natural order: the path, and whether it is a folder; nothing for one seen before."""
+    status = os.stat(folder)
+    if (status.st_dev, status.st_ino) in seen:
+        return iter(())
+    seen.add((status.st_dev, status.st_ino))
+    with os.scandir(folder) as entries:
+        visible = [
+            (entry.name, entry.is_dir())
+            for entry in entries
+            if not entry.name.startswith(".")
+            and (entry.is_dir() or (_is_picture(entry.name) and (entry.is_file() or entry.is_symlink())))
+        ]
+    visible.sort(key=lambda entry: _natural(entry[0]))
+    return ((os.path.join(folder, name), is_folder) for name, is_folder in visible)
+
+
+def _is_picture(name: str) -> bool:
+    return os.path.splitext(name)[1].lower() in SUFFIXES
+
+
+def _natural(name: str) -> tuple[list[str | int], str]:
+    """Sorts img2 before img10. Text and numbers alternate, so only like is compared with like."""
+    parts: list[str | int] = [*re.split(r"([0-9]+)", name.casefold())]
+    parts[1::2] = [int(part) for part in parts[1::2]]
+    return parts, name
