@@ -93,13 +93,19 @@ def explain(
     return explanation.explain(picture, reference, align, *scorers)
 
 
-def load(model: str | None = None, threads: int | None = None) -> Scorer:
+def load(model: str | None = None, threads: int | None = None, device: str = "cpu") -> Scorer:
     """Open a model or a panel of models: the name of a shipped one, or the path of an .onnx file or of a panel's .json;
-    None is the one for pictures without a reference. Raises ModelFileError.
+    None is the one for pictures without a reference.
+
+    threads: how many to compute with; None means as many as this process may use.
+    device: "cpu", "auto" for the best there is, or one that the installed onnxruntime has: "cuda", "cuda:1", ...
+
+    Raises ModelFileError when the model cannot be used and ValueError for a bad number or device; a device that is
+    missing or does not start is an error, never the CPU instead.
     """
     from iqassay.panel import open_scorer
 
-    return open_scorer(model, threads)
+    return open_scorer(model, threads, device=device)
 
 
 def _scorer(model: str | None, reference: bool) -> Scorer:

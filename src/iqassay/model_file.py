@@ -19,6 +19,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from iqassay.device import first_line, start
 from iqassay.text import did_you_mean
 
 if TYPE_CHECKING:
@@ -190,11 +191,12 @@ def load_model_file(name_or_path: str | os.PathLike[str]) -> ModelFile:
     return ModelFile(path, card, content)
 
 
-def open_session(model: ModelFile, threads: int | None = None) -> onnxruntime.InferenceSession:
-    """Open a model file with onnxruntime on the CPU.
+def open_session(model: ModelFile, threads: int | None = None, device: str = "cpu") -> onnxruntime.InferenceSession:
+    """Open a model file with onnxruntime.
 
-    threads: how many to compute with; None means as many as this process may use. Raises ModelFileError when the file
-    is not an ONNX graph or has other inputs and outputs than a model file of its card must have.
+    threads: how many to compute with; None means as many as this process may use. device: one that `find_device` gave.
+    Raises ModelFileError when the file is not an ONNX graph or has other inputs and outputs than a model file of its
+    card must have.
     """
     import onnxruntime  # here, not above: reading cards must stay quick
 
@@ -207,10 +209,11 @@ def open_session(model: ModelFile, threads: int | None = None) -> onnxruntime.In
     # Threads that wait in a loop take two thirds more processor time as soon as anything else runs on the machine.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     try:
-        session = onnxruntime.InferenceSession(model.content, options, providers=["CPUExecutionProvider"])
+        session = start(model.content, options, device)
     except Exception as error:  # onnxruntime raises a family of types that share no base but Exception
-        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        raise ModelFileError(f"{str(model.path)!r} is not an ONNX model that can be opened: {reason}") from error
+        where = "" if device == "cpu" else f" on {device}"
+        reason = first_line(error)
+        raise ModelFileError(f"{str(model.path)!r} is not an ONNX model that can be opened{where}: {reason}") from error
     inputs = [value.name for value in session.get_inputs()]
     outputs = {value.name: value.shape for value in session.get_outputs()}
     want_inputs = ["image"] if model.card.reference is None else ["image", "pictures"]

@@ -13,8 +13,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from iqassay.device import find_device
 from iqassay.image import MAX_PIXELS, Picture
 from iqassay.model_file import (
+    Card,
     ModelFileError,
     NetworkCard,
     PanelCard,
@@ -35,7 +37,10 @@ if TYPE_CHECKING:
 
 
 def open_scorer(
-    model: str | os.PathLike[str] | None = None, threads: int | None = None, max_pixels: int = MAX_PIXELS
+    model: str | os.PathLike[str] | None = None,
+    threads: int | None = None,
+    max_pixels: int = MAX_PIXELS,
+    device: str = "cpu",
 ) -> Scorer:
     """Open a model, a panel or a measure: the name of a shipped model or of a measure such as "ssim", or the path of an
     .onnx file or of a panel's .json; None is the one for pictures without a reference. Raises as `Scorer` does.
@@ -43,9 +48,9 @@ def open_scorer(
     from iqassay.bench.measure import MEASURES, Measure
 
     if isinstance(model, str) and model in MEASURES:
-        return Measure(model, threads, max_pixels)
+        return Measure(model, threads, max_pixels, device)
     path = find_model(default_model(reference=False) if model is None else model, MEASURES)
-    return (Panel if isinstance(read_card(path), PanelCard) else Scorer)(path, threads, max_pixels)
+    return (Panel if isinstance(read_card(path), PanelCard) else Scorer)(path, threads, max_pixels, device)
 
 
 class Panel(Scorer):
@@ -58,8 +63,15 @@ class Panel(Scorer):
 
     card: PanelCard  # type: ignore[assignment]  # what tells networks apart, its members have each for themselves
 
-    def __init__(self, model: str | os.PathLike[str], threads: int | None = None, max_pixels: int = MAX_PIXELS) -> None:
+    def __init__(
+        self,
+        model: str | os.PathLike[str],
+        threads: int | None = None,
+        max_pixels: int = MAX_PIXELS,
+        device: str = "cpu",
+    ) -> None:
         check_numbers(threads=threads, max_pixels=max_pixels)
+        self.device = find_device(device)
         path = find_model(model)
         card = read_card(path)
         if not isinstance(card, PanelCard):
@@ -67,9 +79,8 @@ class Panel(Scorer):
         self.card = card
         self.max_pixels = max_pixels
         self._threads = threads
-        members = member_files(path, card.members, card.distortions)
-        self._paths = {name: file for name, (file, _) in members.items()}
-        self._grader = next((name for name, (_, found) in members.items() if found.reference is not None), None)
+        self._files = member_files(path, card.members, card.distortions)
+        self._grader = next((name for name, (_, found) in self._files.items() if found.reference is not None), None)
         self._opened: dict[str, Scorer] = {}
         self._lock = threading.Lock()
 
@@ -129,6 +140,9 @@ class Panel(Scorer):
         members = [self._member(name) for name in self.card.members]
         return [(member.card, member.look(picture)) for member in members]
 
+    def _cards(self) -> list[Card]:
+        return [self.card, *(card for _, card in self._files.values())]
+
     def _for_pairs(self) -> Scorer:
         if self._grader is None:
             good = default_model(reference=True)
@@ -138,7 +152,8 @@ class Panel(Scorer):
     def _member(self, name: str) -> Scorer:
         with self._lock:
             if name not in self._opened:
-                self._opened[name] = Scorer(load_model_file(self._paths[name]), self._threads, self.max_pixels)
+                file = load_model_file(self._files[name][0])
+                self._opened[name] = Scorer(file, self._threads, self.max_pixels, self.device)
             return self._opened[name]
 
 

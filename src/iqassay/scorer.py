@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import os
 from collections.abc import Iterable, Iterator
+from dataclasses import asdict
 from itertools import zip_longest
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +14,7 @@ import numpy as np
 
 from iqassay import tiles
 from iqassay.align import align as to_one_size
+from iqassay.device import find_device
 from iqassay.image import MAX_PIXELS, Picture, read_image
 from iqassay.model_file import (
     OUTPUTS,
@@ -43,8 +47,11 @@ class Scorer:
     panel of models is opened by `iqassay.load` or `Panel`.)
     threads: how many to compute with; None means as many as this process may use. It does not change a score.
     max_pixels: larger pictures are refused before they are decoded.
+    device: where the network runs: "cpu", "auto" for the best there is, or one that the installed onnxruntime has, such
+    as "cuda", "cuda:1", "directml" or "coreml". Another is never taken instead. Scores of two devices differ in their
+    last digits, so `identity` tells them apart.
 
-    Raises ModelFileError when the model cannot be used, ValueError for a bad number.
+    Raises ModelFileError when the model cannot be used, ValueError for a bad number or device.
     """
 
     lower_is_better = False
@@ -56,15 +63,31 @@ class Scorer:
         model: str | os.PathLike[str] | ModelFile,
         threads: int | None = None,
         max_pixels: int = MAX_PIXELS,
+        device: str = "cpu",
     ) -> None:
         check_numbers(threads=threads, max_pixels=max_pixels)
+        self.device = find_device(device)
         model_file = model if isinstance(model, ModelFile) else load_model_file(model)
         self.card = model_file.card
         self.max_pixels = max_pixels
-        self._session = open_session(model_file, threads)
+        self._session = open_session(model_file, threads, self.device)
 
     def __repr__(self) -> str:
         return f"Scorer({self.card.name!r}, version {self.card.version})"
+
+    @property
+    def identity(self) -> str:
+        """A sha256 over all that decides an answer: the card with its tables and the sha256 of the model file, the version
+        of this package and the device. Scorers of one identity give a picture the same verdict.
+        """
+        from iqassay import __version__
+
+        decisive = [__version__, self.device, *(asdict(card) for card in self._cards())]
+        return hashlib.sha256(json.dumps(decisive, sort_keys=True).encode()).hexdigest()
+
+    def _cards(self) -> list[Card]:
+        """The cards of all that has a say."""
+        return [self.card]
 
     @property
     def takes_reference(self) -> bool:

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from iqassay.errors import UsageError
 from iqassay.image import MAX_PIXELS, ImageError
 from iqassay.model_file import Calibration, Card, Interval, ModelFileError
 from iqassay.scorer import Scorer, check_numbers
@@ -99,7 +100,7 @@ class Measure(Scorer):
     """A measure used as a Scorer. Raw values are the measure's own, in its own unit and direction.
 
     name: one of MEASURES. threads: accepted and without effect, since numpy alone decides on them. max_pixels: larger
-    pictures are refused before they are decoded.
+    pictures are refused before they are decoded. device: "cpu" or "auto", which is the same here.
 
     A full-reference measure raises ValueError where there is no reference, a no-reference one where there is. Pictures
     that cannot be measured, as too small ones, raise ImageError.
@@ -109,8 +110,13 @@ class Measure(Scorer):
 
     card: MeasureCard  # type: ignore[assignment]
 
-    def __init__(self, name: str, threads: int | None = None, max_pixels: int = MAX_PIXELS) -> None:
+    def __init__(
+        self, name: str, threads: int | None = None, max_pixels: int = MAX_PIXELS, device: str = "cpu"
+    ) -> None:
         check_numbers(threads=threads, max_pixels=max_pixels)
+        if device not in ("cpu", "auto"):
+            raise UsageError(f"device: got {device!r}, want cpu: a measure knows no other")
+        self.device = "cpu"
         if name not in MEASURES:
             raise ModelFileError(f"there is no measure {name!r}, want one of: {', '.join(MEASURES)}")
         self.card = card_of(name)
