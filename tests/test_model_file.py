@@ -214,6 +214,26 @@ def test_default_threads_follow_the_affinity() -> None:
         assert default_threads() == len(os.sched_getaffinity(0))
 
 
+@pytest.mark.parametrize("text", ["[" * 10_000, '{"a":' * 10_000])
+def test_a_card_of_brackets_in_brackets(tmp_path: Path, text: str) -> None:
+    write_model(tmp_path).with_suffix(".json").write_text(text)
+    assert "not valid JSON" in refused(tmp_path)
+
+
+def test_a_name_that_no_file_can_have(tmp_path: Path) -> None:
+    assert "there is no model file" in refused(tmp_path, "x" * 300 + ".onnx")
+    assert "there is no model file" in refused(tmp_path, "x\0.onnx")
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs pipes")
+@pytest.mark.parametrize("ending", [".json", ".onnx"])
+def test_a_pipe_is_an_error_and_not_a_wait(tmp_path: Path, ending: str) -> None:
+    path = write_model(tmp_path).with_suffix(ending)
+    path.unlink()
+    os.mkfifo(path)
+    assert "not a regular file" in refused(tmp_path, "tiny.json" if ending == ".onnx" else "tiny.onnx")
+
+
 def test_listing_models_needs_neither_numpy_nor_onnxruntime() -> None:
     code = "import sys, iqassay.model_file as m; m.shipped_models(); print({'numpy', 'onnxruntime'} & {*sys.modules})"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "set()\n"
@@ -237,7 +257,7 @@ def _replace_each_value(path: Path) -> None:
 
     card = {"whole": good}
     for old, put in list(places(card["whole"], lambda new: card.__setitem__("whole", new))):
-        for new in (None, True, -1, 1e999, "x", [], {}, [None], [[]], {"a": 1}):
+        for new in (None, True, -1, 1e999, 10**400, "x", [], {}, [None], [[]], {"a": 1}):
             put(new)
             path.write_text(json.dumps(card["whole"]))
             with contextlib.suppress(ModelFileError):

@@ -9,11 +9,12 @@ types are called. Reading a card needs neither numpy nor onnxruntime, so `iqassa
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import itertools
 import json
-import math
 import os
+import sys
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -145,7 +146,7 @@ def find_model(name_or_path: str | os.PathLike[str], others: Iterable[str] = ())
         return shipped[text]
     path = Path(text)
     if path.suffix.lower() in (".onnx", ".json"):
-        if not path.is_file():
+        if not os.path.isfile(path):  # of a name that is too long too
             raise ModelFileError(f"there is no model file {text!r}")
         return path
     known = sorted({*shipped, *others})
@@ -161,7 +162,7 @@ def find_member(panel: Path, name: str) -> Path:
     """
     for folder in (panel.parent, WEIGHTS):
         path = folder / f"{name}.onnx"
-        if path.is_file():
+        if os.path.isfile(path):
             return path
     raise ModelFileError(f"the panel {str(panel)!r} lacks its member {name!r}: want {name}.onnx beside it")
 
@@ -179,7 +180,7 @@ def load_model_file(name_or_path: str | os.PathLike[str]) -> ModelFile:
         raise ModelFileError(f"{os.fspath(name_or_path)!r} is a panel, want one model: {', '.join(card.members)}")
     path = path.with_suffix(".onnx") if path.suffix.lower() == ".json" else path
     try:
-        content = path.read_bytes()
+        content = _content(path)
     except OSError as error:
         raise ModelFileError(f"cannot read the model file {str(path)!r}: {error.strerror}") from error
     digest = hashlib.sha256(content).hexdigest()
@@ -242,17 +243,24 @@ def read_card(model_path: Path) -> NetworkCard | PanelCard:
     path = model_path.with_suffix(".json")
     where = f"the model card {str(path)!r}"
     try:
-        data = json.loads(path.read_text(encoding="utf-8"))
+        data = json.loads(_content(path).decode())
     except FileNotFoundError:
         raise ModelFileError(f"{where} is missing: a model file needs its card beside it") from None
     except OSError as error:
         raise ModelFileError(f"cannot read {where}: {error.strerror}") from error
-    except ValueError as error:  # bad JSON and bad UTF-8 alike
+    except (ValueError, RecursionError) as error:  # bad JSON, bad UTF-8, brackets in brackets
         raise ModelFileError(f"{where} is not valid JSON: {error}") from None
     try:
         return _card(data)
     except ValueError as error:
         raise ModelFileError(f"{where}: {error}") from None
+
+
+def _content(path: Path) -> bytes:
+    """The bytes of a file. Raises OSError, also for what is no regular file: a pipe or a device may never end."""
+    if path.exists() and not path.is_file():
+        raise OSError(errno.EINVAL, "not a regular file")
+    return path.read_bytes()
 
 
 def _shipped() -> dict[str, Path]:
@@ -364,7 +372,7 @@ def _get(data: Any, kind: type, *keys: str) -> Any:
 
 
 def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) <= sys.float_info.max
 
 
 def _number(data: Any, *keys: str) -> float:
