@@ -11,10 +11,10 @@ import pytest
 from iqassay.bench import summary
 from iqassay.bench.correlation import bootstrap, plcc_fitted, srcc
 from iqassay.bench.details import calibration, compare, gain_over_splits, levels, residuals, worst
-from iqassay.bench.markup import shown
 from iqassay.bench.results import Results, Row
 from iqassay.bench.summary import GROUPINGS, MEASURES, summarise
 from iqassay.bench.tables import as_csv, markdown
+from iqassay.markup import shown
 
 RESAMPLES = 50
 

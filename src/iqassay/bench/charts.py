@@ -14,7 +14,7 @@ import numpy as np
 
 from iqassay.bench.details import Bin, Cloud, Levels
 from iqassay.bench.draws import Floats
-from iqassay.bench.markup import short, text
+from iqassay.markup import short, text
 
 WIDTH, HEIGHT = 520, 400
 LEFT, RIGHT, TOP, BOTTOM = 58, 24, 12, 56

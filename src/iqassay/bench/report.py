@@ -17,20 +17,6 @@ from iqassay.bench import charts
 from iqassay.bench.charts import Strip
 from iqassay.bench.checks import check_results
 from iqassay.bench.details import Wrong, calibration, cloud, compare, levels, residuals, worst
-from iqassay.bench.markup import (
-    between,
-    bullets,
-    card,
-    figures,
-    number_cell,
-    row_head,
-    short,
-    shown,
-    signed,
-    table,
-    text,
-    word_cell,
-)
 from iqassay.bench.published import NOTICE, Figure, published_markdown, published_tables
 from iqassay.bench.results import Results
 from iqassay.bench.significance import Significance
@@ -48,6 +34,20 @@ from iqassay.bench.tables import (
     there,
 )
 from iqassay.files import replace_file
+from iqassay.markup import (
+    between,
+    bullets,
+    card,
+    figures,
+    number_cell,
+    row_head,
+    short,
+    shown,
+    signed,
+    table,
+    text,
+    word_cell,
+)
 from iqassay.progress import with_bar
 from iqassay.text import counted
 

@@ -9,7 +9,6 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from iqassay.bench.correlation import Spread
-from iqassay.bench.markup import markdown_table, shown
 from iqassay.bench.summary import (
     BEST_TEST_EPOCH,
     EACH,
@@ -19,6 +18,7 @@ from iqassay.bench.summary import (
     Value,
     summarise,
 )
+from iqassay.markup import markdown_table, shown
 from iqassay.text import printable
 
 FEW_CONTENTS = 10  # a bootstrap over fewer says little

@@ -1,4 +1,4 @@
-"""Pieces of the report as HTML: cards, tables and their cells, lists. How they look stands in report.html.
+"""Pieces of the reports as HTML: cards, tables and their cells, lists. How they look stands in their .html files.
 
 And the one table in Markdown.
 """
