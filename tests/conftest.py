@@ -172,6 +172,12 @@ def write_panel(folder: Path, stem: str = "panel", of: tuple[str, ...] = ("mfen"
     return path
 
 
+@pytest.fixture(autouse=True)
+def own_cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each test has a cache of answers of its own, so that none sees what another has scored."""
+    monkeypatch.setenv("IQASSAY_CACHE", str(tmp_path_factory.mktemp("cache") / "answers.sqlite"))
+
+
 @pytest.fixture(scope="session")
 def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_model(tmp_path_factory.mktemp("model"))

@@ -217,10 +217,10 @@ def test_a_failing_picture_does_not_end_the_run(
         return score(*sources)
 
     monkeypatch.setattr(scorer, "score", fail)
-    results = list(folder.score_files(scorer, [str(picture)] * 3))
+    results = list(folder.score_pairs(scorer, [folder.Pair(str(picture))] * 3, workers=1))
     assert [result.error for result in results] == ["not enough memory", "RuntimeError: line break", ""]
     assert results[2].verdict is not None
-    assert list(folder.score_files(scorer, [])) == []
+    assert list(folder.score_pairs(scorer, [])) == []
 
 
 # ---- files out ------------------------------------------------------------------------------------------------------

@@ -143,7 +143,8 @@ def test_a_run_that_was_stopped_goes_on_and_asks_nothing_twice(grays, models, tm
         file.write_bytes(file.read_bytes()[:-7])  # killed while it wrote: one file has a row more than the other
     found = run(contenders(models, "panel", "mfen"), [grays], out)
     assert [repr(f.rows) for f in found] == [repr(f.rows) for f in whole]
-    assert len(asked) == 12 + 2 + 2  # every picture, those of the interrupts, and the two half-written ones
+    # Every picture, the two half-written ones, and what was under way when it was interrupted: 8 pictures at most.
+    assert 12 + 2 + 2 <= len(asked) <= 12 + 2 + 2 * 8
 
 
 def test_a_kill_9_twice_ends_with_the_same_table(tmp_path):

@@ -11,6 +11,7 @@ import os
 import re
 import stat
 from collections.abc import Iterable, Iterator
+from typing import BinaryIO
 
 from iqassay.errors import UsageError
 from iqassay.formats import SUFFIXES
@@ -27,6 +28,30 @@ def find_pictures(paths: Iterable[str], recursive: bool = False) -> Iterator[str
     Raises UsageError at once for a path that does not exist and for a folder without pictures.
     """
     return itertools.chain.from_iterable([_pictures(path, recursive) for path in paths])
+
+
+def read_paths(listing: str) -> Iterator[str]:
+    """The paths that a file lists, one a line, or ended by NUL characters as `find -print0` does it; "-" is standard
+    input. They are read as they are needed. Raises UsageError when the file cannot be read.
+    """
+    try:
+        file = open(listing if listing != "-" else 0, "rb")  # noqa: SIM115  # _listed closes it
+    except OSError as error:
+        raise UsageError(f"--files-from {listing}: {error.strerror}") from error
+    return _listed(file)
+
+
+def _listed(file: BinaryIO) -> Iterator[str]:
+    end, rest = b"", b""
+    with file:
+        while block := file.read1(1 << 16):  # type: ignore[attr-defined]
+            rest += block
+            end = end or (b"\0" if b"\0" in rest else b"\n" if b"\n" in rest else b"")
+            if end:
+                *whole, rest = rest.split(end)
+                yield from (os.fsdecode(name.rstrip(b"\r\n")) for name in whole if name.strip())
+    if rest.strip():
+        yield os.fsdecode(rest.rstrip(b"\r\n"))
 
 
 def place_of(picture: str, paths: Iterable[str]) -> str:

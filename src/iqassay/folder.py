@@ -1,20 +1,28 @@
-"""Many pictures: find them, score them one after another, write the results down as they come."""
+"""Many pictures: score them in threads, take from the cache what was scored before, give the results in order."""
 
 from __future__ import annotations
 
-import functools
 import hashlib
 import os
-from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+import threading
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 
+import numpy as np
+from numpy.typing import NDArray
+
 from iqassay.align import align
-from iqassay.image import ImageError, Picture, read_image
-from iqassay.model_file import ModelFileError
+from iqassay.cache import Cache, stamp
+from iqassay.heatmap import LONG_SIDE
+from iqassay.image import ImageError, Picture, TooManyPixels, read_image
+from iqassay.model_file import ModelFileError, default_threads
+from iqassay.parallel import WORKERS, in_order
 from iqassay.records import Record
 from iqassay.scorer import Scorer
+from iqassay.tiles import shrink
 from iqassay.verdict import Verdict
+
+LARGE = 24_000_000  # pixels: pictures above are read and scored one at a time, so that memory stays bounded
 
 
 @dataclass(frozen=True)
@@ -26,91 +34,141 @@ class Pair:
     error: str = ""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Result:
-    """What became of one picture: a verdict, or an error in one line. `picture` is what was scored: cut or resized when
-    it was aligned with its reference.
+    """What became of one picture.
+
+    said: its record, but for the paths; None where `error` says in one line what went wrong. verdict: what the record
+    was made of; None when it came from the cache. Where maps are asked for, `map` is (h, w) float32, local quality from
+    0 to 100, and `picture` what was scored, as it was aligned with its reference, shrunk to at most 1024 pixels a side.
     """
 
     path: str
     reference: str | None = None
-    picture: Picture | None = None
-    verdict: Verdict | None = None
+    said: Record | None = None
     error: str = ""
+    verdict: Verdict | None = None
+    map: NDArray[np.float32] | None = None
+    picture: Picture | None = None
 
     def record(self) -> Record:
-        if self.verdict:
-            return self.verdict.record(self.path, self.reference)
-        reference = {} if self.reference is None else {"reference": self.reference}
-        return {"path": self.path, **reference, "error": self.error}
+        paths = {"path": self.path} if self.reference is None else {"path": self.path, "reference": self.reference}
+        return {**paths, "error": self.error} if self.said is None else {**paths, **self.said}
 
 
-# ---- scoring --------------------------------------------------------------------------------------------------------
+def score_pairs(
+    scorer: Scorer,
+    pairs: Iterable[Pair],
+    how: str = "fail",
+    cache: Cache | None = None,
+    maps: bool = False,
+    workers: int | None = None,
+) -> Iterator[Result]:
+    """Score pictures, each against its reference if it has one, and give the results in order; a picture that cannot be
+    scored is a Result with `error`. Memory does not grow with their number.
 
-
-def score_files(scorer: Scorer, paths: list[str]) -> Iterator[Result]:
-    """Score pictures in order, each by itself; see `score_pairs`."""
-    return score_pairs(scorer, [Pair(path) for path in paths])
-
-
-def score_pairs(scorer: Scorer, pairs: list[Pair], how: str = "fail") -> Iterator[Result]:
-    """Score pictures in order, against their references where they have one. The next is decoded while the network is
-    busy, and a reference once for all the pictures in a row that share it; a broken one is a Result with `error`.
-
-    how: what to do where sizes differ, see `align`.
+    how: what to do where sizes differ, see `align`. cache: where answers are looked up and kept. workers: how many
+    pictures are worked on at once; None is as many as there are processors, 4 at most.
 
     Raises ModelFileError alone: when the model itself fails, the next picture would fare no better.
     """
-    read_reference = functools.lru_cache(maxsize=1)(_read)
-    with ThreadPoolExecutor(max_workers=1) as reader:
+    workers = min(workers or default_threads(), WORKERS)
+    return in_order(_Worker(scorer, how, cache, maps).look, pairs, workers)
 
-        def submit(pair: Pair) -> Future[tuple[Result, Picture | None]]:
-            return reader.submit(_read_pair, pair, how, scorer.max_pixels, read_reference)
 
-        ahead = submit(pairs[0]) if pairs else None
-        for index in range(len(pairs)):
-            assert ahead is not None  # for the type checker
-            result, reference = ahead.result()
-            if index + 1 < len(pairs):
-                ahead = submit(pairs[index + 1])
-            if result.picture is not None:
+class _Worker:
+    """Looks at one picture after another, in several threads."""
+
+    def __init__(self, scorer: Scorer, how: str, cache: Cache | None, maps: bool) -> None:
+        self.scorer, self.how, self.cache, self.maps = scorer, how, cache, maps
+        self.alone = threading.Lock()  # for large pictures
+        self.reading = threading.Lock()
+        self.last: tuple[str, Picture | ImageError] | None = (
+            None  # the last reference: pictures in a row often share one
+        )
+
+    def look(self, pair: Pair) -> Result:
+        result = Result(pair.path, pair.reference, error=pair.error)
+        if pair.error:
+            return result
+        try:
+            return self._look(pair, result)
+        except ModelFileError:
+            raise
+        except Exception as error:  # one picture must not end a run over many thousands
+            return replace(result, error=_reason(error).removeprefix(f"{pair.path}: "))
+
+    def _look(self, pair: Pair, result: Result) -> Result:
+        files = [path for path in (pair.path, pair.reference) if path is not None]
+        before = [stamp(path) for path in files]
+        key = self._key(files)
+        if self.cache and key and (known := self.cache.find(key, self.maps)):
+            said, map = known
+            picture = _small(self._read(pair, self.scorer.max_pixels)[0]) if self.maps else None
+            return replace(result, said=said, map=map, picture=picture)
+        verdict, picture = self._score(pair)
+        if before != [stamp(path) for path in files]:
+            raise ImageError("changed while it was read, want a file that is complete")
+        said = {name: value for name, value in verdict.record("").items() if name not in ("path", "reference")}
+        # Rounded as it is kept, so that a picture's map is the same from the cache.
+        map = np.asarray(verdict.map, np.float16).astype(np.float32) if self.maps else None
+        if self.cache and key:
+            self.cache.keep(key, said, map)
+        return replace(result, said=said, verdict=verdict, map=map, picture=picture)
+
+    def _key(self, files: list[str]) -> bytes | None:
+        """What the answer is kept under: the contents and the question. None where they cannot be read."""
+        digests = [self.cache.digest(path) for path in files] if self.cache else [None]
+        if None in digests:
+            return None
+        question = f"{self.scorer.identity} {self.how if len(files) > 1 else ''}"
+        return hashlib.sha256(b"".join([question.encode(), *(digest for digest in digests if digest)])).digest()
+
+    def _score(self, pair: Pair) -> tuple[Verdict, Picture | None]:
+        try:
+            both = self._read(pair, min(LARGE, self.scorer.max_pixels))
+        except TooManyPixels:
+            with self.alone:
+                return self._judge(*self._read(pair, self.scorer.max_pixels))
+        return self._judge(*both)
+
+    def _judge(self, picture: Picture, reference: Picture | None) -> tuple[Verdict, Picture | None]:
+        return self.scorer.score(picture, reference), _small(picture) if self.maps else None
+
+    def _read(self, pair: Pair, max_pixels: int) -> tuple[Picture, Picture | None]:
+        """The picture and its reference, of one size."""
+        picture = read_image(pair.path, max_pixels)
+        if pair.reference is None:
+            return picture, None
+        reference = self._reference(pair.reference, max_pixels)
+        if isinstance(reference, ImageError):
+            raise type(reference)(f"reference {reference}")
+        return align(picture, reference, self.how)
+
+    def _reference(self, path: str, max_pixels: int) -> Picture | ImageError:
+        """A reference, or why it cannot be read: found out once for pictures in a row, unless it is large."""
+        with self.reading:
+            if self.last is None or self.last[0] != path:
+                self.last = None  # before the next one is there
                 try:
-                    result = replace(result, verdict=scorer.score(result.picture, reference))
-                except ModelFileError:
-                    raise
-                except Exception as error:  # one picture must not end a run over many thousands
-                    result = replace(result, picture=None, error=_reason(error))
-            yield result
+                    found: Picture | ImageError = read_image(path, max_pixels)
+                except TooManyPixels as error:
+                    return error
+                except ImageError as error:
+                    found = error
+                if max_pixels > LARGE:
+                    return found
+                self.last = path, found
+            return self.last[1]
 
 
-def _read_pair(
-    pair: Pair, how: str, max_pixels: int, read_reference: Callable[[str, int], Picture | str]
-) -> tuple[Result, Picture | None]:
-    """What to score: a Result with a picture or with an error, and the reference of this picture, if any."""
-    result = Result(pair.path, pair.reference, error=pair.error)
-    if pair.error:
-        return result, None
-    picture = _read(pair.path, max_pixels)
-    if isinstance(picture, str):
-        return replace(result, error=picture), None
-    if pair.reference is None:
-        return replace(result, picture=picture), None
-    reference = read_reference(pair.reference, max_pixels)
-    if isinstance(reference, str):
-        return replace(result, error=f"reference {pair.reference}: {reference}"), None
-    try:
-        picture, reference = align(picture, reference, how)
-    except Exception as error:
-        return replace(result, error=_reason(error)), None
-    return replace(result, picture=picture), reference
-
-
-def _read(path: str, max_pixels: int) -> Picture | str:
-    """A picture, or why it cannot be read."""
-    try:
-        return read_image(path, max_pixels)
-    except Exception as error:
-        return _reason(error).removeprefix(f"{path}: ")  # the record has the path already
+def _small(picture: Picture) -> Picture:
+    """A picture for a map to be drawn over, shrunk by area to at most 1024 pixels."""
+    scale = LONG_SIDE / max(picture.height, picture.width)
+    if scale >= 1:
+        return picture
+    small = shrink(picture.pixels, max(1, round(picture.height * scale)), max(1, round(picture.width * scale)))
+    return Picture(np.rint(small * 255).astype(np.uint8), picture.warnings)
 
 
 def _reason(error: Exception) -> str:

@@ -44,6 +44,10 @@ class ImageError(ValueError):
     """A picture that cannot be read: one plain sentence, which starts with the file name when there is one."""
 
 
+class TooManyPixels(ImageError):
+    """A picture over the limit, which was not decoded."""
+
+
 @dataclass(frozen=True, eq=False)
 class Picture:
     """A decoded picture.
@@ -93,7 +97,7 @@ def read_image(
         else:
             raise ImageError(f"got {type(source).__name__}, want a path, bytes, a Pillow image or a numpy array")
     except ImageError as error:
-        raise ImageError(f"{prefix}{error}") from error.__cause__
+        raise type(error)(f"{prefix}{error}") from error.__cause__
     except Exception as error:  # decoders meet hostile bytes and fail in every way there is; the caller sees one
         raise ImageError(
             f"{prefix}got a picture that cannot be read ({_reason(error)}), want an undamaged one of an ordinary kind"
@@ -276,7 +280,7 @@ def _check_size(width: int, height: int, max_pixels: int) -> None:
     if width < 1 or height < 1:
         raise ImageError(f"got a picture of {width}x{height} pixels, want at least 1x1")
     if width * height > max_pixels:
-        raise ImageError(f"got {width}x{height} = {width * height:,} pixels, want at most {max_pixels:,}")
+        raise TooManyPixels(f"got {width}x{height} = {width * height:,} pixels, want at most {max_pixels:,}")
 
 
 def _frames(image: Image.Image) -> list[str]:

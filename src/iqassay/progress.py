@@ -3,27 +3,39 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Iterator
+import threading
+from collections.abc import Callable, Iterable, Iterator
 from typing import TypeVar
 
 Thing = TypeVar("Thing")
 
 
-def with_bar(things: Iterable[Thing], total: int, title: str = "", same_screen: bool = False) -> Iterator[Thing]:
-    """Hand things on and show how many have gone by, and the time left, if there is something to wait for.
+def with_bar(
+    things: Iterable[Thing], total: int | Callable[[], int], title: str = "", same_screen: bool = False
+) -> Iterator[Thing]:
+    """Hand things on and show how many have gone by, how fast, and the time left, if there is something to wait for.
 
-    same_screen: who takes the things writes to the terminal too: the bar is taken away while they do.
+    total: how many will come; a function that takes its time to count them is called in a thread, and the bar says so
+    when it knows. same_screen: who takes the things writes to the terminal too: the bar is taken away while they do.
     """
-    if total < 2 or not sys.stderr.isatty():
+    if total in (0, 1) or not sys.stderr.isatty():
         yield from things
         return
     from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, Task, TextColumn, TimeRemainingColumn
+    from rich.text import Text
+
+    class Rate(TextColumn):
+        def render(self, task: Task) -> Text:
+            return Text(f"{task.speed:.1f}/s" if task.speed else "")
 
     titles = (TextColumn("{task.description}", markup=False),) if title else ()  # a set may be called [/x]
-    columns = (*titles, BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    columns = (*titles, BarColumn(), MofNCompleteColumn(), Rate(""), TimeRemainingColumn())
     with Progress(*columns, console=Console(stderr=True), transient=True, redirect_stdout=False) as bar:
-        task = bar.add_task(title, total=total)
+        task = bar.add_task(title, total=total if isinstance(total, int) else None)
+        if callable(total):
+            count = total
+            threading.Thread(target=lambda: bar.update(task, total=count()), daemon=True).start()
         for thing in things:
             bar.advance(task)
             if same_screen:

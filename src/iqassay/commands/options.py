@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import io
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from enum import Enum
 from typing import TYPE_CHECKING, Annotated, TextIO
 
 import typer
 
 if TYPE_CHECKING:
+    from iqassay.cache import Cache
     from iqassay.scorer import Scorer
 
 
@@ -73,14 +76,46 @@ MaxPixels = Annotated[
 ]
 
 
-def open_model(model: str | None, reference: bool, threads: int | None = None, max_pixels: int | None = None) -> Scorer:
+Device = Annotated[
+    str, typer.Option(metavar="DEVICE", help="Where the network runs: cpu, cuda, cuda:1, coreml, directml, or auto.")
+]
+CacheFile = Annotated[
+    str | None, typer.Option("--cache", metavar="FILE", help="Keep answers in FILE. [default: see `iqassay doctor`]")
+]
+NoCache = Annotated[bool, typer.Option("--no-cache", help="Score every picture, and keep no answers.")]
+Verify = Annotated[
+    bool, typer.Option("--verify", help="Read every file through, even where size and times are as they were.")
+]
+
+
+@contextmanager
+def the_cache(path: str | None, none: bool, verify: bool) -> Iterator[Cache | None]:
+    """The cache that the options ask for."""
+    from iqassay.cache import open_cache
+    from iqassay.errors import UsageError
+
+    if none and (path is not None or verify):
+        raise UsageError(f"--no-cache: got {'--verify' if path is None else '--cache'} too, want one of them")
+    with nullcontext() if none else open_cache(path, verify) or nullcontext() as cache:
+        yield cache
+
+
+def open_model(
+    model: str | None,
+    reference: bool,
+    threads: int | None = None,
+    max_pixels: int | None = None,
+    device: str = "cpu",
+) -> Scorer:
     """Open the model that is asked for, or else the one that suits; with references it must be one that takes them."""
     from iqassay.errors import UsageError
     from iqassay.image import MAX_PIXELS
     from iqassay.model_file import default_model
     from iqassay.panel import open_scorer
 
-    scorer = open_scorer(default_model(reference) if model is None else model, threads, max_pixels or MAX_PIXELS)
+    scorer = open_scorer(
+        default_model(reference) if model is None else model, threads, max_pixels or MAX_PIXELS, device
+    )
     if reference and not scorer.takes_reference:
         suits = default_model(reference=True)
         raise UsageError(f"--model {scorer.card.name}: takes no reference, want one that does, such as {suits}")

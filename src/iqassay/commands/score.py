@@ -3,30 +3,41 @@
 from __future__ import annotations
 
 import functools
+import itertools
 import os
-from collections.abc import Iterator
-from contextlib import nullcontext
+import sys
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack
 from enum import Enum
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from iqassay.commands.options import (
     Align,
     Alignment,
+    CacheFile,
+    Device,
     MaxPixels,
     Model,
+    NoCache,
     Pattern,
     Recursive,
     Reference,
     Threads,
+    Verify,
+    at_least_1,
     open_model,
     say,
     stdout,
+    the_cache,
 )
 
 if TYPE_CHECKING:
-    from iqassay.folder import Result
+    from iqassay.folder import Pair, Result
+    from iqassay.records import Record
+
+AHEAD = 1000  # paths that are looked at before the first row of a table, for the width of its first column
 
 
 class Format(str, Enum):
@@ -34,10 +45,19 @@ class Format(str, Enum):
     json = "json"
     jsonl = "jsonl"
     csv = "csv"
+    parquet = "parquet"
+
+
+class Order(str, Enum):
+    worst = "worst"
+    best = "best"
 
 
 def score(
-    paths: Annotated[list[str], typer.Argument(metavar="PATH", help="Pictures, or folders of pictures.")],
+    paths: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="PATH", help="Pictures, folders of pictures, or patterns ('a/**/*.jpg')."),
+    ] = None,
     model: Model = None,
     ref: Reference = None,
     pattern: Pattern = None,
@@ -50,79 +70,190 @@ def score(
         str | None, typer.Option(metavar="DIR", help="For each picture write a PNG to DIR that shows where it is bad.")
     ] = None,
     recursive: Recursive = False,
+    files_from: Annotated[
+        str | None,
+        typer.Option(
+            metavar="FILE", help="Score the pictures named in FILE, one a line (or ended by NUL); - is standard input."
+        ),
+    ] = None,
+    sort: Annotated[Order | None, typer.Option(help="Write the worst or the best first.")] = None,
+    top: Annotated[
+        int | None,
+        typer.Option(metavar="N", callback=at_least_1, help="Write only the N best; with --sort worst, the N worst."),
+    ] = None,
+    below: Annotated[float | None, typer.Option(metavar="SCORE", help="Write only pictures that score less.")] = None,
+    above: Annotated[float | None, typer.Option(metavar="SCORE", help="Write only pictures that score more.")] = None,
+    copy_to: Annotated[
+        str | None, typer.Option(metavar="DIR", help="Copy the pictures that are written; a dry run without --yes.")
+    ] = None,
+    move_to: Annotated[str | None, typer.Option(metavar="DIR", help="Move them.")] = None,
+    link_to: Annotated[str | None, typer.Option(metavar="DIR", help="Make symbolic links to them.")] = None,
+    yes: Annotated[bool, typer.Option("--yes", help="Do copy, move or link.")] = False,
+    cache: CacheFile = None,
+    no_cache: NoCache = False,
+    verify: Verify = False,
     threads: Threads = None,
+    device: Device = "cpu",
     max_pixels: MaxPixels = None,
 ) -> int:
     """Score pictures from 0 to 100: 90 flawless, 70 good, 50 flaws plainly visible, 30 bad, 10 ruined.
 
-    Exit status: 0 all scored, 1 some could not be, 2 wrong usage.
+    A run that was stopped goes on where it was: answers are kept in a cache, and files that have not changed are not
+    scored again. Exit status: 0 all scored, 1 some could not be, 2 wrong usage.
     """
-    from iqassay import folder, pairs, records
+    from iqassay import folder, records
     from iqassay.errors import UsageError
-    from iqassay.finding import find_pictures
     from iqassay.progress import with_bar
+    from iqassay.selection import select
 
+    paths = paths or []
+    if bool(paths) == (files_from is not None):
+        raise UsageError(f"got {'both PATH and --files-from' if paths else 'no PATH'}, want PATH or --files-from")
+    if ref is None and (pattern is not None or align is not Align.fail):
+        raise UsageError(f"{'--align' if pattern is None else '--pair'}: got no references, want --ref too")
+    cull = _one_of(copy=copy_to, move=move_to, link=link_to)
+    if yes and not cull:
+        raise UsageError("--yes: got nothing to do, want --copy-to, --move-to or --link-to")
     if format is None:
         ending = os.path.splitext(output or "")[1].lower().lstrip(".")
         format = Format(ending) if ending in Format.__members__ else Format.table
-    if ref is None and (pattern is not None or align is not Align.fail):
-        raise UsageError(f"{'--align' if pattern is None else '--pair'}: got no references, want --ref too")
-    if ref is None:
-        todo = [folder.Pair(picture) for picture in find_pictures(paths, recursive)]
-    else:
-        todo = pairs.find_pairs(paths, ref, pattern, recursive)
-    pictures = [pair.path for pair in todo]
-    references = {pair.reference for pair in todo if pair.reference is not None}
-    if (
-        output
-        and os.path.exists(output)
-        and os.path.realpath(output) in {os.path.realpath(picture) for picture in (*pictures, *references)}
-    ):
-        raise UsageError(f"-o {output}: is one of the pictures, want another file for the results")
+    todo, count = _todo(paths, files_from, ref, pattern, recursive)
     if map is not None:
-        try:
-            os.makedirs(map, exist_ok=True)
-        except OSError as error:
-            raise UsageError(f"--map {map}: cannot make this folder: {error.strerror}") from error
-    scorer = open_model(model, ref is not None, threads, max_pixels)
-    write = records.WRITERS[format.value]
+        listed = list(todo)
+        references = {pair.reference for pair in listed if pair.reference is not None}
+        map_files = folder.map_names([pair.path for pair in listed], references)
+        todo = iter(listed)
+        _make_folder("--map", map)
+    head = list(itertools.islice(todo, AHEAD))
+    todo = itertools.chain(head, todo)
+    _check_output(output, paths if files_from is None else [pair.path for pair in head], ref)
+    scorer = open_model(model, ref is not None, threads, max_pixels, device)
+    write: Callable[..., None] = records.WRITERS[format.value]
     if format is Format.table:
-        write = functools.partial(write, paths=pictures, reference=ref, raw=not scorer.card.distortions)
+        shown = [pair.path for pair in head]
+        write = functools.partial(write, paths=shown, reference=ref, raw=not scorer.card.distortions)
     elif format is Format.csv:
         write = functools.partial(write, reference=ref)
+    seen = {"pictures": 0, "failed": 0, "maps": 0}
+    chosen: list[str] = []
 
-    map_files = folder.map_names(pictures, references) if map is not None else {}
-    failed = {"pictures": 0, "maps": 0}
-
-    def found() -> Iterator[dict[str, Any]]:
-        for result in folder.score_pairs(scorer, todo, align.value):
-            failed["pictures"] += result.verdict is None
+    def scored(results: Iterable[Result]) -> Iterator[Record]:
+        for result in results:
+            seen["pictures"] += 1
+            seen["failed"] += result.said is None
             if map is not None:
-                failed["maps"] += not _write_map(result, os.path.join(map, map_files[result.path]))
+                seen["maps"] += not _write_map(result, os.path.join(map, map_files[result.path]))
             yield result.record()
 
-    with (
-        records.open_results(output)
-        if output is not None
-        else nullcontext(stdout(utf8=format is not Format.table)) as out
-    ):
+    def written(found: Iterable[Record]) -> Iterator[Record]:
+        for record in found:
+            if cull and "error" not in record:
+                chosen.append(record["path"])
+            yield record
+
+    with ExitStack() as stack:
+        kept = stack.enter_context(the_cache(cache, no_cache, verify))
+        screen = stdout(utf8=format is not Format.table)
+        out = screen if output is None else stack.enter_context(records.open_results(output))
+        results = folder.score_pairs(scorer, todo, align.value, kept, map is not None, threads)
+        together = sort is None and top is None  # rows come while pictures go by
+        found = scored(with_bar(results, count, same_screen=together and out.isatty()))
         try:
-            write(with_bar(found(), len(pictures), same_screen=out.isatty()), out)
+            write(written(select(found, sort.value if sort else None, top, below, above)), out)
         finally:
-            if failed["pictures"]:
-                say(f"{failed['pictures']} of {len(pictures)} pictures could not be scored")
-    return int(any(failed.values()))
+            if kept and kept.taken and sys.stderr.isatty():
+                say(f"{kept.taken:,} of {seen['pictures']:,} pictures were in the cache")
+            if seen["failed"]:
+                say(f"{seen['failed']} of {seen['pictures']} pictures could not be scored")
+    culled = _cull(chosen, paths, *cull, yes) if cull else True
+    return int(seen["failed"] > 0 or seen["maps"] > 0 or not culled)
+
+
+def _todo(
+    paths: list[str], files_from: str | None, ref: str | None, pattern: str | None, recursive: bool
+) -> tuple[Iterator[Pair], int | Callable[[], int]]:
+    """What to score, and how many, or how to count them."""
+    from iqassay.errors import UsageError
+    from iqassay.finding import find_pictures, read_paths
+    from iqassay.folder import Pair
+    from iqassay.pairs import find_pairs
+
+    if ref is not None:
+        if files_from is not None:
+            raise UsageError("--files-from: got --ref too, want PATH with it")
+        pairs = find_pairs(paths, ref, pattern, recursive)
+        return iter(pairs), len(pairs)
+    if files_from is not None:
+        return (Pair(path) for path in read_paths(files_from)), 0
+    pictures = find_pictures(paths, recursive)
+    total: int | Callable[[], int] = lambda: sum(1 for _ in find_pictures(paths, recursive))  # noqa: E731
+    if not any(os.path.isdir(path) for path in paths):
+        listed = list(pictures)
+        pictures, total = iter(listed), len(listed)
+    return (Pair(path) for path in pictures), total
+
+
+def _one_of(**folders: str | None) -> tuple[str, str] | None:
+    """What to do with pictures, and the folder; None for nothing."""
+    from iqassay.errors import UsageError
+
+    asked = [(how, folder) for how, folder in folders.items() if folder is not None]
+    if len(asked) > 1:
+        raise UsageError(f"got {' and '.join(f'--{how}-to' for how, _ in asked)}, want one of them")
+    return asked[0] if asked else None
+
+
+def _make_folder(option: str, folder: str) -> None:
+    from iqassay.errors import UsageError
+
+    try:
+        os.makedirs(folder, exist_ok=True)
+    except OSError as error:
+        raise UsageError(f"{option} {folder}: cannot make this folder: {error.strerror}") from error
+
+
+def _check_output(output: str | None, named: list[str], ref: str | None) -> None:
+    """Results must not replace a picture: neither one that is named nor one that a folder has."""
+    from iqassay.errors import UsageError
+    from iqassay.formats import SUFFIXES
+
+    if output is None or not os.path.exists(output):
+        return
+    files = [path for path in (*named, ref or "") if os.path.isfile(path)]
+    if os.path.splitext(output)[1].lower() in SUFFIXES or any(os.path.samefile(output, path) for path in files):
+        raise UsageError(f"-o {output}: is one of the pictures, want another file for the results")
 
 
 def _write_map(result: Result, path: str) -> bool:
-    """Write the heatmap of a picture; says so and returns False when that fails. Without a verdict there is no map."""
-    if result.verdict is None or result.picture is None:
+    """Write the heatmap of a picture; says so and returns False when that fails. Without an answer there is no map."""
+    if result.map is None or result.picture is None:
         return True
+    from iqassay.files import replace_file
     from iqassay.heatmap import heatmap
 
+    drawn = heatmap(result.picture, result.map)
     try:
-        heatmap(result.picture, result.verdict.map).save(path, "PNG")
+        replace_file(path, lambda out: drawn.save(out, "PNG"))
     except OSError as error:
         say(f"--map: cannot write {path}: {error.strerror or error}")
         return False
     return True
+
+
+def _cull(pictures: list[str], paths: list[str], how: str, folder: str, really: bool) -> bool:
+    """Copy, move or link pictures, or say what would be done. Returns whether nothing was in the way."""
+    from iqassay.culling import carry_out, plan
+    from iqassay.text import counted
+
+    states = []
+    for step in plan(pictures, paths, folder):
+        state = carry_out(step, how) if really else step.state
+        if state not in ("done", "to do"):
+            say(f"--{how}-to: {state}")
+        states.append((step.state, state))
+    there, stuck = states.count(("done", "done")), sum(state not in ("done", "to do") for _, state in states)
+    done = {"copy": "copied", "move": "moved", "link": "linked"}[how]
+    told = f"{counted(len(states) - there - stuck, 'picture')} {done if really else f'would be {done}'}"
+    there_too = f", {there:,} there already" if there else ""
+    say(f"--{how}-to {folder}: {told}{there_too}{'' if really else ' (a dry run: --yes does it)'}")
+    return not stuck

@@ -1,0 +1,228 @@
+"""Answers that were worked out before, kept in one SQLite file: a second run costs no more than looking at the files.
+
+An answer is kept under the content of the picture (and of its reference) and the question that was asked of it, so it
+holds for copies, in other folders, and never for a file that was changed. Reading a file through can be spared too: its
+content is taken for the same while its size and times are, unless `verify` is set.
+
+Several programs may use one cache at once. What cannot be written is no reason to stop: the cache says so, once, and
+does no more.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import os
+import sqlite3
+import stat
+import sys
+import threading
+import time
+import zlib
+from collections.abc import Callable
+from pathlib import Path
+from types import TracebackType
+from typing import Any, TypeVar
+
+import numpy as np
+
+from iqassay.errors import UsageError
+
+LAYOUT = 1  # of the tables: raise it when they change
+EVERY = 1.0  # seconds between writes: what a kill may cost
+SETTLED = 2_000_000_000  # nanoseconds: a file changed so lately may change again within the tick of its clock
+BLOCK = 1 << 20  # bytes
+
+Record = dict[str, Any]
+Floats = np.ndarray
+Found = TypeVar("Found")
+log = logging.getLogger("iqassay")
+
+
+def cache_file() -> str:
+    """Where the cache lies where no other place is asked for: $IQASSAY_CACHE, else in the user's folder for caches."""
+    if os.environ.get("IQASSAY_CACHE"):
+        return os.environ["IQASSAY_CACHE"]
+    home = Path.home()
+    if sys.platform == "win32":
+        folder = Path(os.environ.get("LOCALAPPDATA") or home / "AppData" / "Local")
+    elif sys.platform == "darwin":
+        folder = home / "Library" / "Caches"
+    else:
+        folder = Path(os.environ.get("XDG_CACHE_HOME") or home / ".cache")
+    return str(folder / "iqassay" / "answers.sqlite")
+
+
+def open_cache(path: str | None = None, verify: bool = False) -> Cache | None:
+    """Open a cache, made if need be; path None is `cache_file()`. verify: read every file through, whatever its times.
+
+    A cache that cannot be used is a UsageError when its path was given, else one line on standard error and None.
+    """
+    try:
+        return Cache(cache_file() if path is None else path, verify)
+    except (OSError, sqlite3.Error, RuntimeError) as error:  # RuntimeError: there is no home
+        reason = getattr(error, "strerror", None) or error
+        if path is not None:
+            raise UsageError(f"--cache {path}: cannot be used: {reason}") from error
+        log.warning("iqassay: going on without the cache of answers: %s", reason)
+        return None
+
+
+class Cache:
+    """Use it in a `with` block, or `close` it. Safe to use from several threads.
+
+    Raises OSError or sqlite3.Error when the file cannot be opened, written, or is something else.
+    """
+
+    def __init__(self, path: str, verify: bool = False) -> None:
+        self.path, self.verify = path, verify
+        self.taken = 0  # answers that were here already
+        self._lock = threading.Lock()
+        self._pending: list[tuple[str, tuple[Any, ...]]] = []
+        self._written = time.monotonic()
+        self._usable = True
+        os.makedirs(os.path.dirname(os.path.abspath(path)), exist_ok=True)
+        # No transactions but our own, which last milliseconds: nobody waits for anybody.
+        self._file = sqlite3.connect(path, timeout=30, isolation_level=None, check_same_thread=False)
+        try:
+            self._prepare()
+        except BaseException:
+            self._file.close()
+            raise
+
+    def _prepare(self) -> None:
+        self._file.execute("PRAGMA journal_mode = WAL")
+        self._file.execute("PRAGMA synchronous = NORMAL")  # a power cut may cost the last answers, never the file
+        (layout,) = self._file.execute("PRAGMA user_version").fetchone()
+        if layout > LAYOUT:
+            raise sqlite3.DatabaseError(f"made by a newer iqassay (layout {layout}, want {LAYOUT})")
+        tables = (
+            "file (path BLOB PRIMARY KEY, size INT, modified INT, changed INT, digest BLOB) WITHOUT ROWID",
+            "answer (key BLOB PRIMARY KEY, record TEXT, map BLOB)",
+        )
+        for table in tables:
+            self._file.execute(f"CREATE TABLE IF NOT EXISTS {table}")
+        self._file.execute(f"PRAGMA user_version = {LAYOUT}")
+        self._file.execute("SELECT path, size, modified, changed, digest FROM file LIMIT 1").fetchone()
+        self._file.execute("SELECT key, record, map FROM answer LIMIT 1").fetchone()
+
+    def __enter__(self) -> Cache:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self.close()
+
+    def __len__(self) -> int:
+        """How many answers there are."""
+        return self._try(lambda: int(self._file.execute("SELECT count(*) FROM answer").fetchone()[0])) or 0
+
+    def digest(self, path: str) -> bytes | None:
+        """The sha256 of a file, by its size and times where these are known; None for what cannot be read."""
+        before = stamp(path)
+        if before is None:
+            return None
+        name = os.fsencode(os.path.abspath(path))
+        if not self.verify:
+            known = self._try(
+                lambda: self._row("SELECT size, modified, changed, digest FROM file WHERE path = ?", name)
+            )
+            if known is not None and known[:3] == before and isinstance(known[3], bytes):
+                return known[3]
+        try:
+            found = content_digest(path)
+        except OSError:
+            return None
+        if stamp(path) == before and time.time_ns() - max(before[1:]) > SETTLED:
+            self._put("INSERT OR REPLACE INTO file VALUES (?, ?, ?, ?, ?)", (name, *before, found))
+        return found
+
+    def find(self, key: bytes, with_map: bool) -> tuple[Record, Floats | None] | None:
+        """A kept answer and its map; None when there is none, or none with a map where one is wanted."""
+        row = self._try(lambda: self._row("SELECT record, map FROM answer WHERE key = ?", key))
+        try:
+            record = json.loads(row[0]) if row else None
+            found = _unpacked(row[1]) if row and row[1] and with_map else None
+        except (ValueError, TypeError, zlib.error):  # a damaged file: work it out anew
+            return None
+        if not isinstance(record, dict) or "score" not in record or (with_map and found is None):
+            return None
+        self.taken += 1
+        return record, found
+
+    def keep(self, key: bytes, record: Record, map: Floats | None = None) -> None:
+        """Keep an answer, and its map ((h, w), 0 to 100) if it will be wanted."""
+        text = json.dumps(record, allow_nan=False)
+        self._put("INSERT OR REPLACE INTO answer VALUES (?, ?, ?)", (key, text, None if map is None else packed(map)))
+
+    def close(self) -> None:
+        """Write what is still to be written."""
+        with self._lock:
+            self._write()
+            self._usable = False
+            self._file.close()
+
+    def _row(self, query: str, *values: Any) -> Any:
+        return self._file.execute(query, values).fetchone()
+
+    def _put(self, query: str, values: tuple[Any, ...]) -> None:
+        with self._lock:
+            self._pending.append((query, values))
+            if time.monotonic() - self._written >= EVERY:
+                self._write()
+
+    def _write(self) -> None:
+        pending, self._pending = self._pending, []
+        self._written = time.monotonic()
+        if not pending or not self._usable:
+            return
+        try:
+            self._file.execute("BEGIN IMMEDIATE")
+            for query, values in pending:
+                self._file.execute(query, values)
+            self._file.execute("COMMIT")
+        except sqlite3.Error as error:
+            self._give_up(error)
+
+    def _try(self, ask: Callable[[], Found]) -> Found | None:
+        """What a question to the file brings; None when it cannot be asked."""
+        with self._lock:
+            if not self._usable:
+                return None
+            try:
+                return ask()
+            except sqlite3.Error as error:
+                self._give_up(error)
+                return None
+
+    def _give_up(self, error: sqlite3.Error) -> None:
+        self._usable = False
+        log.warning("iqassay: going on without the cache of answers %s: %s", self.path, error)
+
+
+def stamp(path: str) -> tuple[int, int, int] | None:
+    """What changes with a file: its size, and when it was modified and changed, in nanoseconds. None for no file."""
+    try:
+        status = os.stat(path)
+    except (OSError, ValueError):
+        return None
+    return (status.st_size, status.st_mtime_ns, status.st_ctime_ns) if stat.S_ISREG(status.st_mode) else None
+
+
+def content_digest(path: str) -> bytes:
+    """The sha256 of what is in a file, 32 bytes. Raises OSError."""
+    found = hashlib.sha256()
+    with open(path, "rb", buffering=0) as file:
+        while block := file.read(BLOCK):
+            found.update(block)
+    return found.digest()
+
+
+def packed(map: Floats) -> bytes:
+    """A map of (h, w) values from 0 to 100 in float16, whose error is below 0.04."""
+    return b"%d " % map.shape[1] + zlib.compress(np.asarray(map, "<f2").tobytes(), 1)
+
+
+def _unpacked(data: bytes) -> Floats:
+    width, _, values = data.partition(b" ")
+    return np.frombuffer(zlib.decompress(values), "<f2").astype(np.float32).reshape(-1, int(width))

@@ -1,0 +1,111 @@
+"""Copy, move or link chosen pictures to a folder, and never overwrite one."""
+
+from __future__ import annotations
+
+import filecmp
+import os
+import shutil
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+
+from iqassay.errors import UsageError
+from iqassay.finding import place_of
+
+
+@dataclass(frozen=True)
+class Step:
+    """One picture and where it goes. state: "to do"; "done", there already with the same content; or in one line what
+    is in the way.
+    """
+
+    source: str
+    target: str
+    state: str = "to do"
+
+
+def plan(pictures: Iterable[str], paths: list[str], folder: str) -> Iterator[Step]:
+    """Where each picture goes: to the place below `folder` that it has below the one of `paths` it was found in.
+
+    Nothing is written. Raises UsageError when `folder` is a file.
+    """
+    if os.path.exists(folder) and not os.path.isdir(folder):
+        raise UsageError(f"{folder}: is a file, want a folder")
+    taken: dict[str, str] = {}
+    for source in pictures:
+        target = os.path.join(folder, place_of(source, paths))
+        other = taken.setdefault(os.path.normcase(target), source)
+        if other != source:
+            yield Step(source, target, f"{target}: wanted for {other} too, want other names")
+        else:
+            yield Step(source, target, _state(source, target))
+
+
+def carry_out(step: Step, how: str) -> str:
+    """Do a step, `how` "copy", "move" or "link" (symbolic). Returns its state: "done", or in one line why not."""
+    if step.state != "to do":
+        return step.state
+    try:
+        os.makedirs(os.path.dirname(step.target), exist_ok=True)
+        HOW[how](step.source, step.target)
+    except FileExistsError:
+        return _state(step.source, step.target)
+    except OSError as error:
+        return f"{step.target}: {error.strerror or error}"
+    return "done"
+
+
+def _state(source: str, target: str) -> str:
+    if not os.path.lexists(target):
+        return "to do"
+    try:
+        same = os.path.samefile(source, target) or filecmp.cmp(source, target, shallow=False)
+    except OSError:
+        same = False
+    return "done" if same else f"{target}: is there already and is another file, left alone"
+
+
+def _copy(source: str, target: str) -> None:
+    """Whole or not at all: a copy that was killed is a .partial file, which the next one replaces."""
+    partial = f"{target}.partial"
+    shutil.copy2(source, partial)
+    try:
+        _rename(partial, target)
+    except OSError:
+        os.remove(partial)
+        raise
+
+
+def _move(source: str, target: str) -> None:
+    if not os.path.islink(source):  # a link may lead astray from another place
+        try:
+            return _rename(source, target)
+        except FileExistsError:
+            raise
+        except OSError:  # another file system
+            pass
+    _copy(source, target)
+    os.remove(source)
+
+
+def _rename(source: str, target: str) -> None:
+    """Rename, but raise FileExistsError rather than replace a file, even one that appeared this moment."""
+    if os.name == "nt":  # where this is what renaming does
+        os.rename(source, target)
+        return
+    try:
+        os.link(source, target)
+    except FileExistsError:
+        raise
+    except OSError:  # a file system without hard links
+        if os.path.lexists(target):
+            raise FileExistsError(target) from None
+        os.rename(source, target)
+    else:
+        os.remove(source)
+
+
+def _link(source: str, target: str) -> None:
+    os.symlink(os.path.abspath(source), target)
+
+
+HOW: dict[str, Callable[[str, str], None]] = {"copy": _copy, "move": _move, "link": _link}
