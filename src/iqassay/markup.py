@@ -10,6 +10,7 @@ from collections.abc import Iterable, Sequence
 from html import escape
 
 from iqassay.text import printable
+from iqassay.words import ANCHORS
 
 
 def text(words: object) -> str:
@@ -36,6 +37,13 @@ def short(value: object) -> str:
 def between(low: float, high: float, digits: int = 3) -> str:
     """The two ends of an interval, nothing where there is none."""
     return "" if math.isnan(low) else f"{shown(low, digits)} to {shown(high, digits)}"
+
+
+def anchors() -> str:
+    """What scores mean, in words that stand below a scale from 0 to 100."""
+    best = max(ANCHORS)
+    words = (f"<span><b>{at}{'+' if at == best else ''}</b>{word}</span>" for at, word in ANCHORS.items())
+    return f'<div class="anchors">{"".join(words)}</div>'
 
 
 def card(title: str, caption: str, body: str) -> str:

@@ -7,7 +7,6 @@ import io
 import json
 import math
 import os
-from html import escape
 from pathlib import Path
 from string import Template
 
@@ -20,10 +19,10 @@ from iqassay.errors import UsageError
 from iqassay.explanation import Degradation, Difference, Explanation
 from iqassay.files import replace_file
 from iqassay.image import Picture
-from iqassay.text import printable
+from iqassay.markup import anchors, bullets, text
 from iqassay.tiles import shrink
 from iqassay.verdict import Distortion, Verdict
-from iqassay.words import ANCHORS, NOTHING_DONE, about, meaning
+from iqassay.words import NOTHING_DONE, about, meaning
 
 PAGE, DATA, ESTIMATE = "index.html", "explain.json", "estimate.png"
 LONG_SIDE = 1600  # pixels: the most of a picture on the page
@@ -61,11 +60,11 @@ def write_page(explanation: Explanation, folder: str | os.PathLike[str]) -> str:
     check_folder(folder, explanation.path, explanation.reference_path)
     data = {**explanation.record(), "meaning": meaning(explanation.verdict.score), "estimate": ESTIMATE}
     data |= {"limits": list(LIMITS)}
-    text = json.dumps(data, ensure_ascii=False, allow_nan=False)
+    said = json.dumps(data, ensure_ascii=False, allow_nan=False)
     estimate = Image.fromarray(explanation.estimate)
     # An explicit level: the best compression takes four times as long and saves a tenth.
     replace_file(os.path.join(folder, ESTIMATE), lambda out: estimate.save(out, "PNG", compress_level=3))
-    replace_file(os.path.join(folder, DATA), lambda out: out.write(text.encode("utf-8", "backslashreplace")))
+    replace_file(os.path.join(folder, DATA), lambda out: out.write(said.encode("utf-8", "backslashreplace")))
     replace_file(os.path.join(folder, PAGE), lambda out: out.write(page(explanation).encode()))
     return os.path.join(folder, PAGE)
 
@@ -87,7 +86,7 @@ def check_folder(folder: str, *inputs: str) -> None:
 def page(explanation: Explanation) -> str:
     """The page as HTML. Everything is in it; nothing is loaded from elsewhere."""
     verdict, picture = explanation.verdict, explanation.picture
-    name = _text(os.path.basename(explanation.path) or "picture")
+    name = text(os.path.basename(explanation.path) or "picture")
     against = explanation.reference_verdict
     cards = [_score_card("By itself" if against else "Score", verdict)]
     if against:
@@ -106,9 +105,9 @@ def page(explanation: Explanation) -> str:
         name=name,
         score=f"{verdict.score:.0f}",
         size=f"{picture.width} × {picture.height} pixels"
-        + (f", beside {_text(os.path.basename(explanation.reference_path) or 'its reference')}" if against else ""),
+        + (f", beside {text(os.path.basename(explanation.reference_path) or 'its reference')}" if against else ""),
         body="\n".join(sections),
-        footer=f"<h2>Limits</h2>{_list(LIMITS)}<h2>Models</h2>{_list(models)}",
+        footer=f"<h2>Limits</h2>{bullets(map(text, LIMITS))}<h2>Models</h2>{bullets(map(text, models))}",
     )
 
 
@@ -116,17 +115,14 @@ def page(explanation: Explanation) -> str:
 
 
 def _score_card(title: str, verdict: Verdict, note: str = "") -> str:
-    words = "".join(
-        f"<span><b>{at}{'+' if at == max(ANCHORS) else ''}</b>{word}</span>" for at, word in ANCHORS.items()
-    )
-    warnings = "".join(f"<li>{_text(warning)}</li>" for warning in verdict.warnings)
+    warnings = "".join(f"<li>{text(warning)}</li>" for warning in verdict.warnings)
     return f"""<div class="card"><h2>{title}</h2>
 <div class="number">{verdict.score:.1f} <small>of 100</small></div>
 <p class="meaning">{meaning(verdict.score).capitalize()}.</p>
 <div class="scale" role="img" aria-label="{verdict.score:.1f} on a scale from 0 to 100, interval {verdict.low:.1f} to
 {verdict.high:.1f}"><span class="range" style="left:{verdict.low:.2f}%;right:{100 - verdict.high:.2f}%"></span>
 <span class="at" style="left:{verdict.score:.2f}%"></span></div>
-<div class="words">{words}</div>
+{anchors()}
 <p class="soft">90 % interval {verdict.low:.1f} to {verdict.high:.1f}: meant to hold the mean opinion of people nine
 times out of ten. {note}</p>
 {f'<ul class="warnings">{warnings}</ul>' if warnings else ""}</div>"""
@@ -137,8 +133,8 @@ def _damage_card(found: tuple[Distortion, ...]) -> str:
     for damage in found:
         title, looks, remedy = about(damage.name)
         rows.append(
-            f'<li><div class="row"><h3>{_text(title)}</h3><span class="soft">{damage.severity:.1f} of 5</span></div>'
-            f"{_bar(damage.severity / 5)}{_text(' '.join([looks, remedy]).strip())}</li>"
+            f'<li><div class="row"><h3>{text(title)}</h3><span class="soft">{damage.severity:.1f} of 5</span></div>'
+            f"{_bar(damage.severity / 5)}{text(' '.join([looks, remedy]).strip())}</li>"
         )
     body = f'<ul class="damage">{"".join(rows)}</ul>' if rows else "<p>No damage of a known kind was found.</p>"
     return f'<div class="card"><h2>What is wrong</h2>{body}</div>'
@@ -233,8 +229,7 @@ def _maps(explanation: Explanation) -> str:
 
 
 def _quality_figure(title: str, caption: str, picture: Picture, verdict: Verdict) -> str:
-    legend = _legend(_heat_colours(), ("0", "20", "40", "60", "80", "100"))
-    return _figure(title, caption, heatmap.heatmap(picture, verdict.map, MAP_SIDE), legend)
+    return _figure(title, caption, heatmap.heatmap(picture, verdict.map, MAP_SIDE), heat_legend())
 
 
 def _apart_figure(title: str, caption: str, found: Difference) -> str:
@@ -248,6 +243,11 @@ def _figure(title: str, caption: str, image: Image.Image, legend: str) -> str:
     )
 
 
+def heat_legend() -> str:
+    """The colours of a heatmap from 0 to 100."""
+    return _legend(_heat_colours(), ("0", "20", "40", "60", "80", "100"))
+
+
 def _legend(colours: str, ticks: tuple[str, ...]) -> str:
     marks = "".join(f"<span>{tick}</span>" for tick in ticks)
     return f'<div class="legend" style="background:{colours}"></div><div class="ticks">{marks}</div>'
@@ -259,7 +259,7 @@ def _nearest_card(nearest: tuple[Degradation, ...]) -> str:
         level = f", level {near.level} of 5" if near.level else ""
         title = about(near.name)[0] if near.level else NOTHING_DONE
         rows.append(
-            f'<li><div class="row"><h3>{_text(title)}{level}</h3><span class="soft">{near.similarity:.2f}</span></div>'
+            f'<li><div class="row"><h3>{text(title)}{level}</h3><span class="soft">{near.similarity:.2f}</span></div>'
             f"{_bar(near.similarity)}</li>"
         )
     return (
@@ -272,14 +272,6 @@ def _nearest_card(nearest: tuple[Degradation, ...]) -> str:
 
 def _bar(share: float) -> str:
     return f'<div class="bar" aria-hidden="true"><i style="width:{100 * min(1.0, max(0.0, share)):.1f}%"></i></div>'
-
-
-def _list(items: tuple[str, ...] | list[str]) -> str:
-    return f"<ul>{''.join(f'<li>{_text(item)}</li>' for item in items)}</ul>"
-
-
-def _text(text: str) -> str:
-    return escape(printable(text))
 
 
 def _decibel(psnr: float) -> str:
