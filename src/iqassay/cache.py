@@ -113,7 +113,7 @@ class Cache:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         self.close()
 
-    def __len__(self) -> int:
+    def count(self) -> int:
         """How many answers there are."""
         return self._try(lambda: int(self._file.execute("SELECT count(*) FROM answer").fetchone()[0])) or 0
 

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
 from iqassay.errors import UsageError
-from iqassay.finding import place_of
+from iqassay.finding import places
 
 
 @dataclass(frozen=True)
@@ -30,9 +30,10 @@ def plan(pictures: Iterable[str], paths: list[str], folder: str) -> Iterator[Ste
     """
     if os.path.exists(folder) and not os.path.isdir(folder):
         raise UsageError(f"{folder}: is a file, want a folder")
+    place = places(paths)
     taken: dict[str, str] = {}
     for source in pictures:
-        target = os.path.join(folder, place_of(source, paths))
+        target = os.path.join(folder, place(source))
         other = taken.setdefault(os.path.normcase(target), source)
         if other != source:
             yield Step(source, target, f"{target}: wanted for {other} too, want other names")
@@ -67,11 +68,12 @@ def _state(source: str, target: str) -> str:
 def _copy(source: str, target: str) -> None:
     """Whole or not at all: a copy that was killed is a .partial file, which the next one replaces."""
     partial = f"{target}.partial"
-    shutil.copy2(source, partial)
     try:
+        shutil.copy2(source, partial)
         _rename(partial, target)
     except OSError:
-        os.remove(partial)
+        if os.path.lexists(partial):
+            os.remove(partial)
         raise
 
 

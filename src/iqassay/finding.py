@@ -10,7 +10,7 @@ import itertools
 import os
 import re
 import stat
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import BinaryIO
 
 from iqassay.errors import UsageError
@@ -54,18 +54,25 @@ def _listed(file: BinaryIO) -> Iterator[str]:
         yield os.fsdecode(rest.rstrip(b"\r\n"))
 
 
-def place_of(picture: str, paths: Iterable[str]) -> str:
-    """Where a picture that `find_pictures(paths)` found lies below the folder it was found in; its name alone, where it
-    was named itself.
+def places(paths: list[str]) -> Callable[[str], str]:
+    """A function that tells where a picture that `find_pictures(paths)` found lies below the folder it was found in; of
+    one that was named itself, its name.
     """
-    for path in paths:
-        if picture == path:
-            break
-        folder = path if os.path.isdir(path) else os.path.dirname(re.split(r"[*?[]", path)[0])
-        below = os.path.relpath(picture, folder or os.curdir)
-        if below.split(os.sep)[0] != os.pardir:
-            return below
-    return os.path.basename(picture)
+    named = {path for path in paths if os.path.isfile(path)}
+    folders = [
+        path if os.path.isdir(path) else os.path.dirname(re.split(r"[*?[]", path)[0]) or os.curdir
+        for path in paths
+        if path not in named
+    ]
+
+    def place(picture: str) -> str:
+        for folder in folders if picture not in named else ():
+            below = os.path.relpath(picture, folder)
+            if below.split(os.sep)[0] != os.pardir:
+                return below
+        return os.path.basename(picture)
+
+    return place
 
 
 def _pictures(path: str, recursive: bool) -> Iterator[str]:

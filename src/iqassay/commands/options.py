@@ -96,7 +96,7 @@ def the_cache(path: str | None, none: bool, verify: bool) -> Iterator[Cache | No
 
     if none and (path is not None or verify):
         raise UsageError(f"--no-cache: got {'--verify' if path is None else '--cache'} too, want one of them")
-    with nullcontext() if none else open_cache(path, verify) or nullcontext() as cache:
+    with (None if none else open_cache(path, verify)) or nullcontext() as cache:
         yield cache
 
 
