@@ -8,7 +8,6 @@ import pytest
 
 from iqassay import culling
 from iqassay.culling import Step, carry_out, plan
-from iqassay.errors import UsageError
 
 
 @pytest.fixture
@@ -96,8 +95,3 @@ def test_a_disk_that_is_full_leaves_no_half_file(place: Path, monkeypatch: pytes
     (step,) = plan(PICTURES[:1], ["shots"], "out")
     assert "No space left" in carry_out(step, "copy")
     assert content(place / "out") == {}
-
-
-def test_a_file_is_no_folder(place: Path) -> None:
-    with pytest.raises(UsageError, match="is a file, want a folder"):
-        list(plan(PICTURES, ["shots"], PICTURES[0]))

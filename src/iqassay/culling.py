@@ -8,7 +8,6 @@ import shutil
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
-from iqassay.errors import UsageError
 from iqassay.finding import places
 
 
@@ -26,10 +25,8 @@ class Step:
 def plan(pictures: Iterable[str], paths: list[str], folder: str) -> Iterator[Step]:
     """Where each picture goes: to the place below `folder` that it has below the one of `paths` it was found in.
 
-    Nothing is written. Raises UsageError when `folder` is a file.
+    Nothing is written.
     """
-    if os.path.exists(folder) and not os.path.isdir(folder):
-        raise UsageError(f"{folder}: is a file, want a folder")
     place = places(paths)
     taken: dict[str, str] = {}
     for source in pictures:

@@ -81,6 +81,7 @@ class _Worker:
 
     def __init__(self, scorer: Scorer, how: str, cache: Cache | None, maps: bool) -> None:
         self.scorer, self.how, self.cache, self.maps = scorer, how, cache, maps
+        self.identity = scorer.identity if cache is not None else ""
         self.alone = threading.Lock()  # for large pictures
         self.reading = threading.Lock()
         self.last: tuple[str, Picture | ImageError] | None = (
@@ -121,7 +122,7 @@ class _Worker:
         digests = [self.cache.digest(path) for path in files] if self.cache else [None]
         if None in digests:
             return None
-        question = f"{self.scorer.identity} {self.how if len(files) > 1 else ''}"
+        question = f"{self.identity} {self.how if len(files) > 1 else ''}"
         return hashlib.sha256(b"".join([question.encode(), *(digest for digest in digests if digest)])).digest()
 
     def _score(self, pair: Pair) -> tuple[Verdict, Picture | None]:

@@ -34,6 +34,13 @@ def at_least_1(value: int | None) -> int | None:
     return value
 
 
+def on_the_scale(value: float | None) -> float | None:
+    """The check of an option that is a score."""
+    if value is not None and not 0 <= value <= 100:  # NaN is not
+        raise typer.BadParameter(f"got {value:g}, want a score from 0 to 100")
+    return value
+
+
 Model = Annotated[
     str | None,
     typer.Option(

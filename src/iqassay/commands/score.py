@@ -27,6 +27,7 @@ from iqassay.commands.options import (
     Threads,
     Verify,
     at_least_1,
+    on_the_scale,
     open_model,
     say,
     stdout,
@@ -81,8 +82,14 @@ def score(
         int | None,
         typer.Option(metavar="N", callback=at_least_1, help="Write only the N best; with --sort worst, the N worst."),
     ] = None,
-    below: Annotated[float | None, typer.Option(metavar="SCORE", help="Write only pictures that score less.")] = None,
-    above: Annotated[float | None, typer.Option(metavar="SCORE", help="Write only pictures that score more.")] = None,
+    below: Annotated[
+        float | None,
+        typer.Option(metavar="SCORE", callback=on_the_scale, help="Write only pictures that score less."),
+    ] = None,
+    above: Annotated[
+        float | None,
+        typer.Option(metavar="SCORE", callback=on_the_scale, help="Write only pictures that score more."),
+    ] = None,
     copy_to: Annotated[
         str | None, typer.Option(metavar="DIR", help="Copy the pictures that are written; a dry run without --yes.")
     ] = None,
@@ -200,6 +207,9 @@ def _one_of(**folders: str | None) -> tuple[str, str] | None:
     asked = [(how, folder) for how, folder in folders.items() if folder is not None]
     if len(asked) > 1:
         raise UsageError(f"got {' and '.join(f'--{how}-to' for how, _ in asked)}, want one of them")
+    for how, folder in asked:
+        if os.path.exists(folder) and not os.path.isdir(folder):
+            raise UsageError(f"--{how}-to {folder}: is a file, want a folder")
     return asked[0] if asked else None
 
 
