@@ -24,6 +24,7 @@ _PNG_PASSES = {
     4: (("RGBA", "RGBA;16B", 1), ("RGBA", "RGBA;16L", 0)),
 }
 _NONE, _LZW, _DEFLATE, _PACKBITS, _OLD_DEFLATE, _LZMA, _ZSTD = 1, 5, 8, 32773, 32946, 34925, 50000
+_MOST_SQUEEZED = 2**16  # bytes out of one: twice what Zstandard, the strongest, can reach
 _WITH_PREDICTOR = (_LZW, _DEFLATE, _OLD_DEFLATE, _LZMA, _ZSTD)
 
 
@@ -102,6 +103,13 @@ def is_deep(tags: TiffImagePlugin.ImageFileDirectory_v2) -> bool:
     return deep and tags.get(Tag.PhotometricInterpretation) in (0, 1, 2) and tags.get(Tag.FillOrder, 1) == 1
 
 
+def check_tiles(tags: TiffImagePlugin.ImageFileDirectory_v2) -> None:
+    """Raise ValueError where a tile is much larger than the picture: libtiff makes room for a whole one."""
+    across, down = numbers(tags, Tag.TileWidth)[0], numbers(tags, Tag.TileLength)[0]
+    if across * down > max(2**22, 4 * numbers(tags, Tag.ImageWidth)[0] * numbers(tags, Tag.ImageLength)[0]):
+        raise ValueError(f"tiles of {across}x{down}")
+
+
 def read_tiff(file: BinaryIO, tags: TiffImagePlugin.ImageFileDirectory_v2) -> tuple[np.ndarray, str]:
     """The samples of a deep TIFF and how its last channel is to be taken.
 
@@ -149,14 +157,17 @@ def _read_plane(
     block_height = (
         numbers(tags, Tag.TileLength)[0] if tiled else min(numbers(tags, Tag.RowsPerStrip, height)[0], height)
     )
-    if not (0 < block_width <= max(width, 4096) and 0 < block_height <= max(height, 4096)):
-        raise ValueError(f"blocks of {block_width}x{block_height}")  # much larger ones are padding, or a trap
+    if block_width < 1 or block_height < 1:
+        raise ValueError(f"blocks of {block_width}x{block_height}")
     across, down = -(-width // block_width), -(-height // block_height)
     mine = slice(plane * across * down, (plane + 1) * across * down)
     offsets = numbers(tags, Tag.TileOffsets if tiled else Tag.StripOffsets)[mine]
     sizes = numbers(tags, Tag.TileByteCounts if tiled else Tag.StripByteCounts)[mine]
     if len(offsets) != across * down:
         raise ValueError(f"{len(offsets)} blocks of data, want {across * down}")
+    length = file.seek(0, io.SEEK_END)
+    if sum(min(size, length) for size in sizes) * _MOST_SQUEEZED < height * width * pixel:
+        raise ValueError("image file is truncated")
 
     if compression == _NONE and not tiled:  # straight from the file, since these are the big ones
         rows = np.empty((height, width * pixel), np.uint8)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import re
 import threading
 from typing import BinaryIO
 
@@ -51,6 +52,8 @@ _SIGNATURES = (
     (0, b"PK\3\4", "a ZIP archive"),
 )
 _bomb_guard = threading.Lock()
+_MARKER = re.compile(rb"\xff([\x01\xc0-\xcf\xd8-\xfe])")  # in the data of a JPEG only \0 and restarts follow 0xFF
+_MOST_SCANS = 100  # encoders make about ten of a progressive JPEG, a few make up to 64
 
 
 def kind_of(head: bytes) -> str:
@@ -88,3 +91,26 @@ def open_header(kind: str, file: BinaryIO) -> ImageFile.ImageFile:
                 return getattr(plugin, opener)(file, "")
             finally:
                 Image.MAX_IMAGE_PIXELS = limit
+
+
+def check_jpeg(file: BinaryIO, width: int, height: int) -> None:
+    """Raise ValueError for a JPEG whose decoder would work long for nothing: each further scan of a few bytes passes
+    over all pixels again, and pixels that the header promises and the data lacks become gray without a word.
+    """
+    file.seek(0)
+    data = file.read()
+    at, scans, arithmetic = 2, 0, False
+    while found := _MARKER.search(data, at):
+        kind, at = found.group(1)[0], found.end()
+        if kind == 0xD9:
+            break
+        if kind not in (0x01, 0xD8):  # these two stand alone, all others tell their length
+            at += int.from_bytes(data[at : at + 2], "big")
+        scans += kind == 0xDA
+        arithmetic |= kind in (0xC9, 0xCA, 0xCB)
+    else:
+        at = len(data)
+    if scans > _MOST_SCANS:
+        raise ValueError(f"{scans} scans, want at most {_MOST_SCANS}")
+    if not arithmetic and 8 * at < width * height // 64:  # Huffman codes take a bit for each block of 8x8 pixels
+        raise ValueError("image file is truncated")

@@ -161,6 +161,8 @@ def _from_file(file: BinaryIO, max_pixels: int) -> Picture:
         image = formats.open_header(kind, file)
         if kind == "PNG" and (channels := deep.png_channels(image)):
             return _from_png16(image, file, channels, max_pixels)
+        if kind == "JPEG":
+            formats.check_jpeg(file, *image.size)
         at = head.find(b"av1C") if kind == "AVIF" else -1
         cut = at >= 0 and len(head) > at + 6 and bool(head[at + 6] & 0x40)  # the flag high_bitdepth
         return _from_pillow(image, max_pixels, [_CUT] if cut else [])
@@ -186,6 +188,7 @@ def _from_tiff(file: BinaryIO, head: bytes, max_pixels: int) -> Picture:
     tags = deep.tiff_tags(file)
     if head[8:10] == b"CR" or Tag.DNGVersion in tags or deep.numbers(tags, Tag.NewSubfileType)[0] & 1:
         raise ImageError(f"got a camera raw file or a TIFF that starts with a small preview, want {_WANTED}")
+    deep.check_tiles(tags)
     bits = deep.numbers(tags, Tag.BitsPerSample, 1)
     if deep.is_deep(tags):
         _check_size(deep.numbers(tags, Tag.ImageWidth)[0], deep.numbers(tags, Tag.ImageLength)[0], max_pixels)
