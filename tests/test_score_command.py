@@ -169,3 +169,13 @@ def test_wrong_usage_is_one_line_before_anything_is_scored(
     assert reason in result.err
     assert result.err.count("\n") == 1
     assert not calls
+
+
+def test_parquet_holds_what_json_lines_hold(run: Run, tmp_path: Path) -> None:
+    pytest.importorskip("pyarrow")
+    from iqassay.records import read_records
+
+    wanted = run("--sort", "worst").records
+    result = run("--sort", "worst", "--format", "parquet", "-o", tmp_path / "out.parquet")
+    assert result.status == 1
+    assert list(read_records(str(tmp_path / "out.parquet"))) == wanted

@@ -118,6 +118,8 @@ def score(
         raise UsageError(f"got {'both PATH and --files-from' if paths else 'no PATH'}, want PATH or --files-from")
     if ref is None and (pattern is not None or align is not Align.fail):
         raise UsageError(f"{'--align' if pattern is None else '--pair'}: got no references, want --ref too")
+    if output is None and format is Format.parquet and sys.stdout.isatty():
+        raise UsageError("--format parquet: is not for the screen, want -o FILE too")
     cull = _one_of(copy=copy_to, move=move_to, link=link_to)
     if yes and not cull:
         raise UsageError("--yes: got nothing to do, want --copy-to, --move-to or --link-to")
@@ -160,8 +162,9 @@ def score(
 
     with ExitStack() as stack:
         kept = stack.enter_context(the_cache(cache, no_cache, verify))
-        screen = stdout(utf8=format is not Format.table)
-        out = screen if output is None else stack.enter_context(records.open_results(output))
+        binary = format.value in records.BINARY
+        screen: Any = sys.stdout.buffer if binary else stdout(utf8=format is not Format.table)
+        out = screen if output is None else stack.enter_context(records.open_results(output, binary))
         results = folder.score_pairs(scorer, todo, align.value, kept, map is not None, threads)
         together = sort is None and top is None  # rows come while pictures go by
         found = scored(with_bar(results, count, same_screen=together and out.isatty()))
