@@ -1,6 +1,8 @@
 """The systems as torch modules; needs ``pip install 'iqassay[train]'``.
 
 >>> import iqassay.systems
+>>> system = iqassay.systems.load_pretrained("mfen")  # doctest: +SKIP
+>>> system(x).score  # x (B, 3, H, W), RGB in [0, 1]  # doctest: +SKIP
 >>> measure = iqassay.systems.loss("yoto")  # doctest: +SKIP
 >>> measure(output, target).backward()  # doctest: +SKIP
 """
@@ -8,62 +10,66 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal, overload
 
 if TYPE_CHECKING:
+    from iqassay.systems.dri import DRI
     from iqassay.systems.fidelity import FidelityLoss
+    from iqassay.systems.mfen import MFEN
     from iqassay.systems.yoto import YOTO
 
 __all__ = ["load_pretrained", "loss"]
 
 
-def load_pretrained(model: str | os.PathLike[str] = "yoto") -> YOTO:
-    """A trained YOTO, in evaluation mode, with the weights of a model file: the shipped one or a path of one's own.
+@overload
+def load_pretrained(model: Literal["yoto"] = "yoto") -> YOTO: ...
+@overload
+def load_pretrained(model: Literal["mfen"]) -> MFEN: ...
+@overload
+def load_pretrained(model: Literal["dri"]) -> DRI: ...
+@overload
+def load_pretrained(model: str | os.PathLike[str]) -> MFEN | YOTO | DRI: ...
+def load_pretrained(model: str | os.PathLike[str] = "yoto") -> MFEN | YOTO | DRI:
+    """A trained system as a torch module, in evaluation mode, with the weights of a model file.
+
+    model: ``"mfen"``, ``"yoto"`` or ``"dri"``, or the path of an .onnx file with its card beside it.
+
+    The module is called as ``system(x)``, YOTO also as ``system(x, reference)``, with x (B, 3, H, W), RGB in [0, 1], H
+    and W multiples of 32 and at least 64. It returns a ``Prediction``: ``score`` (B,), raw, higher is better (about
+    (opinion - 60) / 20; the model's card has the table that makes 0 to 100 of it), ``quality_map`` (B, 1, H/32, W/32)
+    and ``extras``. Answers are the model file's but for the order of float32 sums, and gradients reach x and the
+    weights. The module is on the CPU and may be moved.
+
+    To train it further call ``train()``: all parameters learn, those of the encoder too, so freeze what should stay
+    (``system.encoder.requires_grad_(False)``). ``iqassay train --start`` takes the weights from
+    ``torch.save({"state_dict": {f"system.{k}": v for k, v in system.state_dict().items()}}, file)``.
 
     Raises:
         ModelFileError: if there is no such model file, or it is damaged.
-        ValueError: if it does not hold a YOTO whose weights can be read back.
+        ValueError: if its weights cannot be read back.
         ImportError: without torch and onnx.
     """
     try:
-        import onnx
-        import torch
-        from onnx import numpy_helper
+        from iqassay.systems.pretrained import read_back
     except ModuleNotFoundError as error:
         raise ImportError(f"this needs {error.name}: pip install 'iqassay[train]'") from error
-
     from iqassay.model_file import load_model_file
-    from iqassay.systems.encoders import EfficientNetLite
-    from iqassay.systems.yoto import YOTO, YOTOConfig
 
-    file = load_model_file(model)
-    settings = file.card.architecture
-    if file.card.system.split(",")[0] != "YOTO" or settings is None:
-        raise ValueError(f"{file.path}: got a model file of {file.card.system}, want one of YOTO with its architecture")
-    system = YOTO(YOTOConfig(**(settings | {"pool": tuple(settings["pool"]), "pretrained": False})))
-    if isinstance(system.encoder, EfficientNetLite):
-        system.encoder.fold()  # as the pretrained one is
-    graph = onnx.load_from_string(file.content).graph
-    values = {
-        t.name.removesuffix("_half"): torch.from_numpy(numpy_helper.to_array(t).copy()) for t in graph.initializer
-    }
-    for node in graph.node:  # equal tensors are kept once
-        if node.op_type == "Identity" and node.input[0] in values:
-            values[node.output[0]] = values[node.input[0]]
-    own = system.state_dict()
-    state = {key: values[f"system.{key}"].to(old.dtype) for key, old in own.items() if f"system.{key}" in values}
-    missing = [key for key in own if key not in state and not key.endswith(("num_batches_tracked", "distance.seen"))]
-    if missing:
-        raise ValueError(
-            f"{file.path}: got no weights for {', '.join(missing[:3])} and {len(missing)} in all, want all"
-        )
-    system.load_state_dict(state, strict=False)
-    return system.eval()
+    return read_back(load_model_file(model))
 
 
 def loss(model: str | os.PathLike[str] = "yoto", reduction: str = "mean") -> FidelityLoss:
-    """A loss for training networks whose output should look like a target; see ``FidelityLoss``."""
+    """A loss for training networks whose output should look like a target: YOTO's distance; see ``FidelityLoss``.
+
+    model: ``"yoto"``, or the path of a model file of YOTO. reduction: "mean", "sum" or "none".
+
+    Raises:
+        ValueError: for a model that takes no reference, or another reduction; otherwise as ``load_pretrained`` does.
+    """
     system = load_pretrained(model)  # first: it says what is not installed
     from iqassay.systems.fidelity import FidelityLoss
+    from iqassay.systems.yoto import YOTO
 
+    if not isinstance(system, YOTO):
+        raise ValueError(f"got the model {os.fspath(model)!r}, want one of YOTO: it alone takes references")
     return FidelityLoss(system, reduction)

@@ -1,0 +1,71 @@
+"""The weights of a model file, read back into the torch module that they came from.
+
+A graph keeps each weight under the module's own name for it, so reading back is a matter of names; the card's
+``architecture`` says how to build the module.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import onnx
+import torch
+from onnx import numpy_helper
+from torch import Tensor
+
+from iqassay.model_file import ModelFile
+from iqassay.systems.dri import DRI, DRIConfig
+from iqassay.systems.encoders import ConvBN
+from iqassay.systems.mfen import MFEN, MFENConfig
+from iqassay.systems.yoto import YOTO, YOTOConfig
+
+COUNTERS = ("num_batches_tracked", "distance.seen")  # of training alone: no graph has them
+
+
+def read_back(file: ModelFile) -> MFEN | YOTO | DRI:
+    """The system of a model file, with its weights, in evaluation mode.
+
+    Raises:
+        ValueError: if the card does not say how to build it, or the graph lacks some of its weights.
+    """
+    system, weights = build(file), named_weights(file.content)
+    for name, module in system.named_modules():
+        if isinstance(module, ConvBN) and f"{name}.1.running_var" not in weights:
+            module.fold()  # as it was when it was exported
+    own = system.state_dict()
+    missing = [key for key in own if key not in weights and not key.endswith(COUNTERS)]
+    if missing:
+        raise ValueError(
+            f"{file.path}: got no weights for {', '.join(missing[:3])} and {len(missing)} in all, want all"
+        )
+    system.load_state_dict({key: weights[key].to(own[key].dtype) for key in own if key in weights}, strict=False)
+    return system.eval()
+
+
+def build(file: ModelFile) -> MFEN | YOTO | DRI:
+    """The system that a card describes, with random weights. Raises ValueError if it does not describe one."""
+    settings: dict[str, Any] = {**(file.card.architecture or {}), "pretrained": False}
+    try:
+        if file.card.architecture is not None:
+            match file.card.system.split(",")[0]:
+                case "MFEN":
+                    return MFEN(MFENConfig(**settings))
+                case "YOTO":
+                    return YOTO(YOTOConfig(**{**settings, "pool": tuple(settings["pool"])}))
+                case "DRI" | "DRI-IQA":
+                    return DRI(DRIConfig(**settings))
+    except (KeyError, TypeError) as error:
+        raise ValueError(f"{file.path}: got a card whose architecture does not fit its system: {error}") from None
+    raise ValueError(
+        f"{file.path}: got a model file of {file.card.system}, want one of MFEN, YOTO or DRI-IQA with its architecture"
+    )
+
+
+def named_weights(content: bytes) -> dict[str, Tensor]:
+    """The weights in a graph, by their names in the system's state dict, as they are stored: float32 or float16."""
+    graph = onnx.load_from_string(content).graph
+    found = {t.name.removesuffix("_half"): torch.from_numpy(numpy_helper.to_array(t).copy()) for t in graph.initializer}
+    for node in graph.node:  # equal tensors are kept once
+        if node.op_type == "Identity" and node.input[0] in found:
+            found[node.output[0]] = found[node.input[0]]
+    return {name.removeprefix("system."): value for name, value in found.items() if name.startswith("system.")}
