@@ -9,7 +9,7 @@ import sys
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack
 from enum import Enum
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from iqassay.folder import Pair, Result
     from iqassay.records import Record
 
-AHEAD = 1000  # paths that are looked at before the first row of a table, for the width of its first column
+AHEAD = 1000  # paths that are found before the first row of a table, for the width of its first column
 
 
 class Format(str, Enum):
@@ -133,12 +133,12 @@ def score(
         map_files = folder.map_names([pair.path for pair in listed], references)
         todo = iter(listed)
         _make_folder("--map", map)
-    head = list(itertools.islice(todo, AHEAD))
-    todo = itertools.chain(head, todo)
-    _check_output(output, paths if files_from is None else [pair.path for pair in head], ref)
+    _check_output(output, paths, ref)
     scorer = open_model(model, ref is not None, threads, max_pixels, device)
     write: Callable[..., None] = records.WRITERS[format.value]
     if format is Format.table:
+        head = list(itertools.islice(todo, AHEAD if files_from is None else 0))  # a list may come slowly
+        todo = itertools.chain(head, todo)
         shown = [pair.path for pair in head]
         write = functools.partial(write, paths=shown, reference=ref, raw=not scorer.card.distortions)
     elif format is Format.csv:
