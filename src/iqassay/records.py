@@ -126,7 +126,7 @@ BINARY = frozenset({"parquet"})  # the formats whose files hold bytes, not text
 
 
 @contextmanager
-def open_results(path: str, binary: bool = False) -> Iterator[IO[Any]]:
+def open_results(path: str, binary: bool = False) -> Iterator[Any]:
     """Open a file for results, so that it is replaced as a whole at the end and never half written.
 
     Meanwhile the results are in PATH.partial, where they stay when the run is killed or fails. An interrupt (Ctrl-C) is
