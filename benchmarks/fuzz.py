@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import hashlib
 import io
 import json
 import os
@@ -275,6 +276,10 @@ def results(ending: str, mutate: Any = None) -> Target:
     from iqassay.errors import UsageError
     from iqassay.records import read_records
 
+    def read(path: Path) -> None:
+        for _ in read_records(str(path), cut_short=len):
+            pass
+
     def seeds() -> list[bytes]:
         from iqassay import records
 
@@ -283,13 +288,61 @@ def results(ending: str, mutate: Any = None) -> Target:
         rows = [good, {"path": "b.png", "error": "no such file"}]
         if ending == "parquet":
             buffer = io.BytesIO()
-            records.write_parquet(rows, buffer)  # type: ignore[attr-defined]
+            records.write_parquet(rows, buffer)
             return [buffer.getvalue()]
         out = io.StringIO()
         records.WRITERS[ending](rows, out)
         return [out.getvalue().encode()]
 
-    return Target(in_file(f"x.{ending}", lambda path: list(read_records(str(path)))), (UsageError,), seeds, mutate)
+    return Target(in_file(f"x.{ending}", read), (UsageError,), seeds, mutate)
+
+
+def cache() -> Target:
+    """A cache of answers, asked for those that it held before it was damaged: it gives the same, or none."""
+    import logging
+
+    import numpy as np
+
+    from iqassay.cache import Cache, open_cache
+    from iqassay.errors import UsageError
+
+    logging.getLogger("iqassay").addHandler(logging.NullHandler())
+    place = Path(tempfile.mkdtemp())
+    picture, path = place / "a.png", place / "answers.sqlite"
+    picture.write_bytes(b"picture")
+    answers = {bytes([number]) * 32: {"score": 50.0 + number} for number in range(3)}
+    maps = {key: np.full((2, 3), key[0], np.float32) for key in answers}
+
+    def ask(cache: Cache) -> None:
+        for key, answer in answers.items():
+            found = cache.find(key, True)
+            if found is not None and (found[0] != answer or not np.array_equal(found[1], maps[key])):
+                raise ArithmeticError(f"got {found}, want {answer}")
+        if cache.digest(str(picture)) not in (None, hashlib.sha256(b"picture").digest()):
+            raise ArithmeticError("got another digest")
+        cache.count()
+        cache.keep(b"k" * 32, {"score": 1.0})
+
+    def read(data: bytes) -> None:
+        for ending in ("", "-wal", "-shm", "-journal"):
+            Path(f"{path}{ending}").unlink(missing_ok=True)
+        path.write_bytes(data)
+        with open_cache(str(path)) as cache:  # type: ignore[union-attr]
+            ask(cache)
+
+    def seeds() -> list[bytes]:
+        path.unlink(missing_ok=True)
+        os.utime(picture, (1e9, 1e9))
+        with Cache(str(path)) as cache:
+            cache._file.execute("PRAGMA page_size = 512")
+            cache._file.execute("PRAGMA journal_mode = DELETE")
+            cache._file.execute("VACUUM")
+            for key, answer in answers.items():
+                cache.keep(key, answer, maps[key])
+            cache.digest(str(picture))
+        return [path.read_bytes()]
+
+    return Target(read, (UsageError,), seeds)
 
 
 def in_file(name: str, read: Callable[[Path], object]) -> Callable[[bytes], object]:
@@ -308,6 +361,7 @@ TARGETS: dict[str, Callable[[], Target]] = {
     "profile": profile,
     "card": card,
     "graph": graph,
+    "cache": cache,
     "json": lambda: results("json", damage_json),
     "jsonl": lambda: results("jsonl", damage_json),
     "csv": lambda: results("csv"),

@@ -106,7 +106,9 @@ def test_unknown_keys_are_left_alone(tmp_path: Path) -> None:
     assert load_model_file(write_model(tmp_path, content=GRAPH, colour="blue")).card.name == "tiny"
 
 
-@pytest.mark.parametrize("content", [b"", b"not a graph at all", GRAPH[: len(GRAPH) // 2]])
+@pytest.mark.parametrize(
+    "content", [b"", b"not a graph at all", GRAPH[: len(GRAPH) // 2], GRAPH.replace(b"severity", b"severit\xff")]
+)
 def test_a_file_that_is_not_onnx(tmp_path: Path, content: bytes) -> None:
     write_model(tmp_path, content=content)
     assert "not an ONNX model" in refused(tmp_path)

@@ -33,6 +33,7 @@ LAYOUT = 1  # of the tables: raise it when they change
 EVERY = 1.0  # seconds between writes: what a kill may cost
 SETTLED = 2_000_000_000  # nanoseconds: a file changed so lately may change again within the tick of its clock
 BLOCK = 1 << 20  # bytes
+UNUSABLE = (sqlite3.Error, UnicodeError)  # the second when a damaged file brings odd bytes into a message of SQLite
 
 Record = dict[str, Any]
 Floats = np.ndarray
@@ -61,7 +62,7 @@ def open_cache(path: str | None = None, verify: bool = False) -> Cache | None:
     """
     try:
         return Cache(cache_file() if path is None else path, verify)
-    except (OSError, sqlite3.Error, RuntimeError) as error:  # RuntimeError: there is no home
+    except (*UNUSABLE, OSError, RuntimeError) as error:  # RuntimeError: there is no home
         reason = getattr(error, "strerror", None) or error
         if path is not None:
             raise UsageError(f"--cache {path}: cannot be used: {reason}") from error
@@ -140,20 +141,22 @@ class Cache:
     def find(self, key: bytes, with_map: bool) -> tuple[Record, Floats | None] | None:
         """A kept answer and its map; None when there is none, or none with a map where one is wanted."""
         row = self._try(lambda: self._row("SELECT record, map FROM answer WHERE key = ?", key))
-        try:
-            record = json.loads(row[0]) if row else None
-            found = _unpacked(row[1]) if row and row[1] and with_map else None
-        except (ValueError, TypeError, zlib.error):  # a damaged file: work it out anew
+        if not row or (with_map and row[1] is None):
             return None
-        if not isinstance(record, dict) or "score" not in record or (with_map and found is None):
+        try:
+            seal, _, text = row[0].partition(" ")
+            if seal != _seal(key, text, row[1]):  # a damaged file: work it out anew
+                return None
+            record, found = json.loads(text), _unpacked(row[1]) if with_map else None
+        except (AttributeError, TypeError, ValueError):
             return None
         self.taken += 1
         return record, found
 
     def keep(self, key: bytes, record: Record, map: Floats | None = None) -> None:
         """Keep an answer, and its map ((h, w), 0 to 100) if it will be wanted."""
-        text = json.dumps(record, allow_nan=False)
-        self._put("INSERT OR REPLACE INTO answer VALUES (?, ?, ?)", (key, text, None if map is None else packed(map)))
+        text, small = json.dumps(record, allow_nan=False), None if map is None else packed(map)
+        self._put("INSERT OR REPLACE INTO answer VALUES (?, ?, ?)", (key, f"{_seal(key, text, small)} {text}", small))
 
     def close(self) -> None:
         """Write what is still to be written."""
@@ -181,7 +184,7 @@ class Cache:
             for query, values in pending:
                 self._file.execute(query, values)
             self._file.execute("COMMIT")
-        except sqlite3.Error as error:
+        except UNUSABLE as error:
             self._give_up(error)
 
     def _try(self, ask: Callable[[], Found]) -> Found | None:
@@ -191,11 +194,11 @@ class Cache:
                 return None
             try:
                 return ask()
-            except sqlite3.Error as error:
+            except UNUSABLE as error:
                 self._give_up(error)
                 return None
 
-    def _give_up(self, error: sqlite3.Error) -> None:
+    def _give_up(self, error: Exception) -> None:
         self._usable = False
         log.warning("iqassay: going on without the cache of answers %s: %s", self.path, error)
 
@@ -221,6 +224,11 @@ def content_digest(path: str) -> bytes:
 def packed(map: Floats) -> bytes:
     """A map of (h, w) values from 0 to 100 in float16, whose error is below 0.04."""
     return b"%d " % map.shape[1] + zlib.compress(np.asarray(map, "<f2").tobytes(), 1)
+
+
+def _seal(key: bytes, text: str, map: bytes | None) -> str:
+    """A checksum, which SQLite does not keep: damage must not change an answer without a word."""
+    return f"{zlib.crc32(b''.join([key, text.encode(), map or b''])):08x}"
 
 
 def _unpacked(data: bytes) -> Floats:

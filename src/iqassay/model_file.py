@@ -211,12 +211,12 @@ def open_session(model: ModelFile, threads: int | None = None, device: str = "cp
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     try:
         session = start(model.content, options, device)
+        inputs = [value.name for value in session.get_inputs()]  # these names may be anything but text
+        outputs = {value.name: value.shape for value in session.get_outputs()}
     except Exception as error:  # onnxruntime raises a family of types that share no base but Exception
         where = "" if device == "cpu" else f" on {device}"
         reason = first_line(error)
         raise ModelFileError(f"{str(model.path)!r} is not an ONNX model that can be opened{where}: {reason}") from error
-    inputs = [value.name for value in session.get_inputs()]
-    outputs = {value.name: value.shape for value in session.get_outputs()}
     want_inputs = ["image"] if model.card.reference is None else ["image", "pictures"]
     if sorted(inputs) != want_inputs or not set(OUTPUTS) <= set(outputs):
         raise ModelFileError(
