@@ -33,7 +33,7 @@ LAYOUT = 1  # of the tables: raise it when they change
 EVERY = 1.0  # seconds between writes: what a kill may cost
 SETTLED = 2_000_000_000  # nanoseconds: a file changed so lately may change again within the tick of its clock
 BLOCK = 1 << 20  # bytes
-UNUSABLE = (sqlite3.Error, UnicodeError)  # the second when a damaged file brings odd bytes into a message of SQLite
+UNUSABLE = (sqlite3.Error, UnicodeError, MemoryError)  # a damaged file may bring odd bytes into SQLite's messages
 
 Record = dict[str, Any]
 Floats = np.ndarray
@@ -63,7 +63,7 @@ def open_cache(path: str | None = None, verify: bool = False) -> Cache | None:
     try:
         return Cache(cache_file() if path is None else path, verify)
     except (*UNUSABLE, OSError, RuntimeError) as error:  # RuntimeError: there is no home
-        reason = getattr(error, "strerror", None) or error
+        reason = getattr(error, "strerror", None) or str(error) or "not enough memory"
         if path is not None:
             raise UsageError(f"--cache {path}: cannot be used: {reason}") from error
         log.warning("iqassay: going on without the cache of answers: %s", reason)
