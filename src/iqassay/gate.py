@@ -219,21 +219,18 @@ def junit(outcomes: Sequence[Outcome], start: datetime, seconds: float) -> bytes
 
 
 def markdown(outcomes: Sequence[Outcome], said: str) -> str:
-    """A summary in Markdown: what is `said` of all, and a table of the pictures that failed, those that could not be
-    scored first, then the worst first.
+    """A summary in Markdown: what is `said` of all, and a table of the pictures that failed: those without a score,
+    then the worst first.
     """
-    failed = sorted((outcome for outcome in outcomes if outcome.failures), key=_score)
+    failed = sorted(
+        (outcome for outcome in outcomes if outcome.failures),
+        key=lambda outcome: (outcome.record or {}).get("score", -1.0),
+    )
     lines = [f"### Picture quality: {'not passed' if failed else 'passed'}", "", said]
     if failed:
-        lines += ["", "| picture | score | why not |", "|---|---:|---|"]
-    for outcome in failed:
-        score = f"{_score(outcome):.1f}" if _score(outcome) >= 0 else "-"
-        lines.append(f"| {_literal(outcome.path)} | {score} | {_literal(outcome.reason())} |")
-    return "\n".join(lines) + "\n"
-
-
-def _score(outcome: Outcome) -> float:
-    return (outcome.record or {}).get("score", -1.0)
+        lines += ["", "| picture | why it does not pass |", "|---|---|"]
+    lines += [f"| {_literal(outcome.path)} | {_literal(outcome.reason())} |" for outcome in failed]
+    return "\n".join(lines) + "\n\n"
 
 
 def _literal(text: str) -> str:
