@@ -11,6 +11,7 @@ Importing the package loads nothing heavy: numpy, Pillow and onnxruntime come wi
 
 from __future__ import annotations
 
+import os
 import threading
 from typing import TYPE_CHECKING, Any
 
@@ -55,7 +56,9 @@ _HOME = {
     "read_image": "image",
 }
 _scorers: dict[str, Scorer] = {}
-_lock = threading.Lock()
+_opening = threading.RLock()  # held while a model is opened
+if hasattr(os, "register_at_fork"):  # a process that is forked off meanwhile could never finish, so it waits
+    os.register_at_fork(before=_opening.acquire, after_in_parent=_opening.release, after_in_child=_opening.release)
 
 
 def score(picture: Source, reference: Source | None = None, model: str | None = None, align: str = "fail") -> Verdict:
@@ -113,10 +116,11 @@ def _scorer(model: str | None, reference: bool) -> Scorer:
         from iqassay.model_file import default_model
 
         model = default_model(reference)
-    with _lock:
-        if model not in _scorers:
-            _scorers[model] = load(model)
-        return _scorers[model]
+    if model not in _scorers:
+        with _opening:
+            if model not in _scorers:
+                _scorers[model] = load(model)
+    return _scorers[model]
 
 
 def __getattr__(name: str) -> Any:

@@ -8,11 +8,11 @@ with its sha256, because table and interval hold for these very files.
 from __future__ import annotations
 
 import os
-import threading
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from iqassay import _opening
 from iqassay.device import find_device
 from iqassay.image import MAX_PIXELS, Picture
 from iqassay.model_file import (
@@ -82,7 +82,6 @@ class Panel(Scorer):
         self._files = member_files(path, card.members, card.distortions)
         self._grader = next((name for name, (_, found) in self._files.items() if found.reference is not None), None)
         self._opened: dict[str, Scorer] = {}
-        self._lock = threading.Lock()
 
     def __repr__(self) -> str:
         return f"Panel({self.card.name!r}, version {self.card.version}, of {', '.join(self.card.members)})"
@@ -150,11 +149,18 @@ class Panel(Scorer):
         return self._member(self._grader)
 
     def _member(self, name: str) -> Scorer:
-        with self._lock:
-            if name not in self._opened:
-                file = load_model_file(self._files[name][0])
-                self._opened[name] = Scorer(file, self._threads, self.max_pixels, self.device)
-            return self._opened[name]
+        if name not in self._opened:
+            with _opening:
+                if name not in self._opened:
+                    self._opened[name] = self._open(name)
+        return self._opened[name]
+
+    def _open(self, name: str) -> Scorer:
+        path, card = self._files[name]
+        file = load_model_file(path)
+        if file.card != card:
+            raise ModelFileError(f"the model file {str(path)!r} was replaced while its panel was in use")
+        return Scorer(file, self._threads, self.max_pixels, self.device)
 
 
 def member_files(

@@ -26,8 +26,8 @@ from iqassay.model_file import (
     Reference,
     default_model,
     load_model_file,
-    open_session,
 )
+from iqassay.session import Session
 from iqassay.verdict import Distortion, Verdict
 
 if TYPE_CHECKING:
@@ -70,15 +70,15 @@ class Scorer:
         model_file = model if isinstance(model, ModelFile) else load_model_file(model)
         self.card = model_file.card
         self.max_pixels = max_pixels
-        self._session = open_session(model_file, threads, self.device)
+        self._session = Session(model_file, threads, self.device)
 
     def __repr__(self) -> str:
         return f"Scorer({self.card.name!r}, version {self.card.version})"
 
     @property
     def identity(self) -> str:
-        """A sha256 over all that decides an answer: the card with its tables and the sha256 of the model file, the version
-        of this package and the device. Scorers of one identity give a picture the same verdict.
+        """A sha256 over all that decides an answer: the card with its tables and the sha256 of the model file, this
+        package's version and the device. Scorers of one identity give a picture the same verdict.
         """
         from iqassay import __version__
 
@@ -176,7 +176,7 @@ class Scorer:
     @property
     def restores(self) -> bool:
         """Whether the model also says what a picture looked like before it was spoiled; see `restore`."""
-        return {"estimate", "nearness"} <= {output.name for output in self._session.get_outputs()}
+        return {"estimate", "nearness"} <= self._session.outputs
 
     def restore(self, batch: tiles.Batch) -> tuple[tiles.Batch, tiles.Floats]:
         """What views looked like before they were spoiled, and which known damage theirs resembles.
