@@ -155,7 +155,7 @@ def test_copies_are_whole_or_not_there_and_the_next_run_completes_them(tiny_mode
     command = ["photos", "--model", tiny_model, "-o", "out.csv", "--below", 40, "--copy-to", "bad", "--yes"]
     run(*command[:-3])
     wanted = Path("out.csv").read_bytes()
-    for kill_at in (1, 7):
+    for kill_at in (1, 8):  # with half a picture copied; with its .partial not yet removed
         assert run(*command, kill_at=kill_at) is None
         assert contents("bad")
         _each_whole("bad", pictures)
@@ -166,3 +166,20 @@ def test_copies_are_whole_or_not_there_and_the_next_run_completes_them(tiny_mode
     assert {f"photos/{name}" for name in contents("bad")} == named
     _each_whole("bad", pictures)
     assert contents("photos") == pictures
+
+
+def test_a_picture_is_moved_before_it_is_removed_and_the_next_run_removes_it(tiny_model: Path) -> None:
+    pictures = contents("photos")
+    command = ["photos", "--model", tiny_model, "-o", "out.csv", "--below", 40, "--move-to", "bad", "--yes"]
+    run(*command[:-3])
+    before = calls()
+    assert run(*command, kill_at=5) is None
+    assert calls() - before == 5
+    _each_whole("bad", pictures)
+    both = contents("bad").keys() & contents("photos").keys()
+    assert len(both) == 1
+    run(*command)
+    assert not contents("bad").keys() & contents("photos").keys()
+    assert contents("bad") | contents("photos") == pictures
+    cli.main(["score", "bad", "--model", str(tiny_model), "--move-to", "bad", "--yes"])
+    assert contents("bad") | contents("photos") == pictures

@@ -29,7 +29,7 @@ def plan(pictures: Iterable[str], paths: list[str], folder: str) -> Iterator[Ste
     """
     place = places(paths)
     taken: dict[str, str] = {}
-    for source in pictures:
+    for source in dict.fromkeys(pictures):
         target = os.path.join(folder, place(source))
         other = taken.setdefault(os.path.normcase(target), source)
         if other != source:
@@ -40,16 +40,30 @@ def plan(pictures: Iterable[str], paths: list[str], folder: str) -> Iterator[Ste
 
 def carry_out(step: Step, how: str) -> str:
     """Do a step, `how` "copy", "move" or "link" (symbolic). Returns its state: "done", or in one line why not."""
-    if step.state != "to do":
-        return step.state
+    state = step.state
     try:
-        os.makedirs(os.path.dirname(step.target), exist_ok=True)
-        HOW[how](step.source, step.target)
-    except FileExistsError:
-        return _state(step.source, step.target)
+        if state == "to do":
+            os.makedirs(os.path.dirname(step.target), exist_ok=True)
+            try:
+                HOW[how](step.source, step.target)
+                return "done"
+            except FileExistsError:
+                state = _state(step.source, step.target)
+        if state == "done":
+            _tidy(step.source, step.target, how)
     except OSError as error:
         return f"{step.target}: {error.strerror or error}"
-    return "done"
+    return state
+
+
+def _tidy(source: str, target: str, how: str) -> None:
+    """Do what is left to do when a run was killed between putting a file in its place and removing its old name."""
+    partial = f"{target}.partial"
+    if os.path.exists(partial) and os.path.samefile(partial, target):
+        os.remove(partial)
+    folders = [os.path.dirname(path) or os.curdir for path in (source, target)]
+    if how == "move" and not os.path.islink(target) and not os.path.samefile(*folders):
+        os.remove(source)
 
 
 def _state(source: str, target: str) -> str:
@@ -68,7 +82,7 @@ def _copy(source: str, target: str) -> None:
     try:
         shutil.copy2(source, partial)
         _rename(partial, target)
-    except OSError:
+    except BaseException:
         if os.path.lexists(partial):
             os.remove(partial)
         raise
