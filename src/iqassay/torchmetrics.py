@@ -43,8 +43,8 @@ class QualityScore(Metric):
     not matter, and no gradient comes back (``iqassay.systems.loss`` has one).
     kwargs: of every metric, see ``torchmetrics.Metric``.
 
-    A MetricCollection takes two metrics for one when their first batches score alike, as identical pairs do for every
-    model: give it ``compute_groups=False`` when several of its metrics are of this class.
+    A MetricCollection takes two metrics for one when their first batches score alike, as pairs of identical pictures do
+    whatever the model is. Give it ``compute_groups=False`` when several of its metrics are of this class.
 
     Raises:
         ValueError: for another reduction, or a model that takes no reference or cannot do without; by ``update`` for
