@@ -24,6 +24,10 @@ if TYPE_CHECKING:
     from iqassay.scorer import Scorer, Source
     from iqassay.verdict import Distortion, Verdict
 
+# From 1.29 on onnxruntime reports to its makers over the network, and puts an identifier into the home folder, unless
+# this is set before it is loaded. Offline is offline.
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
+
 __version__ = "0.1.0"
 __all__ = [
     "Comparison",

@@ -71,6 +71,9 @@ app.add_typer(bench, name="bench")
 def main(arguments: list[str] | None = None) -> int:
     """Run the command line and return its exit status. User errors end in one line on standard error."""
     command = typer.main.get_command(app)
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:  # closed by whoever started this: the next file opened would take its place
+            setattr(sys, name, open(os.devnull, "w"))  # noqa: SIM115
     try:
         # The two steps of click's own main(), which would turn interrupts and closed pipes into its own answers.
         with command.make_context("iqassay", list(sys.argv[1:] if arguments is None else arguments)) as context:

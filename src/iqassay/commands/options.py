@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext, suppress
 from enum import Enum
 from typing import TYPE_CHECKING, Annotated, TextIO
 
@@ -147,10 +147,11 @@ def one_picture(path: str) -> None:
 
 
 def say(message: str) -> None:
-    """One line on standard error."""
+    """One line on standard error; where that is full or gone, the work goes on."""
     from iqassay.text import printable
 
-    print(f"iqassay: {printable(message)}", file=sys.stderr, flush=True)
+    with suppress(OSError):
+        print(f"iqassay: {printable(message)}", file=sys.stderr, flush=True)
 
 
 def stdout(utf8: bool = False) -> TextIO:
