@@ -127,13 +127,20 @@ def _entries(folder: str, seen: set[tuple[int, int]]) -> Iterator[tuple[str, boo
     seen.add((status.st_dev, status.st_ino))
     with os.scandir(folder) as entries:
         visible = [
-            (entry.name, entry.is_dir())
+            (entry.name, _is_folder(entry))
             for entry in entries
             if not entry.name.startswith(".")
-            and (entry.is_dir() or (_is_picture(entry.name) and (entry.is_file() or entry.is_symlink())))
+            and (_is_folder(entry) or (_is_picture(entry.name) and (entry.is_symlink() or entry.is_file())))
         ]
     visible.sort(key=lambda entry: _natural(entry[0]))
     return ((os.path.join(folder, name), is_folder) for name, is_folder in visible)
+
+
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:  # a link to itself
+        return False
 
 
 def _is_picture(name: str) -> bool:
