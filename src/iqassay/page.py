@@ -289,10 +289,10 @@ def fit(pixels: np.ndarray, long_side: int) -> Image.Image:
     return Image.fromarray(np.rint(small * 255).astype(np.uint8))
 
 
-def jpeg(image: Image.Image, quality: int = QUALITY) -> str:
-    """A data URI."""
+def jpeg(image: Image.Image, quality: int = QUALITY, full_colour: bool = True) -> str:
+    """A data URI; with colour at full resolution, or at half of it."""
     out = io.BytesIO()
-    image.save(out, "JPEG", quality=quality, subsampling=0)
+    image.save(out, "JPEG", quality=quality, subsampling="4:4:4" if full_colour else "4:2:0", optimize=True)
     return f"data:image/jpeg;base64,{base64.b64encode(out.getvalue()).decode()}"
 
 
