@@ -292,7 +292,7 @@ def fit(pixels: np.ndarray, long_side: int) -> Image.Image:
 def jpeg(image: Image.Image, quality: int = QUALITY, full_colour: bool = True) -> str:
     """A data URI; with colour at full resolution, or at half of it."""
     out = io.BytesIO()
-    image.save(out, "JPEG", quality=quality, subsampling="4:4:4" if full_colour else "4:2:0", optimize=True)
+    image.save(out, "JPEG", quality=quality, subsampling="4:4:4" if full_colour else "4:2:0")
     return f"data:image/jpeg;base64,{base64.b64encode(out.getvalue()).decode()}"
 
 
