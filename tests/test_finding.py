@@ -31,6 +31,30 @@ def test_patterns_find_pictures_in_natural_order(place: Path) -> None:
         find_pictures(["b/*.png"])
 
 
+@pytest.mark.parametrize(
+    ("pattern", "wanted"),
+    [
+        ("**/img?.jpg", ["a/img2.jpg"]),
+        ("a/**/x.*", ["a/deep/x.PNG"]),
+        ("./?/**/*.PNG", ["./a/deep/x.PNG"]),
+        ("**/a/**/deep/**", ["a/deep/x.PNG"]),
+        ("b/**", ["b/y.webp"]),
+        ("a/**/**/img2.jpg", ["a/img2.jpg"]),
+    ],
+)
+def test_two_stars_stand_for_any_folders(place: Path, pattern: str, wanted: list[str]) -> None:
+    assert found(pattern) == wanted
+    assert found((place / pattern).as_posix()) == [(place / path).as_posix() for path in wanted]
+
+
+@pytest.mark.skipif(os.name == "nt", reason="links need rights")
+def test_two_stars_do_not_go_through_links_in_circles(place: Path) -> None:
+    for name in ("one", "two", "three"):
+        (place / "a" / name).symlink_to(place / "a")  # 3 ** 40 ways, for who follows them
+    assert found("a/**/*.jpg") == ["a/img2.jpg"]
+    assert found("a/one/**/*.jpg") == ["a/one/img2.jpg"]
+
+
 def test_a_file_that_looks_like_a_pattern_is_a_file(place: Path) -> None:
     (place / "a[1].png").touch()
     (place / "a1.png").touch()

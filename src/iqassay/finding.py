@@ -5,6 +5,7 @@ Of a folder with a million pictures the names are held while it is gone through;
 
 from __future__ import annotations
 
+import fnmatch
 import glob
 import itertools
 import os
@@ -19,7 +20,8 @@ from iqassay.formats import SUFFIXES
 
 def find_pictures(paths: Iterable[str], recursive: bool = False) -> Iterator[str]:
     """The pictures that `paths` stand for: a file is itself, a folder is the pictures in it, in natural order, and a
-    pattern (photos/*.jpg, photos/**/*_q?.png) the files with a picture's ending that it fits.
+    pattern (photos/*.jpg, photos/**/*_q?.png) the files with a picture's ending that it fits; ** stands for folders in
+    one another, or none, and goes through no symbolic links.
 
     In folders, files whose names do not end like a picture's and hidden files are left out; subfolders are entered when
     `recursive` is set, each once, even where symbolic links go round in circles. A subfolder that cannot be opened
@@ -95,23 +97,50 @@ def _pictures(path: str, recursive: bool) -> Iterator[str]:
 
 
 def _matches(pattern: str) -> Iterator[str]:
-    found = [path for path in glob.iglob(pattern, recursive=True) if _is_picture(path) and not os.path.isdir(path)]
+    parts = pattern.replace(os.altsep or os.sep, os.sep).split(os.sep)
+    paths = _below(parts) if "**" in parts else glob.iglob(pattern)
+    found = [path for path in paths if _is_picture(path) and not os.path.isdir(path)]
     if not found:
         raise UsageError(f"{pattern}: no pictures fit this pattern")
     return iter(sorted(found, key=_natural))
 
 
-def _walk(folder: str, recursive: bool) -> Iterator[str]:
-    """The pictures in a folder. Not a function that calls itself: folders may lie in one another a thousand deep."""
+def _below(parts: list[str]) -> Iterator[str]:
+    """What fits a pattern with ** in it, which does not go through symbolic links. `glob` would, in circles, and would
+    not come through folders that lie in one another a thousand deep.
+    """
+    at = parts.index("**")
+    top = os.sep.join([*parts[:at], ""])
+    for folder in glob.iglob(top) if top else [""]:
+        root = folder or os.path.join(os.curdir, "")
+        for path in _walk(root, recursive=True, links=False):
+            below = path[len(root) :]
+            if _fits(below.split(os.sep), parts[at:]):
+                yield folder + below
+
+
+def _fits(names: list[str], parts: list[str]) -> bool:
+    if not parts:
+        return not names
+    if parts[0] == "**":
+        return len(parts) == 1 or any(_fits(names[at:], parts[1:]) for at in range(len(names)))
+    return bool(names) and fnmatch.fnmatch(names[0], parts[0]) and _fits(names[1:], parts[1:])
+
+
+def _walk(folder: str, recursive: bool, links: bool = True) -> Iterator[str]:
+    """The pictures in a folder; links: go through symbolic links to folders too.
+
+    Not a function that calls itself: folders may lie in one another a thousand deep.
+    """
     seen: set[tuple[int, int]] = set()
-    levels = [_entries(folder, seen)]
+    levels = [_entries(folder, seen, links)]
     while levels:
         for path, is_folder in levels[-1]:
             if not is_folder:
                 yield path
             elif recursive:
                 try:
-                    levels.append(_entries(path, seen))
+                    levels.append(_entries(path, seen, links))
                     break
                 except OSError:
                     yield path
@@ -119,7 +148,7 @@ def _walk(folder: str, recursive: bool) -> Iterator[str]:
             levels.pop()
 
 
-def _entries(folder: str, seen: set[tuple[int, int]]) -> Iterator[tuple[str, bool]]:
+def _entries(folder: str, seen: set[tuple[int, int]], links: bool) -> Iterator[tuple[str, bool]]:
     """What is in a folder, in natural order: the path, and whether it is a folder; nothing for one seen before."""
     status = os.stat(folder)
     if (status.st_dev, status.st_ino) in seen:
@@ -127,18 +156,18 @@ def _entries(folder: str, seen: set[tuple[int, int]]) -> Iterator[tuple[str, boo
     seen.add((status.st_dev, status.st_ino))
     with os.scandir(folder) as entries:
         visible = [
-            (entry.name, _is_folder(entry))
+            (entry.name, _is_folder(entry, links))
             for entry in entries
             if not entry.name.startswith(".")
-            and (_is_folder(entry) or (_is_picture(entry.name) and (entry.is_symlink() or entry.is_file())))
+            and (_is_folder(entry, links) or (_is_picture(entry.name) and (entry.is_symlink() or entry.is_file())))
         ]
     visible.sort(key=lambda entry: _natural(entry[0]))
     return ((os.path.join(folder, name), is_folder) for name, is_folder in visible)
 
 
-def _is_folder(entry: os.DirEntry[str]) -> bool:
+def _is_folder(entry: os.DirEntry[str], links: bool) -> bool:
     try:
-        return entry.is_dir()
+        return entry.is_dir(follow_symlinks=links)
     except OSError:  # a link to itself
         return False
 
