@@ -35,6 +35,16 @@ PAGES: dict[str, tuple[str, dict[str, list[str]]]] = {
             "iqassay.errors": ["UsageError"],
         },
     ),
+    "folders": (
+        "Folders of pictures",
+        {
+            "iqassay.folder": ["score_pairs", "Pair", "Result"],
+            "iqassay.finding": ["find_pictures"],
+            "iqassay.pairs": ["find_pairs"],
+            "iqassay.cache": ["open_cache"],
+            "iqassay.records": ["read_records", "write_json", "write_jsonl", "write_csv", "write_parquet"],
+        },
+    ),
     "torchmetrics": ("A metric of torchmetrics", {"iqassay.torchmetrics": ["QualityScore"]}),
     "systems": (
         "The systems as torch modules",
@@ -109,9 +119,9 @@ class Links:
     here: str  # the module or the class that the docstring stands in
 
     def find(self, code: str) -> str | None:
-        """A name without dots is one of the same class or module, or a class; with dots, the end of a full name."""
+        """A plain word is a name of the same class or module; one_like_this, or Such, or such.a one is found anywhere."""
         name = code.removesuffix("()")
-        if "." in name or name[:1].isupper():
+        if "." in name or "_" in name or name[:1].isupper():
             return next((link for full, link in self.known.items() if f".{full}".endswith(f".{name}")), None)
         places = (self.here, self.here.rpartition(".")[0])
         return next((self.known[f"{place}.{name}"] for place in places if f"{place}.{name}" in self.known), None)

@@ -21,7 +21,7 @@ class FidelityLoss(nn.Module):
     steps on free pixels alone soon please it without removing the noise.
 
     Raises:
-        ValueError: for other shapes, or values that cannot be in [0, 1].
+        ValueError: for another reduction, other shapes, or values that cannot be in [0, 1].
     """
 
     def __init__(self, system: YOTO, reduction: str = "mean") -> None:
