@@ -142,21 +142,6 @@ def test_one_scorer_serves_several_threads(scorer: Scorer) -> None:
     assert [got[number] for number in range(4)] == [want] * 4
 
 
-def test_score_many_is_lazy_and_keeps_order(scorer: Scorer) -> None:
-    pulled: list[int] = []
-
-    def pictures():
-        for value in (0, 51, 102):
-            pulled.append(value)
-            yield flat(value)
-
-    verdicts = scorer.score_many(pictures())
-    assert pulled == []
-    assert next(verdicts).score == 0
-    assert pulled == [0]
-    assert [round(verdict.score) for verdict in verdicts] == [20, 40]
-
-
 def test_a_picture_over_the_limit_is_refused(tiny_model: Path) -> None:
     small = Scorer(tiny_model, threads=1, max_pixels=100 * 80 - 1)
     with pytest.raises(ImageError):
@@ -356,34 +341,6 @@ def test_one_scorer_serves_several_threads_in_both_modes(pair_scorer: Scorer) ->
     with ThreadPoolExecutor(4) as pool:
         got = list(pool.map(lambda job: pair_scorer.score(*job).score, jobs * 4))
     assert got == want * 4
-
-
-def test_score_many_takes_a_reference_for_each_picture_when_it_is_asked_for(pair_scorer: Scorer) -> None:
-    pulled: list[int] = []
-
-    def references():
-        for value in (0, 51, 102):
-            pulled.append(value)
-            yield flat(value)
-
-    verdicts = pair_scorer.score_many((flat(value) for value in (0, 0, 0)), references())
-    assert pulled == []
-    assert next(verdicts).score == 98
-    assert pulled == [0]
-    assert [round(verdict.score / 98, 2) for verdict in verdicts] == [0.8, 0.6]
-    mixed = pair_scorer.score_many([flat(51)] * 2, [None, flat(51)])
-    assert [verdict.full_reference for verdict in mixed] == [False, True]
-
-
-@pytest.mark.parametrize(
-    ("pictures", "references", "said"),
-    [(3, 2, "got 2 references but more pictures"), (1, 2, "got 1 pictures but more references")],
-)
-def test_as_many_references_as_pictures(pair_scorer: Scorer, pictures: int, references: int, said: str) -> None:
-    verdicts = pair_scorer.score_many([flat(9)] * pictures, [flat(9)] * references)
-    assert [next(verdicts).score for _ in range(min(pictures, references))] == [98] * min(pictures, references)
-    with pytest.raises(ValueError, match=said):
-        next(verdicts)
 
 
 def test_a_pair_whose_score_is_not_a_number_is_an_error(pair_scorer: Scorer) -> None:

@@ -155,6 +155,11 @@ def find_model(name_or_path: str | os.PathLike[str], others: Iterable[str] = ())
     raise ModelFileError(f"there is no model {text!r}{hint} want one of: {names}; or the path of an .onnx file")
 
 
+def address(path: Path) -> str:
+    """How a model file is found again by another process: the name of a shipped one, else its absolute path."""
+    return path.stem if path.parent == WEIGHTS else os.path.abspath(path)
+
+
 def find_member(panel: Path, name: str) -> Path:
     """The model file of a panel's member: the one beside the panel's card, else the shipped one of that name.
 

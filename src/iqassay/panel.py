@@ -20,6 +20,7 @@ from iqassay.model_file import (
     ModelFileError,
     NetworkCard,
     PanelCard,
+    address,
     default_model,
     find_member,
     find_model,
@@ -77,6 +78,7 @@ class Panel(Scorer):
         if not isinstance(card, PanelCard):
             raise ModelFileError(f"{os.fspath(model)!r} is one model, want a panel of several")
         self.card = card
+        self._source = address(path)
         self.max_pixels = max_pixels
         self._threads = threads
         self._files = member_files(path, card.members, card.distortions)

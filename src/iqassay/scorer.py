@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import threading
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict
 from itertools import zip_longest
@@ -15,7 +16,7 @@ import numpy as np
 from iqassay import tiles
 from iqassay.align import align as to_one_size
 from iqassay.device import find_device
-from iqassay.image import MAX_PIXELS, Picture, read_image
+from iqassay.image import MAX_PIXELS, Picture, TooManyPixels, read_image
 from iqassay.model_file import (
     OUTPUTS,
     Card,
@@ -24,9 +25,12 @@ from iqassay.model_file import (
     NetworkCard,
     PanelCard,
     Reference,
+    address,
     default_model,
+    default_threads,
     load_model_file,
 )
+from iqassay.parallel import WORKERS, in_order
 from iqassay.session import Session
 from iqassay.verdict import Distortion, Verdict
 
@@ -34,8 +38,10 @@ if TYPE_CHECKING:
     from PIL import Image
 
     Source = str | os.PathLike[str] | bytes | Image.Image | np.ndarray | Picture
+    Job = tuple[Source, Source | None]
 
 PRESENT = 0.3  # a distortion is named from this probability on: each of three in a chain would have a third
+LARGE = 24_000_000  # pixels: of many pictures, those above are decoded and scored one at a time
 MOST_NAMED = 3  # pictures with more than three causes exist; a list that long helps nobody
 _NO_MORE: Any = object()  # stands in for what the shorter of two iterables lacks
 
@@ -69,11 +75,17 @@ class Scorer:
         self.device = find_device(device)
         model_file = model if isinstance(model, ModelFile) else load_model_file(model)
         self.card = model_file.card
+        self._source = address(model_file.path)
+        self._threads = threads
         self.max_pixels = max_pixels
         self._session = Session(model_file, threads, self.device)
 
     def __repr__(self) -> str:
         return f"Scorer({self.card.name!r}, version {self.card.version})"
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """To pickle or copy a Scorer is to say how to open it again, as multiprocessing, ray and dask do elsewhere."""
+        return open_again, (type(self), self._source, self._threads, self.max_pixels, self.device, self.identity)
 
     @property
     def identity(self) -> str:
@@ -139,23 +151,36 @@ class Scorer:
     def score_many(
         self, pictures: Iterable[Source], references: Iterable[Source | None] | None = None, align: str = "fail"
     ) -> Iterator[Verdict]:
-        """Score pictures one after another, each when it is asked for; nothing is kept.
+        """Score pictures in several threads, as many as the Scorer may compute with but 4 at most; verdicts in order.
 
-        references: one for each picture, in the same order. Raises ValueError where one of the two ends first.
+        references: one for each picture, in the same order; None for one scored by itself. The rest is as for `score`.
+
+        The iterables may be endless. Nothing is read before the first verdict is asked for, then two pictures for each
+        thread ahead of the verdict that is asked for at most, and nothing any more once the generator is closed. Files
+        of more than 24 million pixels are decoded and scored one at a time, so that memory stays bounded.
+
+        What is raised for a picture, or by the iterables, comes in its place after the verdicts of all before it, and
+        ends the rest; so does ValueError where one of the two iterables ends first.
         """
-        if references is None:
-            for picture in pictures:
-                yield self.score(picture)
-            return
-        for number, (picture, reference) in enumerate(zip_longest(pictures, references, fillvalue=_NO_MORE)):
-            if picture is _NO_MORE or reference is _NO_MORE:
-                short, long = ("pictures", "references") if picture is _NO_MORE else ("references", "pictures")
-                raise ValueError(f"got {number} {short} but more {long}, want one reference for each picture")
-            yield self.score(picture, reference, align)
+        alone = threading.Lock()
 
-    def read(self, picture: Source) -> Picture:
-        """Decode a picture within `max_pixels`, unless it is decoded already. Raises ImageError."""
-        return picture if isinstance(picture, Picture) else read_image(picture, self.max_pixels)
+        def score(job: Job | Exception) -> Verdict:
+            if isinstance(job, Exception):
+                raise job
+            picture, reference = job
+            try:
+                picture = self.read(picture, LARGE)
+                reference = None if reference is None else self.read(reference, LARGE)
+            except TooManyPixels:
+                with alone:
+                    return self.score(*job, align)
+            return self.score(picture, reference, align)
+
+        return in_order(score, _jobs(pictures, references), min(self._threads or default_threads(), WORKERS))
+
+    def read(self, picture: Source, max_pixels: int = MAX_PIXELS) -> Picture:
+        """Decode a picture within this and the Scorer's own `max_pixels`, unless it is decoded. Raises ImageError."""
+        return picture if isinstance(picture, Picture) else read_image(picture, min(max_pixels, self.max_pixels))
 
     def _tables(self, full_reference: bool) -> NetworkCard | Reference:
         """The calibration and the interval of the mode."""
@@ -189,6 +214,34 @@ class Scorer:
             raise ModelFileError(f"the model {self.card.name!r} restores nothing, want one that does, such as 'dri'")
         estimate, nearness = self._session.run(["estimate", "nearness"], {"image": batch})
         return estimate, nearness
+
+
+def open_again(
+    kind: type[Scorer], source: str, threads: int | None, max_pixels: int, device: str, identity: str
+) -> Scorer:
+    """A Scorer that was pickled. Raises ModelFileError when the model is not the same here."""
+    scorer = kind(source, threads, max_pixels, device)
+    if scorer.identity != identity:
+        raise ModelFileError(
+            f"{source!r} is another model here than where it was pickled, want the same iqassay on both"
+        )
+    return scorer
+
+
+def _jobs(pictures: Iterable[Source], references: Iterable[Source | None] | None) -> Iterator[Job | Exception]:
+    """What there is to score, and what ends it too early, if anything does, to be raised in its place."""
+    try:
+        if references is None:
+            for picture in pictures:
+                yield picture, None
+            return
+        for number, (picture, reference) in enumerate(zip_longest(pictures, references, fillvalue=_NO_MORE)):
+            if picture is _NO_MORE or reference is _NO_MORE:
+                short, long = ("pictures", "references") if picture is _NO_MORE else ("references", "pictures")
+                raise ValueError(f"got {number} {short} but more {long}, want one reference for each picture")
+            yield picture, reference
+    except Exception as error:
+        yield error
 
 
 def raw_value(answers: tiles.Answers, card: Card) -> float:

@@ -117,6 +117,7 @@ class Measure(Scorer):
         if device not in ("cpu", "auto"):
             raise UsageError(f"device: got {device!r}, want cpu: a measure knows no other")
         self.device = "cpu"
+        self._source, self._threads = name, threads
         if name not in MEASURES:
             raise ModelFileError(f"there is no measure {name!r}, want one of: {', '.join(MEASURES)}")
         self.card = card_of(name)
