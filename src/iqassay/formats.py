@@ -83,8 +83,10 @@ def open_header(kind: str, file: BinaryIO) -> ImageFile.ImageFile:
     file.seek(0)
     try:
         return getattr(plugin, opener)(file, "")
-    except Image.DecompressionBombError:  # WebP alone looks at that limit while it reads the header
-        file.seek(0)
+    except Image.DecompressionBombError:
+        if kind != "WebP":  # a GIF whose frame is far larger, which Pillow would make room for now
+            raise
+        file.seek(0)  # WebP looks at that limit while it reads the header
         with _bomb_guard:
             limit, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
             try:
