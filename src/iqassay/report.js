@@ -85,7 +85,7 @@ function rankBy(key) {
   const numbers = {
     score: (row) => data.score[row] ?? NaN,
     width: (row) => (failed(row) ? NaN : data.high[row] - data.low[row]),
-    damage: (row) => Math.max(...(data.damage[row] || [NaN]).filter((_, at, found) => at % 2 || found.length === 1)),
+    damage: (row) => (data.damage[row] ? Math.max(...damageOf(row).map((one) => one.severity)) : NaN),
   };
   if (key in numbers) return (ranks[key] = Float64Array.from(all, numbers[key]));
   const texts = all.map((row) => (key === "path" ? pathOf(data.picture, row) : said(row).join("; ")));

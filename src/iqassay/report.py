@@ -249,36 +249,41 @@ def _histogram(scores: np.ndarray, summary: Summary) -> str:
             f'height="{tall:.2f}%"/></g>'
         )
     median = f'<line class="median" x1="{summary.median:.2f}%" x2="{summary.median:.2f}%" y1="0" y2="100%"/>'
-    marks = "".join(f"<span>{at}</span>" for at in range(0, 101, 20))
-    drawing = "".join(bars) + (median if summary.scored else "")
+    anchored = {0: "start", 100: "end"}
+    marks = "".join(
+        f'<text x="{at}%" y="100%" dy="18" text-anchor="{anchored.get(at, "middle")}">{at}</text>'
+        for at in range(0, 101, 20)
+    )
+    drawing = "".join(bars) + (median if summary.scored else "") + marks
     return (
         f'<p class="soft">Pictures in steps of {BIN} points, at most {most:,} in one; dashed: the median. A bar shows '
         'its pictures.</p><svg class="histogram" role="group" aria-label="How many pictures have which score">'
-        f"{drawing}</svg>"
-        f'<div class="ticks" aria-hidden="true">{marks}</div>{anchors()}'
+        f"{drawing}</svg>{anchors()}"
     )
 
 
 def _damage(columns: Columns, summary: Summary) -> str:
     """How often each kind was found, and how strong: a bar for each, the darker the stronger."""
     levels = np.zeros((len(columns.kinds), 5), dtype=int)
+    sums = np.zeros(len(columns.kinds))
     for found in columns.damage:
         for kind, severity in zip(found[::2], found[1::2], strict=True):
             levels[kind, min(5, max(1, round(severity / 100))) - 1] += 1
+            sums[kind] += severity / 100
     times = levels.sum(axis=1)
     kinds = list(columns.kinds)
     rows = []
     for kind in np.argsort(-times, kind="stable").tolist():
-        mean = (levels[kind] @ np.arange(1, 6)) / times[kind]
         parts = "".join(
             f'<i class="level{level}" style="width:{100 * count / times.max():.2f}%"></i>'
             for level, count in enumerate(levels[kind].tolist(), 1)
             if count
         )
+        often = f"{times[kind]:,} ({shown(100 * times[kind] / summary.scored, 1)} %)"
         rows.append(
             f'<li><button type="button" data-filter="kind={kind}" title="{text(" ".join(about(kinds[kind])[1:]))}">'
-            f'<span class="row"><span>{text(about(kinds[kind])[0])}</span><span class="soft">{times[kind]:,} '
-            f"({shown(100 * times[kind] / summary.scored, 1)} %), mean {mean:.1f} of 5</span></span>"
+            f'<span class="row"><span>{text(about(kinds[kind])[0])}</span><span class="soft">{often}, '
+            f"mean {sums[kind] / times[kind]:.1f} of 5</span></span>"
             f'<span class="bar" aria-hidden="true">{parts}</span></button></li>'
         )
     clean = summary.undamaged and (

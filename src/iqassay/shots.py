@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import os
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
 
@@ -15,15 +15,16 @@ from iqassay.cache import open_cache
 from iqassay.folder import Pair, Result, score_pairs
 from iqassay.heatmap import heatmap
 from iqassay.image import read_image
-from iqassay.model_file import ModelFileError, default_threads
+from iqassay.model_file import ModelFileError
 from iqassay.page import fit, jpeg
 from iqassay.panel import open_scorer
-from iqassay.parallel import WORKERS, in_order
+from iqassay.parallel import in_order
 from iqassay.text import printable
 
 SIDE = 216  # pixels: the longer one of a thumbnail
 MOST = 8_000  # characters of a thumbnail, where that can be had
 QUALITIES = (75, 60, 45, 30)  # of its JPEG: noise takes much room, and what it is shows at a low quality too
+AT_ONCE = 2  # pictures that are read at once: each may have 200 million pixels
 SAME = 0.1  # points: a score that differs by more is of another picture, or of another model
 
 
@@ -66,12 +67,13 @@ def locate(path: str, folder: str | None) -> str:
 
 def plain_shots(wanted: Iterable[Wanted]) -> Iterator[Shot]:
     """Pictures, with their references where they have one, and no heatmap."""
+    reference = _reference_reader()
 
     def shoot(one: Wanted) -> Shot:
         picture, missing = _read(one.path)
-        return Shot(one.row, picture, reference=_read(one.reference)[0] if one.reference else "", missing=missing)
+        return Shot(one.row, picture, reference=reference(one.reference), missing=missing)
 
-    return in_order(shoot, wanted, min(WORKERS, default_threads()))
+    return in_order(shoot, wanted, AT_ONCE)
 
 
 def full_shots(wanted: Sequence[Wanted], model: str | None = None) -> Iterator[Shot]:
@@ -83,6 +85,7 @@ def full_shots(wanted: Sequence[Wanted], model: str | None = None) -> Iterator[S
     groups: dict[str, list[Wanted]] = {}
     for one in wanted:
         groups.setdefault(model or one.model, []).append(one)
+    reference = _reference_reader()
     with open_cache() or nullcontext() as cache:
         for name, group in groups.items():
             done = 0
@@ -90,7 +93,7 @@ def full_shots(wanted: Sequence[Wanted], model: str | None = None) -> Iterator[S
                 pairs = [Pair(one.path, one.reference) for one in group]
                 results = score_pairs(open_scorer(name), pairs, cache=cache, maps=True)
                 for one, result in zip(group, results, strict=True):
-                    yield _full(one, result)
+                    yield _full(one, result, reference)
                     done += 1
             except ModelFileError as error:
                 if model is not None:  # it was asked for
@@ -99,19 +102,22 @@ def full_shots(wanted: Sequence[Wanted], model: str | None = None) -> Iterator[S
                     yield replace(shot, note=f"no heatmap: {error}")
 
 
-def _full(wanted: Wanted, result: Result) -> Shot:
+def _full(wanted: Wanted, result: Result, read_reference: Callable[[str | None], str]) -> Shot:
     if result.picture is None or result.map is None:
         shot = next(plain_shots([wanted]))
         return shot if shot.missing else replace(shot, note=f"no heatmap: {result.error}")
     said = float(result.record()["score"])
-    reference = _read(wanted.reference)[0] if wanted.reference else ""
-    shot = Shot(wanted.row, thumbnail(fit(result.picture.pixels, SIDE)), reference=reference)
+    shot = Shot(wanted.row, thumbnail(fit(result.picture.pixels, SIDE)), reference=read_reference(wanted.reference))
     if abs(said - wanted.score) > SAME:
         return replace(shot, note="no heatmap: the picture, or the model, has changed since it was scored")
     return replace(shot, map=thumbnail(heatmap(result.picture, result.map, SIDE)))
 
 
-@functools.lru_cache(maxsize=16)  # pictures in a row often share a reference
+def _reference_reader() -> Callable[[str | None], str]:
+    """What makes thumbnails of references, and keeps some: pictures in a row often share one."""
+    return functools.lru_cache(maxsize=16)(lambda path: _read(path)[0] if path else "")
+
+
 def _read(path: str) -> tuple[str, str]:
     """A thumbnail, or nothing and why."""
     try:
