@@ -78,6 +78,17 @@ def test_folders_are_read_one_at_a_time(place: Path, monkeypatch: pytest.MonkeyP
     assert "b" not in opened
 
 
+def test_folders_that_are_written_to_are_left_out_unless_they_are_asked_for(place: Path) -> None:
+    def found_without(*paths: str) -> list[str]:
+        names = find_pictures(paths, recursive=True, without=[str(place / "a"), "nowhere", ""])
+        return [path.replace(os.sep, "/") for path in names]
+
+    assert found_without(".") == ["./b/y.webp"]
+    assert found_without("**/*") == ["b/y.webp"]
+    assert found_without("a") == found("a", recursive=True)
+    assert found_without("a/*.jpg", "a/deep") == ["a/img2.jpg", "a/deep/x.PNG"]
+
+
 def test_folders_a_thousand_deep(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     for _ in range(1100):

@@ -17,19 +17,22 @@ from typing import BinaryIO
 from iqassay.errors import UsageError
 from iqassay.formats import SUFFIXES
 
+Known = set[tuple[int, int]]  # folders, by their device and number
 
-def find_pictures(paths: Iterable[str], recursive: bool = False) -> Iterator[str]:
+
+def find_pictures(paths: Iterable[str], recursive: bool = False, without: Iterable[str] = ()) -> Iterator[str]:
     """The pictures that `paths` stand for: a file is itself, a folder is the pictures in it, in natural order, and a
     pattern (photos/*.jpg, photos/**/*_q?.png) the files with a picture's ending that it fits; ** stands for folders in
     one another, or none, and goes through no symbolic links.
 
     In folders, files whose names do not end like a picture's and hidden files are left out; subfolders are entered when
     `recursive` is set, each once, even where symbolic links go round in circles. A subfolder that cannot be opened
-    comes back as if it were a picture, so that it is reported like one.
+    comes back as if it were a picture, so that it is reported like one. `without`: folders that are left out when they
+    are come upon, such as those that results are written to.
 
     Raises UsageError at once for a path that does not exist and for a folder without pictures.
     """
-    return itertools.chain.from_iterable([_pictures(path, recursive) for path in paths])
+    return itertools.chain.from_iterable([_pictures(path, recursive, _known(without)) for path in paths])
 
 
 def read_paths(listing: str) -> Iterator[str]:
@@ -77,15 +80,15 @@ def places(paths: list[str]) -> Callable[[str], str]:
     return place
 
 
-def _pictures(path: str, recursive: bool) -> Iterator[str]:
+def _pictures(path: str, recursive: bool, without: Known) -> Iterator[str]:
     """The pictures of one path; at least one."""
     try:
         is_folder = stat.S_ISDIR(os.stat(path).st_mode)
-        inside = _walk(path, recursive) if is_folder else iter([path])
+        inside = _walk(path, recursive, without) if is_folder else iter([path])
         first = next(inside, None)
     except OSError as error:
         if isinstance(error, FileNotFoundError) and glob.has_magic(path):
-            return _matches(path)
+            return _matches(path, without)
         reason = "no such file or folder" if isinstance(error, FileNotFoundError) else error.strerror
         raise UsageError(f"{path}: {reason}") from error
     except ValueError as error:  # a NUL character in the name
@@ -96,16 +99,16 @@ def _pictures(path: str, recursive: bool) -> Iterator[str]:
     return itertools.chain([first], inside)
 
 
-def _matches(pattern: str) -> Iterator[str]:
+def _matches(pattern: str, without: Known) -> Iterator[str]:
     parts = pattern.replace(os.altsep or os.sep, os.sep).split(os.sep)
-    paths = _below(parts) if "**" in parts else glob.iglob(pattern)
+    paths = _below(parts, without) if "**" in parts else glob.iglob(pattern)
     found = [path for path in paths if _is_picture(path) and not os.path.isdir(path)]
     if not found:
         raise UsageError(f"{pattern}: no pictures fit this pattern")
     return iter(sorted(found, key=_natural))
 
 
-def _below(parts: list[str]) -> Iterator[str]:
+def _below(parts: list[str], without: Known) -> Iterator[str]:
     """What fits a pattern with ** in it, which does not go through symbolic links. `glob` would, in circles, and would
     not come through folders that lie in one another a thousand deep.
     """
@@ -113,7 +116,7 @@ def _below(parts: list[str]) -> Iterator[str]:
     top = os.sep.join([*parts[:at], ""])
     for folder in glob.iglob(top) if top else [""]:
         root = folder or os.path.join(os.curdir, "")
-        for path in _walk(root, recursive=True, links=False):
+        for path in _walk(root, True, without, links=False):
             below = path[len(root) :]
             if _fits(below.split(os.sep), parts[at:]):
                 yield folder + below
@@ -127,12 +130,12 @@ def _fits(names: list[str], parts: list[str]) -> bool:
     return bool(names) and fnmatch.fnmatch(names[0], parts[0]) and _fits(names[1:], parts[1:])
 
 
-def _walk(folder: str, recursive: bool, links: bool = True) -> Iterator[str]:
+def _walk(folder: str, recursive: bool, without: Known, links: bool = True) -> Iterator[str]:
     """The pictures in a folder; links: go through symbolic links to folders too.
 
     Not a function that calls itself: folders may lie in one another a thousand deep.
     """
-    seen: set[tuple[int, int]] = set()
+    seen = without - _known([folder])
     levels = [_entries(folder, seen, links)]
     while levels:
         for path, is_folder in levels[-1]:
@@ -148,7 +151,7 @@ def _walk(folder: str, recursive: bool, links: bool = True) -> Iterator[str]:
             levels.pop()
 
 
-def _entries(folder: str, seen: set[tuple[int, int]], links: bool) -> Iterator[tuple[str, bool]]:
+def _entries(folder: str, seen: Known, links: bool) -> Iterator[tuple[str, bool]]:
     """What is in a folder, in natural order: the path, and whether it is a folder; nothing for one seen before."""
     status = os.stat(folder)
     if (status.st_dev, status.st_ino) in seen:
@@ -163,6 +166,12 @@ def _entries(folder: str, seen: set[tuple[int, int]], links: bool) -> Iterator[t
         ]
     visible.sort(key=lambda entry: _natural(entry[0]))
     return ((os.path.join(folder, name), is_folder) for name, is_folder in visible)
+
+
+def _known(folders: Iterable[str]) -> Known:
+    """What tells folders from others, of those that there are."""
+    statuses = [os.stat(folder) for folder in folders if os.path.isdir(folder)]
+    return {(status.st_dev, status.st_ino) for status in statuses}
 
 
 def _is_folder(entry: os.DirEntry[str], links: bool) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 import unicodedata
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 
 from iqassay.errors import UsageError
 from iqassay.finding import find_pictures
@@ -17,8 +17,14 @@ ANYWHERE = os.sep  # stands for every folder; none can be called so
 Index = dict[tuple[Callable[[str], str], str, str], list[str]]  # how names are compared, folder, stem -> references
 
 
-def find_pairs(paths: Iterable[str], reference: str, pattern: str | None = None, recursive: bool = False) -> list[Pair]:
-    """The pictures that `paths` stand for (see `find_pictures`), each with its reference.
+def find_pairs(
+    paths: Iterable[str],
+    reference: str,
+    pattern: str | None = None,
+    recursive: bool = False,
+    without: Collection[str] = (),
+) -> list[Pair]:
+    """The pictures that `paths` stand for (see `find_pictures`, for `without` too), each with its reference.
 
     reference: one picture, which goes with every picture, or a folder of references; `recursive` holds for it too.
     A picture goes with the reference of its stem (its name without the ending) in the same place below the folder;
@@ -33,9 +39,9 @@ def find_pairs(paths: Iterable[str], reference: str, pattern: str | None = None,
         raise UsageError(
             f"--pair: got {pattern!r}, want one {{ref}} in it for the reference's name, as in '{{ref}}_q*'"
         )
-    found = [(picture, path) for path in paths for picture in find_pictures([path], recursive)]
+    found = [(picture, path) for path in paths for picture in find_pictures([path], recursive, without)]
     try:
-        references = list(find_pictures([reference], recursive))
+        references = list(find_pictures([reference], recursive, without))
     except UsageError as error:
         raise UsageError(f"--ref {error}") from error
     if references == [reference]:

@@ -126,7 +126,7 @@ def score(
     if format is None:
         ending = os.path.splitext(output or "")[1].lower().lstrip(".")
         format = Format(ending) if ending in Format.__members__ else Format.table
-    todo, count = _todo(paths, files_from, ref, pattern, recursive)
+    todo, count = _todo(paths, files_from, ref, pattern, recursive, [map or "", cull[1] if cull else ""])
     if map is not None:
         listed = list(todo)
         references = {pair.reference for pair in listed if pair.reference is not None}
@@ -180,9 +180,9 @@ def score(
 
 
 def _todo(
-    paths: list[str], files_from: str | None, ref: str | None, pattern: str | None, recursive: bool
+    paths: list[str], files_from: str | None, ref: str | None, pattern: str | None, recursive: bool, own: list[str]
 ) -> tuple[Iterator[Pair], int | Callable[[], int]]:
-    """What to score, and how many, or how to count them."""
+    """What to score, and how many, or how to count them. own: folders that are written to and not looked through."""
     from iqassay.errors import UsageError
     from iqassay.finding import find_pictures, read_paths
     from iqassay.folder import Pair
@@ -191,12 +191,12 @@ def _todo(
     if ref is not None:
         if files_from is not None:
             raise UsageError("--files-from: got --ref too, want PATH with it")
-        pairs = find_pairs(paths, ref, pattern, recursive)
+        pairs = find_pairs(paths, ref, pattern, recursive, own)
         return iter(pairs), len(pairs)
     if files_from is not None:
         return (Pair(path) for path in read_paths(files_from)), 0
-    pictures = find_pictures(paths, recursive)
-    total: int | Callable[[], int] = lambda: sum(1 for _ in find_pictures(paths, recursive))  # noqa: E731
+    pictures = find_pictures(paths, recursive, own)
+    total: int | Callable[[], int] = lambda: sum(1 for _ in find_pictures(paths, recursive, own))  # noqa: E731
     if not any(os.path.isdir(path) for path in paths):
         listed = list(pictures)
         pictures, total = iter(listed), len(listed)
@@ -211,8 +211,8 @@ def _one_of(**folders: str | None) -> tuple[str, str] | None:
     if len(asked) > 1:
         raise UsageError(f"got {' and '.join(f'--{how}-to' for how, _ in asked)}, want one of them")
     for how, folder in asked:
-        if os.path.exists(folder) and not os.path.isdir(folder):
-            raise UsageError(f"--{how}-to {folder}: is a file, want a folder")
+        if not folder or (os.path.exists(folder) and not os.path.isdir(folder)):
+            raise UsageError(f"--{how}-to {folder}: is {'a file' if folder else 'nothing'}, want a folder")
     return asked[0] if asked else None
 
 
