@@ -19,6 +19,7 @@ from iqassay.systems.blocks import Prediction
 from iqassay.systems.dri import DRI
 from iqassay.systems.mfen import MFEN
 from iqassay.systems.yoto import YOTO
+from iqassay.training.optimise import optimise
 
 OUTPUTS = ("score", "map", "presence", "severity", "unlike")
 
@@ -86,6 +87,7 @@ def export(system: MFEN | YOTO | DRI, centre: Tensor, axes: Tensor, card: dict, 
     outputs = OUTPUTS + (("estimate", "nearness") if isinstance(system, DRI) else ())
     graph = to_onnx(Deployed(system, centre, axes).eval(), outputs, inputs)
     halve_weights(graph)
+    graph = optimise(graph)
     file.parent.mkdir(parents=True, exist_ok=True)
     content = graph.SerializeToString()
     file.write_bytes(content)
