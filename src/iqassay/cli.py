@@ -17,8 +17,10 @@ from iqassay import __version__
 from iqassay.bench.command import bench
 from iqassay.commands.compare import compare
 from iqassay.commands.explain import explain
+from iqassay.commands.gate import gate
 from iqassay.commands.models import models
 from iqassay.commands.options import say
+from iqassay.commands.report import report
 from iqassay.commands.score import score
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
@@ -43,7 +45,7 @@ def iqassay(
         raise typer.Exit(2)
 
 
-for command in (score, compare, explain, models):
+for command in (score, compare, explain, report, gate, models):
     app.command()(command)
 
 # Their words, --help too, go on untouched to the training side, which knows the recipes.
