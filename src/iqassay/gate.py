@@ -21,6 +21,7 @@ from iqassay.records import Record, read_records
 from iqassay.text import counted, printable
 
 Thing = TypeVar("Thing")
+MOST_ROWS = 500  # of the table in Markdown: build servers refuse large ones as a whole
 
 
 @dataclass(frozen=True)
@@ -229,7 +230,9 @@ def markdown(outcomes: Sequence[Outcome], said: str) -> str:
     lines = [f"### Picture quality: {'not passed' if failed else 'passed'}", "", said]
     if failed:
         lines += ["", "| picture | why it does not pass |", "|---|---|"]
-    lines += [f"| {_literal(outcome.path)} | {_literal(outcome.reason())} |" for outcome in failed]
+    lines += [f"| {_literal(outcome.path)} | {_literal(outcome.reason())} |" for outcome in failed[:MOST_ROWS]]
+    if len(failed) > MOST_ROWS:
+        lines += ["", f"and {len(failed) - MOST_ROWS:,} more"]
     return "\n".join(lines) + "\n\n"
 
 
