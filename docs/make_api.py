@@ -119,7 +119,7 @@ class Links:
     here: str  # the module or the class that the docstring stands in
 
     def find(self, code: str) -> str | None:
-        """A plain word is a name of the same class or module; one_like_this, or Such, or such.a one is found anywhere."""
+        """A plain word is a name of the same class or module; one_like_this, Such or such.a one is found anywhere."""
         name = code.removesuffix("()")
         if "." in name or "_" in name or name[:1].isupper():
             return next((link for full, link in self.known.items() if f".{full}".endswith(f".{name}")), None)

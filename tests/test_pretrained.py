@@ -10,6 +10,7 @@ import numpy as np
 import onnx
 import pytest
 import torch
+from conftest import write_model
 from torch import nn
 from torch.nn import functional as F
 
@@ -24,6 +25,7 @@ from iqassay.training.export import export
 from iqassay.training.fit import load_weights
 
 SHIPPED = {"mfen": MFEN, "yoto": YOTO, "dri": DRI}
+SMALL = {"encoder": "van_tiny", "dan_encoder": "van_tiny", "dan_shared": 0, "width": 8, "pretrained": False}
 CLOSE = 1e-3  # raw, 0.02 points; 5e-6 is seen, and another processor may add up in another order
 
 
@@ -76,7 +78,7 @@ def test_gradients_reach_the_picture(shipped):
 def small(tmp_path_factory: pytest.TempPathFactory) -> tuple[MFEN, Path]:
     """A small system whose batch normalisations have seen something, and its model file."""
     torch.manual_seed(0)
-    system = MFEN(MFENConfig("van_tiny", "van_tiny", 0, width=8, pretrained=False))
+    system = MFEN(MFENConfig(**SMALL))
     system(photos(4))  # in training mode
     system.eval()
     card = json.loads((WEIGHTS / "mfen.json").read_text())
@@ -91,7 +93,7 @@ def test_a_model_file_of_ones_own(small):
     system, file = small
     again = load_pretrained(file)
     assert isinstance(again, MFEN)
-    assert again.config == MFENConfig("van_tiny", "van_tiny", 0, width=8, pretrained=False)
+    assert again.config == MFENConfig(**SMALL)
     check_same_answers(again, Scorer(file, threads=1), photos(), None)
     assert torch.allclose(again(photos()).score, system(photos()).score, atol=CLOSE)
 
@@ -110,7 +112,11 @@ def test_training_can_start_from_it(small, tmp_path):
         ({"system": "NIMA, of 2018"}, "got a model file of NIMA, of 2018, want one of MFEN, YOTO or DRI-IQA"),
         ({"architecture": {"depth": 3}}, "got a card whose architecture does not fit its system: .*'depth'"),
         ({"architecture": {"encoder": "van_b9"}}, "got encoder 'van_b9'"),
-        ({"architecture": {"encoder": "van_b0", "dan": False}}, "got no weights for .* in all, want all"),
+        ({"architecture": {"encoder": "van_b0", "dan": False}}, "got no weights that fit .* in all, want all"),
+        (
+            {"architecture": {**SMALL, "width": 16}},
+            r"got no weights that fit head\.regressor\.layers\.1\.weight, and 5 in",
+        ),
     ],
 )
 def test_cards_that_do_not_fit(small, tmp_path, change, error):
@@ -141,6 +147,12 @@ def test_shipped_graphs_name_every_weight():
         graph = onnx.load_from_string(load_model_file(name).content).graph
         unnamed = [t.name for t in graph.initializer if t.data_type != onnx.TensorProto.INT64 and "::" in t.name]
         assert not unnamed, name  # whole numbers are axes and sizes
+
+
+def test_a_file_that_is_no_graph(tmp_path):
+    file = write_model(tmp_path, "odd", b"\xff\xff", system="MFEN", architecture=SMALL)
+    with pytest.raises(ValueError, match="got a file that is no ONNX graph"):
+        load_pretrained(file)
 
 
 def test_a_damaged_file_is_not_opened(tmp_path):

@@ -10,6 +10,7 @@ from typing import Any
 
 import onnx
 import torch
+from google.protobuf.message import DecodeError
 from onnx import numpy_helper
 from torch import Tensor
 
@@ -26,19 +27,22 @@ def read_back(file: ModelFile) -> MFEN | YOTO | DRI:
     """The system of a model file, with its weights, in evaluation mode.
 
     Raises:
-        ValueError: if the card does not say how to build it, or the graph lacks some of its weights.
+        ValueError: if the card does not say how to build it, or the graph does not hold all its weights.
     """
-    system, weights = build(file), named_weights(file.content)
+    system = build(file)
+    try:
+        weights = named_weights(file.content)
+    except DecodeError:
+        raise ValueError(f"{file.path}: got a file that is no ONNX graph, want one") from None
     for name, module in system.named_modules():
         if isinstance(module, ConvBN) and f"{name}.1.running_var" not in weights:
             module.fold()  # as it was when it was exported
     own = system.state_dict()
-    missing = [key for key in own if key not in weights and not key.endswith(COUNTERS)]
+    fits = {key: value for key, value in weights.items() if key in own and value.shape == own[key].shape}
+    missing = [key for key in own if key not in fits and not key.endswith(COUNTERS)]
     if missing:
-        raise ValueError(
-            f"{file.path}: got no weights for {', '.join(missing[:3])} and {len(missing)} in all, want all"
-        )
-    system.load_state_dict({key: weights[key].to(own[key].dtype) for key in own if key in weights}, strict=False)
+        raise ValueError(f"{file.path}: got no weights that fit {missing[0]}, and {len(missing)} in all, want all")
+    system.load_state_dict(fits, strict=False)
     return system.eval()
 
 
@@ -63,9 +67,8 @@ def build(file: ModelFile) -> MFEN | YOTO | DRI:
 
 def named_weights(content: bytes) -> dict[str, Tensor]:
     """The weights in a graph, by their names in the system's state dict, as they are stored: float32 or float16."""
-    graph = onnx.load_from_string(content).graph
-    found = {t.name.removesuffix("_half"): torch.from_numpy(numpy_helper.to_array(t).copy()) for t in graph.initializer}
-    for node in graph.node:  # equal tensors are kept once
-        if node.op_type == "Identity" and node.input[0] in found:
-            found[node.output[0]] = found[node.input[0]]
-    return {name.removeprefix("system."): value for name, value in found.items() if name.startswith("system.")}
+    return {
+        name.removeprefix("system.").removesuffix("_half"): torch.from_numpy(numpy_helper.to_array(tensor).copy())
+        for tensor in onnx.load_from_string(content).graph.initializer
+        if (name := tensor.name).startswith("system.")
+    }
