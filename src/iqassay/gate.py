@@ -148,7 +148,8 @@ def match(
         if not old.keys() & set(new):
             old = _one_each(zip(_below_all(paths), records, strict=True))
     found = {picture: old[name] for picture, name in zip(pictures, new, strict=True) if name in old}
-    return found, [record for name, record in old.items() if name not in set(new)]
+    here = set(new)
+    return found, [record for name, record in old.items() if name not in here]
 
 
 def places_or_paths(pictures: Sequence[str], place: Callable[[str], str]) -> list[str]:
