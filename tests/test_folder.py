@@ -157,3 +157,12 @@ def test_the_pixel_limit_holds_for_large_and_small(tiny_model: Path, album: list
     scorer = Scorer(tiny_model, threads=1, max_pixels=5000)
     (record,) = records(scorer, album[:1])
     assert "want at most 5,000" in record["error"]
+
+
+def test_the_pixel_limit_holds_for_what_is_in_the_cache(tiny_model: Path, album: list[Pair], tmp_path: Path) -> None:
+    with Cache(str(tmp_path / "answers.sqlite")) as cache:
+        (known,) = records(Scorer(tiny_model, threads=1), album[:1], cache=cache)
+    with Cache(str(tmp_path / "answers.sqlite")) as cache:
+        (refused,) = records(Scorer(tiny_model, threads=1, max_pixels=100), album[:1], cache=cache)
+    assert "score" in known
+    assert "want at most 100" in refused["error"]

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from iqassay import selection
 from iqassay.selection import select
 
 RECORDS: list[dict[str, Any]] = [
@@ -63,3 +64,9 @@ def test_an_interrupt_while_it_sorts_loses_nothing() -> None:
     with pytest.raises(KeyboardInterrupt):
         given += [given.append(record["path"]) for record in select(records(), "best")]
     assert given == ["c", "a", "b", "broken"]
+
+
+def test_no_place_to_sort_in_is_an_os_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(selection.json, "dumps", lambda record: record)  # which SQLite cannot store
+    with pytest.raises(OSError, match="no place to sort in"):
+        list(select(RECORDS, "best"))

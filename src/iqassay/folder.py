@@ -122,7 +122,7 @@ class _Worker:
         digests = [self.cache.digest(path) for path in files] if self.cache else [None]
         if None in digests:
             return None
-        question = f"{self.identity} {self.how if len(files) > 1 else ''}"
+        question = f"{self.identity} {self.scorer.max_pixels} {self.how if len(files) > 1 else ''}"
         return hashlib.sha256(b"".join([question.encode(), *(digest for digest in digests if digest)])).digest()
 
     def _score(self, pair: Pair) -> tuple[Verdict, Picture | None]:
