@@ -45,8 +45,8 @@ def _sorted(records: Iterable[Record], worst_first: bool, top: int | None) -> It
             except KeyboardInterrupt as error:
                 interrupt = error
             scored = kept.execute(
-                f"SELECT text FROM record WHERE score IS NOT NULL ORDER BY score {'ASC' if worst_first else 'DESC'}, rowid "
-                "LIMIT ?",
+                "SELECT text FROM record WHERE score IS NOT NULL "
+                f"ORDER BY score {'ASC' if worst_first else 'DESC'}, rowid LIMIT ?",
                 (-1 if top is None else top,),
             )
             failed = kept.execute("SELECT text FROM record WHERE score IS NULL ORDER BY rowid")
