@@ -53,6 +53,8 @@ def carry_out(step: Step, how: str) -> str:
             _tidy(step.source, step.target, how)
     except OSError as error:
         return f"{step.target}: {error.strerror or error}"
+    except RecursionError:  # os.makedirs
+        return f"{step.target}: too many folders in one another"
     return state
 
 
