@@ -63,7 +63,11 @@ def test_only_sums_are_kept(tiny_model):
     metric = QualityScore(tiny_model)
     for seed in range(3):
         metric.update(pictures(2, seed))
-    assert {name: tuple(getattr(metric, name).shape) for name in metric._defaults} == {"total": (), "count": ()}
+    assert {name: tuple(getattr(metric, name).shape) for name in metric._defaults} == {
+        "which": (),
+        "total": (),
+        "count": (),
+    }
     assert not any(value.numel() > 1 for value in vars(metric).values() if isinstance(value, torch.Tensor))
 
 
@@ -121,6 +125,21 @@ def test_in_a_collection_beside_another_metric(pair_model):
     found = both.compute()
     assert found["quality"].item() == pytest.approx(np.mean(scores(pair_model, images, references)), abs=1e-5)
     assert found["psnr"] > 0
+
+
+def test_a_collection_never_takes_two_models_for_one(pair_model):
+    both = {"psnr": QualityScore("psnr", True), "other": QualityScore(pair_model, True)}
+    both |= {"haarpsi": QualityScore("haarpsi", True), "again": QualityScore("haarpsi", True)}
+    collection, images, references = MetricCollection(both), pictures(), pictures(seed=1)
+    collection.update(images, images)  # 100 by each measure
+    collection.update(images, references)
+    alone = QualityScore("haarpsi", True)
+    alone.update(images, images)
+    alone.update(images, references)
+    found = collection.compute()
+    assert found["haarpsi"] == found["again"] == alone.compute()
+    assert found["haarpsi"] != found["psnr"]
+    assert [sorted(group) for group in collection.compute_groups.values() if len(group) > 1] == [["again", "haarpsi"]]
 
 
 def test_what_torchmetrics_asks_of_a_metric(tiny_model):

@@ -24,8 +24,9 @@ except ModuleNotFoundError as error:
     raise ImportError(f"this needs {error.name}: pip install 'iqassay[train]'") from None
 
 REDUCTIONS = ("mean", "none")
-STEPS = 1_000_000  # of a point: whole numbers add up exactly in any order, where float32 drifts and some devices have
-# nothing longer
+# Scores are added up in millionths of a point: whole numbers give one sum in any order, where float32 drifts, and
+# float64 is not to be had on every device.
+STEPS = 1_000_000
 
 
 class QualityScore(Metric):
@@ -43,9 +44,6 @@ class QualityScore(Metric):
     not matter, and no gradient comes back (``iqassay.systems.loss`` has one).
     kwargs: of every metric, see ``torchmetrics.Metric``.
 
-    A MetricCollection takes two metrics for one when their first batches score alike, as pairs of identical pictures do
-    whatever the model is. Give it ``compute_groups=False`` when several of its metrics are of this class.
-
     Raises:
         ValueError: for another reduction, or a model that takes no reference or cannot do without; by ``update`` for
             shapes, types or values that are not as above, which leave the metric as it was.
@@ -59,6 +57,7 @@ class QualityScore(Metric):
     plot_lower_bound = 0.0
     plot_upper_bound = 100.0
 
+    which: Tensor
     total: Tensor
     count: Tensor
     scores: list[Tensor]
@@ -82,6 +81,9 @@ class QualityScore(Metric):
             raise ValueError(f"got the model {scorer.card.name!r} and reference=True, want one that takes references")
         if scorer.needs_reference and not reference:
             raise ValueError(f"got the measure {scorer.card.name!r}, which compares: want reference=True with it")
+        # Of metrics whose first batches leave equal states, as identical pairs do for every model, a MetricCollection
+        # computes one alone: this state tells them apart.
+        self.add_state("which", torch.tensor(2 * int(scorer.identity[:14], 16) + reference), dist_reduce_fx="max")
         if reduction == "none":
             self.add_state("scores", [], dist_reduce_fx="cat")
         else:
