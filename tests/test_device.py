@@ -26,7 +26,7 @@ def pretend(monkeypatch: pytest.MonkeyPatch, *providers: str) -> None:
 
 def test_the_cpu_is_there_and_starts() -> None:
     assert find_device("cpu") == "cpu"
-    assert device._trouble("cpu") == ""
+    assert device.trouble_with("cpu") == ""
 
 
 @pytest.mark.parametrize("wrong", ["gpu", "CPU", "", "cpu:0", "cuda:", "cuda:x", "cuda:-1", None, 0])
@@ -67,7 +67,7 @@ def test_auto_is_the_best_that_starts(tiny_model: Path, monkeypatch: pytest.Monk
     pretend(monkeypatch, "CoreMLExecutionProvider", "DmlExecutionProvider", "CUDAExecutionProvider")
     assert Scorer(tiny_model, device="auto").device == "cpu"
     for starting in ("cuda", "directml"):
-        monkeypatch.setattr(device, "_trouble", lambda name, good=starting: "" if name == good else "no")
+        monkeypatch.setattr(device, "trouble_with", lambda name, good=starting: "" if name == good else "no")
         assert find_device("auto") == starting
 
 

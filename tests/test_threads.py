@@ -26,7 +26,7 @@ from iqassay.panel import Panel
 from iqassay.scorer import Scorer
 from iqassay.verdict import Verdict
 
-SIZES = [(64, 64), (9, 9), (97, 500), (500, 700)]
+SIZES = [(64, 64), (9, 9), (481, 640)]
 Job = tuple[np.ndarray, np.ndarray | None]
 
 

@@ -43,13 +43,13 @@ def find_device(device: str) -> str:
     has = set(onnxruntime.get_available_providers())
     known = [name for name, (provider, _, _) in DEVICES.items() if provider in has]
     if device == "auto":
-        return next((name for name in BEST_FIRST if name in known and not _trouble(name)), "cpu")
+        return next((name for name in BEST_FIRST if name in known and not trouble_with(name)), "cpu")
     name, colon, number = device.partition(":") if isinstance(device, str) else ("", "", "")
     numbered = not colon or (name in NUMBERED and number.isdecimal())
     if name not in known or not numbered:
         package = f" ({device} needs {DEVICES[name][2]})" if name in DEVICES and numbered else ""
         raise UsageError(f"device: got {device!r}, want one of: auto, {', '.join(known)}{package}")
-    if trouble := _trouble(device):
+    if trouble := trouble_with(device):
         raise UsageError(f"device: got {device!r}, which does not start: {trouble}")
     return device
 
@@ -69,7 +69,7 @@ def start(content: bytes, options: onnxruntime.SessionOptions, device: str) -> o
     return session
 
 
-def _trouble(device: str) -> str:
+def trouble_with(device: str) -> str:
     """Why a device does not start; nothing when it does."""
     import onnxruntime
 
