@@ -8,8 +8,15 @@ from typing import BinaryIO
 
 
 def replace_file(path: str | os.PathLike[str], write: Callable[[BinaryIO], object]) -> None:
-    """Write a file beside itself, as PATH.partial, then put it in its place; when that fails, PATH stays as it was."""
-    path = os.fspath(path)
+    """Write a file beside itself, as PATH.partial, then put it in its place; when that fails, PATH stays as it was.
+
+    A symbolic link stays one, and the file it leads to is replaced. A pipe or a device is written directly.
+    """
+    path = os.path.realpath(path)
+    if os.path.exists(path) and not os.path.isfile(path):
+        with open(path, "wb") as out:
+            write(out)
+        return
     partial = f"{path}.partial"
     try:
         with open(partial, "wb") as out:
