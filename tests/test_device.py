@@ -14,6 +14,7 @@ from iqassay import device
 from iqassay.bench.measure import Measure
 from iqassay.device import find_device
 from iqassay.errors import UsageError
+from iqassay.model_file import ModelFileError
 from iqassay.panel import Panel, open_scorer
 from iqassay.scorer import Scorer
 
@@ -92,6 +93,17 @@ def test_a_measure_has_the_cpu_alone() -> None:
     assert Measure("niqe", device="auto").device == "cpu"
     with pytest.raises(UsageError, match="device: got 'cuda', want cpu: a measure knows no other"):
         open_scorer("niqe", device="cuda")
+
+
+def test_a_network_that_a_device_cannot_compute_ends_the_run(tiny_model: Path, photo: np.ndarray) -> None:
+    """On the CPU what fails is one picture, for lack of memory say; elsewhere it is an operator."""
+    scorer = Scorer(tiny_model)
+    for place, kind in (("cpu", Exception), ("cuda", ModelFileError)):
+        scorer._session._what = (*scorer._session._what[:2], place)
+        with pytest.raises(kind, match="rank") as caught:
+            scorer._session.run(["score"], {"image": np.zeros((3, 3), np.float32)})
+        assert isinstance(caught.value, ModelFileError) == (place == "cuda")
+    assert str(caught.value).startswith("tiny cannot be computed on cuda: ")
 
 
 # ---- identity -------------------------------------------------------------------------------------------------------

@@ -192,7 +192,7 @@ def _self_test(device: str) -> Found:
         try:
             got, trouble = _try_out(iqassay.load(card.name, device=device), clean, bad)
         except Exception as error:
-            got, trouble = {}, f"{first_line(error)}; {REINSTALL}"
+            got, trouble = {}, f"{first_line(error)}; {REINSTALL if device == 'cpu' else 'want another device'}"
         yield card.name, got or "failed", trouble
 
 
