@@ -11,7 +11,6 @@ import pytest
 from conftest import write_model
 from PIL import Image
 
-from iqassay import tiles
 from iqassay.heatmap import heatmap
 from iqassay.image import ImageError, Picture
 from iqassay.model_file import ModelFileError, load_model_file
@@ -103,9 +102,7 @@ def test_a_record_is_plain_and_rounded(scorer: Scorer, photo: np.ndarray) -> Non
 
 
 @pytest.mark.parametrize("shape", [(90, 120), (700, 900)])
-def test_threads_batches_and_order_do_not_change_a_score(
-    tiny_model: Path, monkeypatch: pytest.MonkeyPatch, shape: tuple[int, int]
-) -> None:
+def test_threads_and_order_do_not_change_a_score(tiny_model: Path, shape: tuple[int, int]) -> None:
     picture = np.random.default_rng(5).integers(0, 256, (*shape, 3), dtype=np.uint8)
     one, two = Scorer(tiny_model, threads=1), Scorer(tiny_model, threads=2)
     first = one.score(picture)
@@ -114,8 +111,6 @@ def test_threads_batches_and_order_do_not_change_a_score(
     assert (first.score, first.low, first.distortions) == (again.score, again.low, again.distortions)
     assert np.array_equal(first.map, again.map)
     assert two.score(picture).score == pytest.approx(first.score, abs=0.1)
-    monkeypatch.setattr(tiles, "BATCH", 1)
-    assert one.score(picture).score == pytest.approx(first.score, abs=0.1)
 
 
 def test_look_is_what_comes_before_the_card(scorer: Scorer) -> None:
@@ -222,6 +217,8 @@ def test_a_picture_goes_through_the_network_once_unless_it_has_a_reference(
     session, seen = scorer._session, []
 
     class Spy:
+        callers = 1
+
         def run(self, outputs: list[str], feed: dict[str, np.ndarray]) -> list[np.ndarray]:
             seen.append((len(feed["image"]), feed["pictures"].tolist()))
             return session.run(outputs, feed)
@@ -229,19 +226,20 @@ def test_a_picture_goes_through_the_network_once_unless_it_has_a_reference(
     monkeypatch.setattr(scorer, "_session", Spy())
     picture = noise(481, 640)  # four windows and the whole
     scorer.score(picture)
-    assert seen == [(2, [2]), (2, [2]), (1, [1])]
+    assert seen == [(1, [1])] * 5
     seen.clear()
     scorer.score(picture, picture)
     assert seen == [(2, [1])] * 5
 
 
 def test_picture_and_reference_are_not_mixed_up(pair_model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The pictures come first, in every batch; the tiny model could not tell."""
-    monkeypatch.setattr(tiles, "BATCH", 6)
+    """The pictures come first, in every call; the tiny model could not tell."""
     scorer = Scorer(pair_model, threads=1)
     session = scorer._session
 
     class Spy:
+        callers = 1
+
         def run(self, outputs: list[str], feed: dict[str, np.ndarray]) -> list[np.ndarray]:
             (pictures,) = feed["pictures"]
             assert len(feed["image"]) == 2 * pictures
@@ -254,9 +252,7 @@ def test_picture_and_reference_are_not_mixed_up(pair_model: Path, monkeypatch: p
 
 
 @pytest.mark.parametrize("shape", [(80, 100), (700, 900)])
-def test_batches_threads_and_order_do_not_change_the_score_of_a_pair(
-    pair_model: Path, monkeypatch: pytest.MonkeyPatch, shape: tuple[int, int]
-) -> None:
+def test_threads_and_order_do_not_change_the_score_of_a_pair(pair_model: Path, shape: tuple[int, int]) -> None:
     picture, reference = noise(*shape), noise(*shape, seed=7)
     one, two = Scorer(pair_model, threads=1), Scorer(pair_model, threads=2)
     first = one.score(picture, reference)
@@ -265,9 +261,6 @@ def test_batches_threads_and_order_do_not_change_the_score_of_a_pair(
     assert (first.score, first.low, first.distortions) == (again.score, again.low, again.distortions)
     assert np.array_equal(first.map, again.map)
     assert two.score(picture, reference).score == pytest.approx(first.score, abs=0.1)
-    for size in (1, 5, 100):
-        monkeypatch.setattr(tiles, "BATCH", size)
-        assert one.score(picture, reference).score == pytest.approx(first.score, abs=0.01)
 
 
 @pytest.mark.parametrize("shape", [(375, 500), (700, 900)])

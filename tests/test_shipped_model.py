@@ -9,7 +9,6 @@ import pytest
 from PIL import Image, ImageFilter
 
 import iqassay
-from iqassay import tiles
 from iqassay.model_file import WEIGHTS, default_model, load_model_file
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
@@ -61,10 +60,9 @@ def test_same_bytes_same_score_whatever_came_before(scorer):
     assert first.low <= first.score <= first.high
 
 
-def test_batch_size_and_threads_do_not_change_a_large_picture(scorer, monkeypatch):
+def test_threads_do_not_change_a_large_picture(scorer):
     photo = Image.open(EXAMPLES / "coffee.jpg").convert("RGB").resize((1500, 1000), Image.Resampling.BICUBIC)
     once = scorer.score(photo).score
-    monkeypatch.setattr(tiles, "BATCH", 3)
     assert abs(iqassay.load(scorer.card.name, threads=2).score(photo).score - once) < 0.1
 
 

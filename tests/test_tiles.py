@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import random
+import threading
+import time
 import tracemalloc
 
 import numpy as np
@@ -53,7 +56,7 @@ def test_windows_cover_every_pixel_and_stay_inside(height: int, width: int) -> N
         covered[at.top : at.top + at.height, at.left : at.left + at.width] = True
     assert covered.all()
     assert len(windows) <= VIEWS.max_windows
-    assert len({(at.height, at.width) for at in windows}) == 1, "windows of one size go in one batch"
+    assert len({(at.height, at.width) for at in windows}) == 1, "no window counts more than another"
 
 
 @pytest.mark.parametrize(
@@ -98,7 +101,7 @@ def test_small_pictures_are_looked_at_whole_and_once() -> None:
     assert seen == [(1, 3, 480, 640)]
     seen.clear()
     look(np.zeros((481, 640, 3), dtype=np.uint8), VIEWS, network)
-    assert seen == [(2, 3, 384, 384), (2, 3, 384, 384), (1, 3, 480, 640)]
+    assert seen == [(1, 3, 384, 384)] * 4 + [(1, 3, 480, 640)]
 
 
 def brute_force_shrink(pixels: np.ndarray, height: int, width: int) -> np.ndarray:
@@ -174,15 +177,61 @@ def test_detail_cells_lie_where_their_pixels_are() -> None:
     assert np.abs(look(pixels, views, brightness).map - cells / 255).max() < 1e-6
 
 
-def test_batch_size_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
-    pixels = np.random.default_rng(4).integers(0, 256, (900, 1300, 3), dtype=np.uint8)
-    wanted = look(pixels, VIEWS, brightness)
-    for size in (1, 3, 100):
-        monkeypatch.setattr(tiles, "BATCH", size)
-        got = look(pixels, VIEWS, brightness)
-        assert got.score == pytest.approx(float(wanted.score), abs=1e-6)
-        assert np.allclose(got.map, wanted.map, atol=1e-6)
-        assert np.allclose(got.presence, wanted.presence)
+@pytest.mark.parametrize(("height", "width"), [(60, 70), (480, 640), (900, 1300)])
+def test_callers_change_nothing_however_their_answers_come(height: int, width: int) -> None:
+    pixels, reference = np.random.default_rng(4).integers(0, 256, (2, height, width, 3), dtype=np.uint8)
+    wait = random.Random(0)
+
+    def slow(batch: np.ndarray, reference: np.ndarray | None) -> Answers:
+        time.sleep(wait.random() / 1000)
+        return brightness(batch) if reference is None else likeness(batch, reference)
+
+    for beside in (None, reference):
+        wanted = look(pixels, VIEWS, slow, beside)
+        for callers in (2, 3, 50):
+            got = look(pixels, VIEWS, slow, beside, callers)
+            for name in ("score", "map", "presence", "severity", "unlike"):
+                np.testing.assert_array_equal(getattr(got, name), getattr(wanted, name))
+
+
+def test_as_many_callers_as_asked_for_are_in_the_network_at_once() -> None:
+    both, inside = threading.Barrier(2, timeout=5), threading.Semaphore(2)
+
+    def network(batch: np.ndarray, reference: np.ndarray | None) -> Answers:
+        assert inside.acquire(blocking=False), "three callers"
+        both.wait()  # fails unless two come
+        inside.release()
+        return brightness(batch)
+
+    look(np.zeros((500, 1100, 3), dtype=np.uint8), Views(VIEWS.area, 384, 5, 0.5), network, callers=2)  # 3 + 1 views
+
+
+@pytest.mark.parametrize("callers", [1, 3])
+def test_networks_that_look_together_say_what_each_says_alone(callers: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    cut, real = [], tiles.shrink
+    monkeypatch.setattr(tiles, "shrink", lambda *args: cut.append(args[1:]) or real(*args))
+
+    def darkness(batch: np.ndarray, reference: np.ndarray | None) -> Answers:
+        return brightness(1 - batch)
+
+    for size in ((90, 120), (700, 1100)):
+        pixels = np.random.default_rng(5).integers(0, 256, (*size, 3), dtype=np.uint8)
+        networks = [brightness, darkness, brightness]
+        together = tiles.look_together(pixels, VIEWS, networks, callers=callers)
+        assert cut == ([] if size == (90, 120) else [global_size(*size, VIEWS.area)])
+        for network, answers in zip(networks, together, strict=True):
+            alone = look(pixels, VIEWS, network)
+            assert answers.score == alone.score
+            np.testing.assert_array_equal(answers.map, alone.map)
+
+
+def test_what_a_network_raises_is_raised() -> None:
+    def broken(batch: np.ndarray, reference: np.ndarray | None) -> Answers:
+        raise MemoryError("no more")
+
+    for callers in (1, 3):
+        with pytest.raises(MemoryError, match="no more"):
+            look(np.zeros((900, 1300, 3), dtype=np.uint8), VIEWS, broken, callers=callers)
 
 
 def test_global_and_detail_views_share_the_score_as_the_card_says() -> None:
@@ -286,28 +335,6 @@ def test_the_map_shows_where_a_picture_differs() -> None:
     assert np.abs(quality[36:, 17:] - 2).max() < 1e-6
 
 
-def test_batch_size_changes_nothing_beside_a_reference(monkeypatch: pytest.MonkeyPatch) -> None:
-    pixels, reference = np.random.default_rng(11).integers(0, 256, (2, 900, 1300, 3), dtype=np.uint8)
-    wanted = look(pixels, VIEWS, likeness, reference)
-    for size in (1, 3, 4, 100):
-        monkeypatch.setattr(tiles, "BATCH", size)
-        got = look(pixels, VIEWS, likeness, reference)
-        assert got.score == pytest.approx(float(wanted.score), abs=1e-6)
-        assert np.allclose(got.map, wanted.map, atol=1e-6)
-
-
-def test_a_call_holds_as_many_views_with_a_reference_as_without() -> None:
-    shapes: list[tuple[int, ...]] = []
-
-    def network(batch: np.ndarray, reference: np.ndarray | None) -> Answers:
-        shapes.append(batch.shape)
-        return likeness(batch, reference)
-
-    pixels = np.zeros((481, 640, 3), dtype=np.uint8)
-    look(pixels, VIEWS, network, pixels)
-    assert shapes == [(1, 3, 384, 384)] * 4 + [(1, 3, 480, 640)]
-
-
 def test_a_reference_of_another_size_is_refused() -> None:
     pixels = np.zeros((80, 100, 3), dtype=np.uint8)
     with pytest.raises(ValueError, match=r"got a picture of shape \(80, 100, 3\) and a reference of \(100, 80, 3\)"):
@@ -320,7 +347,7 @@ def test_memory_stays_small_beside_a_large_picture(pair: bool) -> None:
     reference = pixels.copy() if pair else None
     tracemalloc.start()
     try:
-        look(pixels, Views(VIEWS.area, VIEWS.window, 8, 0.5), likeness if pair else brightness, reference)
+        look(pixels, Views(VIEWS.area, VIEWS.window, 8, 0.5), likeness if pair else brightness, reference, callers=2)
         peak = tracemalloc.get_traced_memory()[1]
     finally:
         tracemalloc.stop()

@@ -165,17 +165,14 @@ def restore(pixels: np.ndarray, restorer: Scorer) -> tuple[NDArray[np.uint8], ND
     band = np.zeros((tall, width, 3), np.float32)  # from the top of the present row of windows
     near = np.zeros(1)
     for row, top in enumerate(tops):
-        for first in range(0, len(lefts), tiles.BATCH):
-            columns = range(first, min(first + tiles.BATCH, len(lefts)))
-            cut = (pixels[top : top + tall, lefts[column] : lefts[column] + wide] for column in columns)
-            batch = np.stack([tiles.pad(to_float(window)).transpose(2, 0, 1) for window in cut])
-            restored, nearness = restorer.restore(np.ascontiguousarray(batch))
+        for left, share in zip(lefts, across, strict=True):
+            view = tiles.pad(to_float(pixels[top : top + tall, left : left + wide])).transpose(2, 0, 1)
+            restored, nearness = restorer.restore(np.ascontiguousarray(view[None]))
             if not (np.isfinite(restored).all() and np.isfinite(nearness).all()):
                 raise ModelFileError(f"the model {restorer.card.name!r} gave answers that are no numbers, want 0 to 1")
-            near = near + nearness.sum(0) / (len(tops) * len(lefts))
-            for column, window in zip(columns, restored, strict=True):
-                share = (down[row][:, None] * across[column])[..., None]
-                band[:, lefts[column] : lefts[column] + wide] += share * window[:, :tall, :wide].transpose(1, 2, 0)
+            near = near + nearness[0] / (len(tops) * len(lefts))
+            window = restored[0, :, :tall, :wide].transpose(1, 2, 0)
+            band[:, left : left + wide] += (down[row][:, None] * share)[..., None] * window
         done = (tops[row + 1] if row + 1 < len(tops) else height) - top  # rows that no later window touches
         estimate[top : top + done] = np.rint(np.clip(band[:done], 0, 1) * 255)
         band = np.concatenate([band[done:], np.zeros_like(band[:done])])

@@ -28,7 +28,7 @@ from iqassay.model_file import (
     read_card,
 )
 from iqassay.scorer import Scorer, calibrated, check_numbers, distortions, doubts, placed, raw_value
-from iqassay.tiles import Answers
+from iqassay.tiles import Answers, look_together
 from iqassay.verdict import Verdict
 
 if TYPE_CHECKING:
@@ -137,9 +137,15 @@ class Panel(Scorer):
         return _merge(self._ask(self.read(picture)))
 
     def _ask(self, picture: Picture) -> list[tuple[NetworkCard, Answers]]:
-        """What each member says, and its card. One after another: each keeps all threads busy."""
+        """What each member says, and its card."""
         members = [self._member(name) for name in self.card.members]
-        return [(member.card, member.look(picture)) for member in members]
+        said: dict[str, Answers] = {}
+        for views in dict.fromkeys(member.card.views for member in members):  # that our own members share
+            alike = [member for member in members if member.card.views == views]
+            networks, callers = [member._network for member in alike], alike[0]._session.callers
+            answers = look_together(picture.pixels, views, networks, callers=callers)
+            said |= zip((member.card.name for member in alike), answers, strict=True)
+        return [(member.card, said[member.card.name]) for member in members]
 
     def _cards(self) -> list[Card]:
         return [self.card, *(card for _, card in self._files.values())]

@@ -6,7 +6,7 @@ import hashlib
 import json
 import os
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from dataclasses import asdict
 from itertools import zip_longest
 from typing import TYPE_CHECKING, Any
@@ -146,11 +146,11 @@ class Scorer:
         """
         self._tables(reference is not None)
         beside = None if reference is None else self.read(reference).pixels
-        return tiles.look(self.read(picture).pixels, self.card.views, self._network, beside)
+        return tiles.look(self.read(picture).pixels, self.card.views, self._network, beside, self._session.callers)
 
     def score_many(
         self, pictures: Iterable[Source], references: Iterable[Source | None] | None = None, align: str = "fail"
-    ) -> Iterator[Verdict]:
+    ) -> Generator[Verdict, None, None]:
         """Score pictures in several threads, as many as the Scorer may compute with but 4 at most; verdicts in order.
 
         references: one for each picture, in the same order; None for one scored by itself. The rest is as for `score`.
@@ -176,7 +176,7 @@ class Scorer:
                     return self.score(*job, align)
             return self.score(picture, reference, align)
 
-        return in_order(score, _jobs(pictures, references), min(self._threads or default_threads(), WORKERS))
+        yield from in_order(score, _jobs(pictures, references), min(self._threads or default_threads(), WORKERS))
 
     def read(self, picture: Source, max_pixels: int = MAX_PIXELS) -> Picture:
         """Decode a picture within this and the Scorer's own `max_pixels`, unless it is decoded. Raises ImageError."""

@@ -4,9 +4,10 @@ A small picture is one view: the whole of it at native size. A larger one is loo
 whole, shrunk by area averaging to about `views.area` pixels), which sees composition-scale faults, and through detail
 views (windows at native size on an evenly spread grid), which see what shrinking hides: noise, blocks, slight blur.
 
-Which windows depends on the picture's size and the model's card alone, never on memory, batch size or threads, so the
-score does not depend on those either. Memory is bounded: pixels stay at their native depth, and only one batch of
-windows or one block of the shrinking exists as floats at a time.
+Which windows depends on the picture's size and the model's card alone, never on memory or threads, so the score does
+not depend on those either. Each goes to the network by itself, several at once: larger batches gain nothing on a
+processor. Memory is bounded: pixels stay at their native depth, and only a few windows or one block of the shrinking
+exist as floats at a time.
 
 A reference, where there is one, is cut and shrunk exactly as its picture, so that the two stay aligned in every view.
 """
@@ -14,18 +15,20 @@ A reference, where there is one, is cut and shrunk exactly as its picture, so th
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
+from itertools import repeat
 
 import numpy as np
 from numpy.typing import NDArray
 
 from iqassay.image import to_float
 from iqassay.model_file import Views
+from iqassay.parallel import in_order
 
 MIN_SIDE = 64  # pixels: the least that a network takes
 STRIDE = 32  # pixels: a network takes sides that are multiples of this, and answers with a map of such cells
-BATCH = 2  # windows in one call, references included: on two cores 4 take as long for each and 100 MB more
 MAP_SIDE = 128  # cells: the most along the longer side of our map
 BLOCK = (64, 256)  # rows, columns: shrinking works on blocks of at least this, which fit a processor cache
 
@@ -61,35 +64,61 @@ Batch = NDArray[np.float32]  # (B, 3, H, W) RGB in [0, 1], H and W multiples of 
 Network = Callable[[Batch, Batch | None], Answers]  # views, and the same views of the references or None
 
 
-def look(pixels: np.ndarray, views: Views, network: Network, reference: np.ndarray | None = None) -> Answers:
+def look(
+    pixels: np.ndarray, views: Views, network: Network, reference: np.ndarray | None = None, callers: int = 1
+) -> Answers:
     """Show a picture, beside its reference if there is one, to a network view by view, and put its answers together.
 
     pixels: (H, W, 3) uint8, uint16 or float32, any size from 1x1. reference: the same height and width, any of these
-    depths. The map that comes back is the picture's, raw values on a grid of at most 128 cells along the longer side.
+    depths. callers: how many threads call the network at once; it does not change the answers. The map that comes back
+    is the picture's, raw values on a grid of at most 128 cells along the longer side.
 
     Raises ValueError when picture and reference differ in size.
     """
+    return look_together(pixels, views, [network], reference, callers)[0]
+
+
+def look_together(
+    pixels: np.ndarray,
+    views: Views,
+    networks: Sequence[Network],
+    reference: np.ndarray | None = None,
+    callers: int = 1,
+) -> list[Answers]:
+    """What each of several networks says of a picture, as in `look`; every view is cut once for all of them."""
     height, width = pixels.shape[:2]
     if reference is not None and reference.shape != pixels.shape:
         raise ValueError(f"got a picture of shape {pixels.shape} and a reference of {reference.shape}, want one shape")
     size = global_size(height, width, views.area)
-    whole = size == (height, width)
-    windows = [Window(0, 0, height, width)] if whole else plan_windows(height, width, views)
-    canvas = _Canvas(height, width)
-    answers: list[Answers] = []
-    for batch, answer in _ask(pixels, reference, windows, network):
-        answers.append(answer)
-        for window, piece in zip(batch, answer.map, strict=True):
-            canvas.paste(piece, window)
+    windows = [Window(0, 0, height, width)] if size == (height, width) else plan_windows(height, width, views)
+    # Made as they are needed: few exist as floats at a time, and cutting goes on while the networks work.
+    beside = repeat(None) if reference is None else _cuts(reference, windows, size)
+    cuts = zip(_cuts(pixels, windows, size), beside, strict=False)
+    calls = (partial(network, *cut) for cut in cuts for network in networks)
+    callers = min(callers, len(windows) * len(networks))
+    answers = list(in_order(_call, calls, callers) if callers > 1 else map(_call, calls))
+    of_each = (answers[i :: len(networks)] for i in range(len(networks)))
+    return [_conclude(of_one, windows, pixels.shape[:2], size, views.global_weight) for of_one in of_each]
+
+
+def _call(call: Callable[[], Answers]) -> Answers:
+    return call()
+
+
+def _conclude(
+    answers: list[Answers], windows: list[Window], shape: tuple[int, ...], size: tuple[int, int], weight: float
+) -> Answers:
+    """What a network says of a whole picture of `shape`, from its answers to the windows and, last and with its own
+    weight, to the global view of `size`, unless that is the only window.
+    """
+    canvas = _Canvas(*shape)
+    for window, answer in zip(windows, answers, strict=False):
+        canvas.paste(answer.map[0], window)
     weights = np.full(len(windows), 1 / len(windows))
-    quality_map = canvas.mean()
-    if not whole:
-        overview = _batch([shrink(pixels, *size)])
-        answer = network(overview, None if reference is None else _batch([shrink(reference, *size)]))
-        answers.append(answer)
-        weights = np.append(weights * (1 - views.global_weight), views.global_weight)
-        quality_map = canvas.blend(answer.map[0], size, views.global_weight)
-    return _combine(answers, weights, quality_map)
+    if size == shape:
+        return _combine(answers, weights, canvas.mean())
+    weights = np.append(weights * (1 - weight), weight)
+    return _combine(answers, weights, canvas.blend(answers[-1].map[0], size, weight))
 
 
 def global_size(height: int, width: int, area: int) -> tuple[int, int]:
@@ -157,22 +186,17 @@ def _spread(length: int, window: int, count: int) -> list[int]:
     return [round(step * (length - window) / (count - 1)) for step in range(count)]
 
 
-def _ask(
-    pixels: np.ndarray, reference: np.ndarray | None, windows: list[Window], network: Network
-) -> Iterator[tuple[list[Window], Answers]]:
-    size = BATCH if reference is None else max(1, BATCH // 2)
-    for start in range(0, len(windows), size):
-        batch = windows[start : start + size]
-        yield batch, network(_cut(pixels, batch), None if reference is None else _cut(reference, batch))
+def _cuts(pixels: np.ndarray, windows: list[Window], size: tuple[int, int]) -> Iterator[Batch]:
+    """The windows, then the global view of `size` where that is smaller than the picture."""
+    for at in windows:
+        yield _batch(to_float(pixels[at.top : at.top + at.height, at.left : at.left + at.width]))
+    if size != pixels.shape[:2]:
+        yield _batch(shrink(pixels, *size))
 
 
-def _cut(pixels: np.ndarray, windows: list[Window]) -> Batch:
-    return _batch([to_float(pixels[at.top : at.top + at.height, at.left : at.left + at.width]) for at in windows])
-
-
-def _batch(views: list[NDArray[np.float32]]) -> Batch:
-    """Views (H, W, 3) of one size -> (B, 3, H, W), padded to what the network takes."""
-    return np.ascontiguousarray(np.stack([pad(view).transpose(2, 0, 1) for view in views]), dtype=np.float32)
+def _batch(view: NDArray[np.float32]) -> Batch:
+    """A view (H, W, 3) -> (1, 3, H, W), padded to what the network takes."""
+    return np.ascontiguousarray(pad(view).transpose(2, 0, 1)[None], dtype=np.float32)
 
 
 def _combine(answers: list[Answers], weights: Floats, quality_map: Floats) -> Answers:
