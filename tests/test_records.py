@@ -29,6 +29,7 @@ RECORDS: list[Record] = [
     GOOD,
     {"path": "broken.jpg", "error": 'cut short, or "worse"; who knows'},
     {**GOOD, "path": "new\nline, \u2028 and \r.png", "raw": {}, "distortions": [], "warnings": []},
+    {**GOOD, "path": "a carriage\rreturn.png"},
     {**GOOD, "path": "not text \udcff\udc80.png", "reference": "refs/\udcfe.png"},
     {"path": "Büro ☃.png", "reference": "refs/1.png", "error": "reference refs/1.png: no such file"},
 ]
@@ -120,7 +121,7 @@ def test_a_cut_is_said_on_standard_error_when_nobody_listens(
     path.write_bytes(path.read_bytes()[:-5])
     assert list(read_records(str(path))) == RECORDS[:-1]
     name = str(path).replace("\n", "\\n")
-    assert capsys.readouterr().err == f"iqassay: {name}: was cut short, 4 records before that\n"
+    assert capsys.readouterr().err == f"iqassay: {name}: was cut short, 5 records before that\n"
 
 
 @pytest.mark.parametrize(

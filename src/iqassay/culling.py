@@ -60,7 +60,7 @@ def carry_out(step: Step, how: str) -> str:
 
 def _tidy(source: str, target: str, how: str) -> None:
     """Do what is left to do when a run was killed between putting a file in its place and removing its old name."""
-    partial = f"{target}.partial"
+    partial = _partial(target)
     if os.path.exists(partial) and os.path.samefile(partial, target):
         os.remove(partial)
     folders = [os.path.dirname(path) or os.curdir for path in (source, target)]
@@ -80,7 +80,7 @@ def _state(source: str, target: str) -> str:
 
 def _copy(source: str, target: str) -> None:
     """Whole or not at all: a copy that was killed is a .partial file, which the next one replaces."""
-    partial = f"{target}.partial"
+    partial = _partial(target)
     try:
         shutil.copy2(source, partial)
         _rename(partial, target)
@@ -88,6 +88,12 @@ def _copy(source: str, target: str) -> None:
         if os.path.lexists(partial):
             os.remove(partial)
         raise
+
+
+def _partial(target: str) -> str:
+    """What a file is called until it is whole; cut, so that it is not too long where the target is not."""
+    folder, name = os.path.split(target)
+    return os.path.join(folder, f"{name[:60]}.partial")
 
 
 def _move(source: str, target: str) -> None:

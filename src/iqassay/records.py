@@ -60,7 +60,7 @@ def write_csv(records: Iterable[Record], out: TextIO, reference: str | None = No
     reference: where the references are; with one, each row names its own in a column after the path.
     """
     columns = COLUMNS if reference is None else WITH_REFERENCE
-    writer = csv.writer(out, lineterminator="\n")
+    writer = csv.writer(_Unix(out), lineterminator="\r\n")
     writer.writerow(columns)
     out.flush()
     for record in records:
@@ -70,6 +70,16 @@ def write_csv(records: Iterable[Record], out: TextIO, reference: str | None = No
         row["warnings"] = "; ".join(record.get("warnings", ()))
         writer.writerow([row.get(column, "") for column in columns])
         out.flush()
+
+
+class _Unix:
+    """Rows that end with a line feed, while csv still puts a cell with a carriage return in quotation marks."""
+
+    def __init__(self, out: TextIO) -> None:
+        self.out = out
+
+    def write(self, row: str) -> None:
+        self.out.write(row.removesuffix("\r\n") + "\n")
 
 
 def write_table(
