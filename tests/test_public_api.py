@@ -137,6 +137,19 @@ def test_load_gives_a_scorer(tiny_model: Path, photo: np.ndarray) -> None:
     assert iqassay.score(photo, model=str(tiny_model)).score == verdict.score
 
 
+def test_every_scorer_says_its_scale_and_its_direction(tiny_model: Path) -> None:
+    for kind in (iqassay.Scorer, iqassay.Panel, iqassay.load(str(tiny_model)), iqassay.load("niqe")):
+        assert (kind.lower_is_better, kind.score_range) == (False, (0, 100))
+
+
+def test_type_checkers_are_told_that_there_are_types() -> None:
+    """By py.typed, which goes into the wheel as all below src/iqassay does."""
+    assert (Path(iqassay.__file__).parent / "py.typed").is_file()
+    project = (Path(__file__).parents[1] / "pyproject.toml").read_text(encoding="utf-8")
+    assert '[tool.hatch.build.targets.wheel]\npackages = ["src/iqassay"]\n' in project
+    assert "exclude =" not in project.replace("extend-exclude", "")
+
+
 def test_the_version_is_the_one_of_the_project() -> None:
     text = (Path(__file__).parents[1] / "pyproject.toml").read_text(encoding="utf-8")
     assert f'\nversion = "{iqassay.__version__}"\n' in text
