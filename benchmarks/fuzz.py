@@ -273,12 +273,14 @@ def graph() -> Target:
 
 def results(ending: str, mutate: Any = None) -> Target:
     """Results read back, by the ending of the file."""
+    from iqassay.columns import read_columns
     from iqassay.errors import UsageError
+    from iqassay.gate import match, read_baseline
     from iqassay.records import read_records
 
     def read(path: Path) -> None:
-        for _ in read_records(str(path), cut_short=len):
-            pass
+        read_columns(read_records(str(path), cut_short=len))
+        match(read_baseline(str(path), "m", "1", reference=True), ["a.png"], os.path.basename)
 
     def seeds() -> list[bytes]:
         from iqassay import records

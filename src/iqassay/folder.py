@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from iqassay.align import align
 from iqassay.cache import Cache, stamp
 from iqassay.heatmap import LONG_SIDE
-from iqassay.image import ImageError, Picture, TooManyPixels, read_image
+from iqassay.image import ImageError, Picture, TooManyPixels, file_name, read_image
 from iqassay.model_file import ModelFileError, default_threads
 from iqassay.parallel import WORKERS, in_order
 from iqassay.records import Record
@@ -97,7 +97,7 @@ class _Worker:
         except ModelFileError:
             raise
         except Exception as error:  # one picture must not end a run over many thousands
-            return replace(result, error=_reason(error).removeprefix(f"{pair.path}: "))
+            return replace(result, error=_reason(error).removeprefix(f"{file_name(pair.path)}: "))
 
     def _look(self, pair: Pair, result: Result) -> Result:
         files = [path for path in (pair.path, pair.reference) if path is not None]

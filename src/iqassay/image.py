@@ -83,7 +83,7 @@ def read_image(
     """
     if isinstance(max_pixels, bool) or not isinstance(max_pixels, int) or max_pixels < 1:
         raise ValueError(f"max_pixels: got {max_pixels!r}, want a whole number of at least 1")
-    prefix = f"{_file_name(source)}: " if isinstance(source, (str, os.PathLike)) else ""
+    prefix = f"{file_name(source)}: " if isinstance(source, (str, os.PathLike)) else ""
     try:
         if isinstance(source, np.ndarray):
             picture = _from_array(source, max_pixels)
@@ -118,8 +118,9 @@ def to_float(pixels: np.ndarray) -> np.ndarray:
 # ---- files ----------------------------------------------------------------------------------------------------------
 
 
-def _file_name(source: str | os.PathLike[str]) -> str:
-    name = "".join(c if c.isprintable() else "?" for c in os.fsdecode(source))  # the message stays one line
+def file_name(source: str | os.PathLike[str]) -> str:
+    """A path as messages start with it: one line, and not too long a one."""
+    name = "".join(c if c.isprintable() else "?" for c in os.fsdecode(source))
     return name if len(name) <= 300 else f"{name[:300]}..."
 
 
