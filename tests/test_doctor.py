@@ -116,7 +116,14 @@ def test_a_package_that_does_not_import_is_named_and_the_rest_goes_on(monkeypatc
     monkeypatch.setattr(builtins, "__import__", broken)
     found = list(examine())
     assert list(dict.fromkeys(finding.topic for finding in found)) == TOPICS
-    assert "ImportError: DLL load failed while importing it" in [finding.trouble for finding in found]
+    assert any(finding.trouble.startswith("ImportError: DLL load failed while importing it;") for finding in found)
+
+
+@pytest.mark.usefixtures("shelf")
+def test_two_builds_of_onnxruntime_that_overwrite_each_other(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(doctor, "_version", lambda name: "1.0" if name in ("onnxruntime", "onnxruntime-gpu") else None)
+    (trouble,) = troubles()
+    assert trouble.startswith("onnxruntime and onnxruntime-gpu overwrite each other: ")
 
 
 @pytest.mark.usefixtures("shelf")

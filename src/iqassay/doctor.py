@@ -63,7 +63,8 @@ def examine(device: str = "cpu") -> Iterator[Finding]:
             for name, value, trouble in look():
                 yield Finding(topic, name, value, trouble)
         except Exception as error:  # whatever it is: this is where one looks when things are broken
-            yield Finding(topic, "all", "failed", " ".join(f"{type(error).__name__}: {error}".split()))
+            said = " ".join(f"{type(error).__name__}: {error}".split())
+            yield Finding(topic, "all", "failed", f"{said}; want the package that this is about installed anew")
 
 
 Found = Iterator[tuple[str, Any, str]]  # name, value, trouble
@@ -75,7 +76,7 @@ def _versions() -> Found:
     yield "iqassay", __version__, ""
     yield "python", platform.python_version(), ""
     yield "platform", platform.platform(), ""
-    for name in ("numpy", "pillow", "onnxruntime", "typer", "rich"):
+    for name in ("numpy", "pillow", "typer", "rich"):
         yield name, _version(name) or "unknown", ""
 
 
@@ -107,6 +108,7 @@ def _onnxruntime() -> Found:
     from iqassay.device import DEVICES, trouble_with
     from iqassay.model_file import default_threads
 
+    yield "version", onnxruntime.__version__, ""
     providers = onnxruntime.get_available_providers()
     yield "providers", providers, ""
     for device, (provider, _, package) in DEVICES.items():
@@ -114,10 +116,8 @@ def _onnxruntime() -> Found:
             trouble = trouble_with(device)
             yield device, f"does not start: {trouble}" if trouble else "starts", ""
         elif _version(package):
-            trouble = (
-                f"{package} is overwritten by onnxruntime: pip uninstall -y onnxruntime {package}, then install it anew"
-            )
-            yield device, "hidden by another onnxruntime", trouble
+            both = f"onnxruntime and {package} overwrite each other"
+            yield device, "overwritten", f"{both}: uninstall the two, then want {package} alone"
     yield "threads", default_threads(), ""
     yield "processors", os.cpu_count(), ""
 
@@ -164,7 +164,11 @@ def _cache() -> Found:
     from iqassay.cache import cache_file, open_cache
     from iqassay.errors import UsageError
 
-    path = cache_file()
+    try:
+        path = cache_file()
+    except RuntimeError:
+        yield "path", "none: there is no home, set IQASSAY_CACHE", ""
+        return
     yield "path", path, ""
     if not os.path.exists(path):
         yield "answers", 0, ""
@@ -215,11 +219,7 @@ def _try_out(scorer: Scorer, clean: np.ndarray, bad: np.ndarray) -> tuple[dict[s
         wrong.append(f"scores are not {', '.join(f'{right:.2f}' for right in want)}")
     if not wrong:
         return got, ""
-    onnxruntime = _version("onnxruntime") or "as installed"
-    return (
-        got,
-        f"{scorer.card.name}: {'; '.join(wrong)}: onnxruntime {onnxruntime} fails here, want another version of it",
-    )
+    return got, f"{scorer.card.name}: {'; '.join(wrong)}; want another version of onnxruntime, which may fail here"
 
 
 def clean_picture() -> np.ndarray:
