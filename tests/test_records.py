@@ -139,6 +139,7 @@ def test_a_cut_is_said_on_standard_error_when_nobody_listens(
         ("[" * 100_000 + "\n", "got broken JSON: too many brackets"),
         ('{"path": 7, "error": "x"}\n', "line 1: got a record with path 7"),
         ('{"path": "a", "error": null}\n', "line 1: got a record with error None"),
+        ('{"path": "a", "error": "x", "score": []}\n', "line 1: got a record with score []"),
         *(
             (json.dumps({**GOOD, key: value}) + "\n", f"line 1: got a record with {key} ")
             for key, value in [
@@ -150,6 +151,7 @@ def test_a_cut_is_said_on_standard_error_when_nobody_listens(
                 ("model", None),
                 ("reference", 3),
                 ("distortions", [{"name": "jpeg"}]),
+                ("distortions", [{"name": "jpeg", "severity": 1e308}]),
                 ("distortions", "jpeg"),
                 ("warnings", [3]),
             ]

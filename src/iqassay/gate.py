@@ -164,7 +164,7 @@ def _one_each(named: Iterable[tuple[str, Thing]]) -> dict[str, Thing]:
     found: dict[str, Thing] = {}
     for name, thing in named:
         if found.setdefault(name, thing) != thing:
-            raise UsageError(f"--baseline: got two pictures called {name}, want names that differ")
+            raise UsageError(f"--baseline: got two pictures called {printable(name)}, want names that differ")
     return found
 
 

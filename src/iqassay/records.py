@@ -337,7 +337,7 @@ def _checked(record: Any, where: str) -> Record:
     if not isinstance(record, dict):
         raise UsageError(f"{where}: got {reprlib.repr(record)}, want a record of `iqassay score`")
     wanted = {"path", "error"} if "error" in record else {*COLUMNS} - {"error"}
-    for key in (key for key in WITH_REFERENCE if key in wanted or (key == "reference" and key in record)):
+    for key in (key for key in WITH_REFERENCE if key in wanted or key in record):
         if key not in record or not CHECKS[key](record[key]):
             got = f"{key} {reprlib.repr(record[key])}" if key in record else f"no {key}"
             raise UsageError(f"{where}: got a record with {got}, want one of `iqassay score`")
@@ -366,7 +366,8 @@ def _are_texts(value: Any) -> bool:
 
 def _are_distortions(value: Any) -> bool:
     return isinstance(value, list) and all(
-        isinstance(item, dict) and _is_text(item.get("name")) and _is_number(item.get("severity")) for item in value
+        isinstance(item, dict) and _is_text(item.get("name")) and _is_number(item.get("severity"), 100)
+        for item in value
     )
 
 
