@@ -5,6 +5,7 @@
 >>> verdict.score, verdict.low, verdict.high  # 0 to 100, higher is better; a 90 % interval  # doctest: +SKIP
 >>> verdict = iqassay.score("small.jpg", reference="original.png")  # doctest: +SKIP
 >>> iqassay.compare("a.jpg", "b.jpg").better  # doctest: +SKIP
+>>> scores = [verdict.score for verdict in iqassay.load().score_many(paths)]  # doctest: +SKIP
 
 Importing the package loads nothing heavy: numpy, Pillow and onnxruntime come with the first picture.
 """
