@@ -133,8 +133,8 @@ def __getattr__(name: str) -> Any:
 
     if name in _HOME:
         return getattr(import_module(f"iqassay.{_HOME[name]}"), name)
-    if name == "systems":  # the torch side, whose own imports wait until something of it is called
-        return import_module("iqassay.systems")
+    if name in ("systems", "torchmetrics"):  # the torch side
+        return import_module(f"iqassay.{name}")
     raise AttributeError(f"module 'iqassay' has no attribute {name!r}")
 
 

@@ -16,6 +16,7 @@ import typer
 from iqassay import __version__
 from iqassay.bench.command import bench
 from iqassay.commands.compare import compare
+from iqassay.commands.doctor import doctor
 from iqassay.commands.explain import explain
 from iqassay.commands.gate import gate
 from iqassay.commands.models import models
@@ -45,7 +46,7 @@ def iqassay(
         raise typer.Exit(2)
 
 
-for command in (score, compare, explain, report, gate, models):
+for command in (score, compare, explain, report, gate, models, doctor):
     app.command()(command)
 
 # Their words, --help too, go on untouched to the training side, which knows the recipes.

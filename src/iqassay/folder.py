@@ -18,11 +18,9 @@ from iqassay.image import ImageError, Picture, TooManyPixels, file_name, read_im
 from iqassay.model_file import ModelFileError, default_threads
 from iqassay.parallel import WORKERS, in_order
 from iqassay.records import Record
-from iqassay.scorer import Scorer
+from iqassay.scorer import LARGE, Scorer
 from iqassay.tiles import shrink
 from iqassay.verdict import Verdict
-
-LARGE = 24_000_000  # pixels: pictures above are read and scored one at a time, so that memory stays bounded
 
 
 @dataclass(frozen=True)
@@ -52,6 +50,7 @@ class Result:
     picture: Picture | None = None
 
     def record(self) -> Record:
+        """What `iqassay score` writes of the picture: plain Python values, ready for JSON."""
         paths = {"path": self.path} if self.reference is None else {"path": self.path, "reference": self.reference}
         return {**paths, "error": self.error} if self.said is None else {**paths, **self.said}
 
@@ -67,8 +66,9 @@ def score_pairs(
     """Score pictures, each against its reference if it has one, and give the results in order; a picture that cannot be
     scored is a Result with `error`. Memory does not grow with their number.
 
-    how: what to do where sizes differ, see `align`. cache: where answers are looked up and kept. workers: how many
-    pictures are worked on at once; None is as many as there are processors, 4 at most.
+    how: what to do where sizes differ, see `align`. cache: where answers are looked up and kept. maps: give each Result
+    its map and picture too. workers: how many pictures are worked on at once; None is as many as there are processors,
+    4 at most.
 
     Raises ModelFileError alone: when the model itself fails, the next picture would fare no better.
     """

@@ -84,7 +84,12 @@ MaxPixels = Annotated[
 
 
 Device = Annotated[
-    str, typer.Option(metavar="DEVICE", help="Where the network runs: cpu, cuda, cuda:1, coreml, directml, or auto.")
+    str,
+    typer.Option(
+        metavar="DEVICE",
+        help="Where the network computes: cpu, auto, or one that the installed onnxruntime has, such as cuda, cuda:1 or "
+        "directml; never another instead.",
+    ),
 ]
 CacheFile = Annotated[
     str | None, typer.Option("--cache", metavar="FILE", help="Keep answers in FILE. [default: see `iqassay doctor`]")
