@@ -87,7 +87,7 @@ Device = Annotated[
     str,
     typer.Option(
         metavar="DEVICE",
-        help="Where the network computes: cpu, auto, or one that the installed onnxruntime has, such as cuda, cuda:1 or "
+        help="Where the network computes: cpu, auto, or one that onnxruntime has here, such as cuda, cuda:1 or "
         "directml; never another instead.",
     ),
 ]
