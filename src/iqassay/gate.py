@@ -111,7 +111,7 @@ def read_baseline(path: str, model: str, version: str, reference: bool) -> list[
     """
 
     def refuse(reason: str) -> None:
-        raise UsageError(f"--baseline {path}: {reason}; make it anew with --update")
+        raise UsageError(printable(f"--baseline {path}: {reason}; make it anew with --update"))
 
     def cut_short(line: str) -> None:
         refuse(line.removeprefix(f"{path}: "))
