@@ -4,6 +4,7 @@ import os
 import sqlite3
 import threading
 import time
+from contextlib import closing
 from pathlib import Path
 
 import numpy as np
@@ -125,9 +126,14 @@ def test_a_cache_that_cannot_be_used(
     Cache(newer).close()
     with sqlite3.connect(newer) as file:
         file.execute(f"PRAGMA user_version = {caching.LAYOUT + 1}")
+    foreign = tmp_path / "foreign.sqlite"
+    with sqlite3.connect(foreign) as file:
+        file.execute("CREATE TABLE bookmark (address TEXT)")
+    bookmarks = foreign.read_bytes()
     for bad, reason in (
         (str(other), "not a database"),
         (newer, "newer iqassay"),
+        (str(foreign), "something else"),
         (str(tmp_path), ""),
         (f"{other}/x", ""),
     ):
@@ -137,6 +143,16 @@ def test_a_cache_that_cannot_be_used(
         assert open_cache() is None
         assert "going on without the cache" in caplog.records[-1].getMessage()
     assert other.read_bytes().startswith(b"not a database"), "left as it was"
+    assert foreign.read_bytes() == bookmarks
+
+
+def test_a_cache_that_somebody_writes_to_for_long_opens_at_once(path: str) -> None:
+    with Cache(path) as cache:
+        cache.keep(b"key", RECORD)
+    with closing(sqlite3.connect(path, isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        with Cache(path) as cache:  # it would wait for 30 seconds to write, and then raise
+            assert cache.find(b"key", with_map=False)
 
 
 def test_a_cache_that_fails_on_the_way_is_given_up_with_one_line(path: str, caplog: pytest.LogCaptureFixture) -> None:

@@ -30,6 +30,10 @@ import numpy as np
 from iqassay.errors import UsageError
 
 LAYOUT = 1  # of the tables: raise it when they change
+TABLES = (
+    "file (path BLOB PRIMARY KEY, size INT, modified INT, changed INT, digest BLOB) WITHOUT ROWID",
+    "answer (key BLOB PRIMARY KEY, record TEXT, map BLOB)",
+)
 EVERY = 1.0  # seconds between writes: what a kill may cost
 SETTLED = 2_000_000_000  # nanoseconds: a file changed so lately may change again within the tick of its clock
 BLOCK = 1 << 20  # bytes
@@ -93,18 +97,17 @@ class Cache:
             raise
 
     def _prepare(self) -> None:
-        self._file.execute("PRAGMA journal_mode = WAL")
-        self._file.execute("PRAGMA synchronous = NORMAL")  # a power cut may cost the last answers, never the file
         (layout,) = self._file.execute("PRAGMA user_version").fetchone()
         if layout > LAYOUT:
             raise sqlite3.DatabaseError(f"made by a newer iqassay (layout {layout}, want {LAYOUT})")
-        tables = (
-            "file (path BLOB PRIMARY KEY, size INT, modified INT, changed INT, digest BLOB) WITHOUT ROWID",
-            "answer (key BLOB PRIMARY KEY, record TEXT, map BLOB)",
-        )
-        for table in tables:
-            self._file.execute(f"CREATE TABLE IF NOT EXISTS {table}")
-        self._file.execute(f"PRAGMA user_version = {LAYOUT}")
+        if self._file.execute("SELECT 1 FROM sqlite_master WHERE tbl_name NOT IN ('file', 'answer')").fetchone():
+            raise sqlite3.DatabaseError("it is a database of something else")
+        self._file.execute("PRAGMA journal_mode = WAL")
+        self._file.execute("PRAGMA synchronous = NORMAL")  # a power cut may cost the last answers, never the file
+        if layout < LAYOUT:
+            for table in TABLES:
+                self._file.execute(f"CREATE TABLE IF NOT EXISTS {table}")
+            self._file.execute(f"PRAGMA user_version = {LAYOUT}")
         self._file.execute("SELECT path, size, modified, changed, digest FROM file LIMIT 1").fetchone()
         self._file.execute("SELECT key, record, map FROM answer LIMIT 1").fetchone()
 
