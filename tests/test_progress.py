@@ -25,3 +25,20 @@ def test_everything_comes_out_beside_a_bar(monkeypatch, title, same_screen):
 def test_nothing_is_shown_when_nobody_looks(capsys):
     assert list(with_bar(range(3), 3, "a set")) == [0, 1, 2]
     assert capsys.readouterr().err == ""
+
+
+def test_the_screen_is_not_drawn_anew_for_every_row(monkeypatch):
+    screen = Terminal()
+    monkeypatch.setattr(sys, "stderr", screen)
+    assert list(with_bar(range(2000), 2000, same_screen=True)) == list(range(2000))
+    assert screen.getvalue().count("/2000") < 500
+
+
+def test_what_cannot_be_counted_still_comes_out(monkeypatch):
+    def gone():
+        raise OSError("no such folder")
+
+    screen = Terminal()
+    monkeypatch.setattr(sys, "stderr", screen)
+    assert list(with_bar(iter("abc"), gone)) == ["a", "b", "c"]
+    assert "Traceback" not in screen.getvalue()

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from typing import TypeVar
 
 Thing = TypeVar("Thing")
+PAUSE = 0.2  # seconds: drawing the bar anew after every row would take longer than most rows
 
 
 def with_bar(
@@ -35,11 +38,18 @@ def with_bar(
         task = bar.add_task(title, total=total if isinstance(total, int) else None)
         if callable(total):
             count = total
-            threading.Thread(target=lambda: bar.update(task, total=count()), daemon=True).start()
+
+            def look() -> None:
+                with suppress(Exception):  # what is wrong will be said of the things themselves
+                    bar.update(task, total=count())
+
+            threading.Thread(target=look, daemon=True).start()
+        shown = time.monotonic()
         for thing in things:
             bar.advance(task)
             if same_screen:
                 bar.stop()
             yield thing
-            if same_screen:
+            if same_screen and time.monotonic() - shown >= PAUSE:
+                shown = time.monotonic()
                 bar.start()
