@@ -5,10 +5,12 @@ docs/reading-pictures.md says what is done; this file does it, and leaves every 
 
 from __future__ import annotations
 
+import ctypes
 import io
 import os
 import stat
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import BinaryIO, cast
 
@@ -22,6 +24,7 @@ from iqassay.formats import SUFFIXES
 __all__ = ["MAX_PIXELS", "SUFFIXES", "ImageError", "Picture", "read_image", "to_float"]
 
 MAX_PIXELS = 200_000_000
+_LARGE = 50_000_000  # bytes of pixels
 _WANTED = "a JPEG, PNG, WebP, TIFF, BMP, GIF, AVIF or HEIF picture"
 _OVER_WHITE = "transparency shown over white"
 _PAGES = "file of several pages: page 1 is shown"
@@ -103,7 +106,15 @@ def read_image(
             f"{prefix}got a picture that cannot be read ({_reason(error)}), want an undamaged one of an ordinary kind"
         ) from error
     picture.pixels.flags.writeable = False
+    if picture.pixels.nbytes > _LARGE:
+        _give_back_memory()
     return picture
+
+
+def _give_back_memory() -> None:
+    """What decoding took, 4 bytes a pixel, is free again, but glibc would keep it for this thread alone."""
+    with suppress(AttributeError, OSError, TypeError):  # another C library
+        ctypes.CDLL(None).malloc_trim(0)
 
 
 def to_float(pixels: np.ndarray) -> np.ndarray:
