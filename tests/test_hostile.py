@@ -209,7 +209,7 @@ def test_small_files_that_ask_for_much_are_refused_or_read_in_little_time_and_me
     assert wrong == {}
 
 
-def test_a_jpeg_is_as_long_as_its_own_data(tmp_path: Path) -> None:
+def test_a_jpeg_is_as_long_as_its_own_data() -> None:
     """What follows it, a film for one, is full of bytes that look like scans; flat pictures have hardly any data."""
     assert read_image(FILES["progressive jpeg"] + b"\xff\xda\0\2" * 1000).width == 61
     for progressive in (False, True):
@@ -249,7 +249,7 @@ def start(place: Path, *words: str, **options: Any) -> subprocess.Popen[bytes]:
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "IQASSAY_CACHE": str(place / "answers.sqlite")}
     options = {"cwd": place, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE, **options}
     options["env"] = {**environment, **options.get("env", {})}
-    words = (sys.executable, "-m", "iqassay", *words, "--model", str(place / "tiny.onnx"), "--threads", "1")
+    words = (sys.executable, "-m", "iqassay", *words, "--model", str(place / "tiny.onnx"))
     return subprocess.Popen(words, **options)
 
 
@@ -273,39 +273,31 @@ def records(text: str) -> dict[str, dict[str, Any]]:
 
 
 @POSIX
-def test_a_folder_of_odd_names_and_things(place: Path) -> None:
-    photo, names = (place / "in" / "1.png").read_bytes(), ["tab\t.png", "\x1b[31m.png", "rtl\u202egnp.png", "cr\r.png"]
-    names += [
-        "a" * 251 + ".png",
-        "--help.png",
-        "*.png",
-        "[x].png",
-        "%s{0}.png",
-        *(["\udcff.png"] * (sys.platform == "linux")),
-    ]
-    for name in names:
-        (place / "in" / name).write_bytes(photo)
-    for name, target in {
-        "self": "self",
-        "gone": "nowhere",
-        "device": "/dev/zero",
-        "piped\t": "pipe",
+def test_a_folder_of_odd_names_and_things(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(place / "in")
+    names = ["tab\t.png", "\x1b[31m.png", "rtl\u202egnp.png", "cr\r.png", "*.png", "[x].png", "%s{0}.png", "--help.png"]
+    names += ["a" * 251 + ".png", "b" * 240 + ".png", *(["\udcff.png"] if sys.platform == "linux" else [])]
+    links = {
+        "self.png": "self.png",
+        "gone.png": "nowhere",
+        "zero.png": "/dev/zero",
+        "\t.png": "pipe.png",
         "up.jpg": "..",
-    }.items():
-        (place / "in" / (name if "." in name else f"{name}.png")).symlink_to(
-            target if "/" in target or "." in target else f"{target}.png"
-        )
-    os.mkfifo(place / "in" / "pipe.png")
-    (place / "in" / "empty.jpg").mkdir()
+    }
+    for name in names:
+        shutil.copy("1.png", name)
+    for name, target in links.items():
+        os.symlink(target, name)
+    os.mkfifo("pipe.png")
+    os.mkdir("empty.jpg")
     with socket.socket(socket.AF_UNIX) as door:
-        os.chdir(place / "in")  # the path of a socket must be short
         door.bind("socket.png")
         done = run(place, "score", "in", "-r", "--format", "jsonl", "--map", "maps")
     found = records(done.out)
     assert {name for name, record in found.items() if "score" in record} == {*names, *(f"{i}.png" for i in range(4))}
     failed = {name: record["error"] for name, record in found.items() if "error" in record}
-    assert failed.keys() == {"self.png", "gone.png", "device.png", "piped\t.png"}
-    assert failed["device.png"] == failed["piped\t.png"] == NOT_A_FILE
+    assert failed.keys() == links.keys() - {"up.jpg"}
+    assert failed["zero.png"] == failed["\t.png"] == NOT_A_FILE
     assert (done.status, done.said) == (1, [f"iqassay: 4 of {len(found)} pictures could not be scored"])
     assert len(os.listdir(place / "maps")) == len(names) + 4
     table = run(place, "score", "in").out.splitlines()
@@ -319,6 +311,9 @@ def test_a_full_disk_where_the_results_go(place: Path) -> None:
         for done in (run(place, "score", "in", "-o", "/dev/full"), run(place, "score", "in", stdout=full)):
             assert (done.status, len(done.said)) == (1, 1)
             assert "No space left" in done.said[0]
+    done = run(place, "gate", "in", "--min", "1", "--junit", "/dev/full", "--markdown", "/dev/full")
+    reason = "cannot write /dev/full: No space left on device"
+    assert (done.status, done.said) == (2, [f"iqassay: {option}: {reason}" for option in ("--junit", "--markdown")])
 
 
 @POSIX
@@ -335,6 +330,12 @@ def test_a_disk_that_fills_up_loses_nothing_that_is_written(place: Path) -> None
     said: list[str] = []
     assert len(list(read_records(str(place / "out.jsonl.partial"), said.append))) == 2
     assert "cut short" in said[0]
+    words = ["report", "out.jsonl.partial", "-o", "page.html", "--examples", "0"]
+    assert run(place, *words).status == 0
+    page = (place / "page.html").read_bytes()
+    done = run(place, *words, preexec_fn=small_files)
+    assert (done.status, len(done.said)) == (1, 2), "it says that the results are cut short, too"
+    assert (place / "page.html").read_bytes() == page
 
 
 @POSIX
