@@ -195,9 +195,8 @@ def map_names(paths: list[str], others: Iterable[str] = ()) -> dict[str, str]:
     for path in dict.fromkeys(paths):
         name = os.path.basename(path)
         wanted = f"{name}.png"
-        if (
-            counts[name.casefold()] > 1 or wanted.casefold() in taken or len(os.fsencode(wanted)) > 240
-        ):  # .partial comes after it
+        long = len(os.fsencode(wanted)) > 240  # of the 255 that file systems take, since .partial comes after it
+        if counts[name.casefold()] > 1 or wanted.casefold() in taken or long:
             stem = os.fsdecode(os.fsencode(name)[:200])
             wanted = f"{stem}-{hashlib.sha256(os.fsencode(path)).hexdigest()[:12]}.png"
         taken.add(wanted.casefold())
