@@ -6,6 +6,7 @@ import threading
 import time
 from contextlib import closing
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -98,6 +99,59 @@ def test_a_file_of_this_moment_is_not_believed_the_next_time(path: str, tmp_path
     os.utime(file, ns=(times.st_atime_ns, times.st_mtime_ns))
     with Cache(path) as cache:
         assert cache.digest(str(file)) != first
+
+
+@pytest.mark.usefixtures("settled")
+@pytest.mark.parametrize("moment", [-(2**62), 0, 2**62])
+def test_times_may_be_beyond_what_a_database_holds(path: str, tmp_path: Path, moment: int) -> None:
+    def stamp(file: str) -> tuple[int, ...]:
+        return (3, moment * 100, 0, 2**64 - 1)
+
+    file = tmp_path / "a.png"
+    file.write_bytes(b"one")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(caching, "stamp", stamp)
+        for _ in range(2):
+            with Cache(path) as cache:
+                assert cache.digest(str(file)) == caching.content_digest(str(file))
+                cache.keep(b"key", RECORD)
+    with Cache(path) as cache:
+        assert cache.find(b"key", with_map=False)
+
+
+@pytest.mark.usefixtures("settled")
+def test_a_file_that_took_the_name_of_another_is_read(path: str, tmp_path: Path) -> None:
+    """Two files of one size, written at one moment, change places with their folders, which leaves no trace in them."""
+    for folder in ("a", "b"):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "x.png").write_text(folder)
+    with pytest.MonkeyPatch.context() as patch:
+        real = os.stat
+
+        def one_moment(file: str) -> SimpleNamespace:
+            found = real(file)
+            return SimpleNamespace(st_mode=found.st_mode, st_size=1, st_mtime_ns=1, st_ctime_ns=1, st_ino=found.st_ino)
+
+        patch.setattr(caching.os, "stat", one_moment)
+        with Cache(path) as cache:
+            first = cache.digest(str(tmp_path / "a" / "x.png"))
+        (tmp_path / "a").rename(tmp_path / "c")
+        (tmp_path / "b").rename(tmp_path / "a")
+        with Cache(path) as cache:
+            assert cache.digest(str(tmp_path / "a" / "x.png")) != first
+
+
+def test_an_older_layout_is_begun_anew(path: str) -> None:
+    Cache(path).close()
+    with closing(sqlite3.connect(path, isolation_level=None)) as old_one:
+        old_one.execute("DROP TABLE file")
+        old_one.execute("CREATE TABLE file (number INT)")
+        old_one.execute("PRAGMA user_version = 1")
+    for _ in range(2):
+        with Cache(path) as cache:
+            cache.keep(b"key", RECORD)
+    with Cache(path) as cache:
+        assert cache.find(b"key", with_map=False)
 
 
 def test_what_cannot_be_read_has_no_digest(path: str, tmp_path: Path) -> None:

@@ -21,6 +21,7 @@ import threading
 import time
 import zlib
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Any, TypeVar
@@ -29,9 +30,9 @@ import numpy as np
 
 from iqassay.errors import UsageError
 
-LAYOUT = 1  # of the tables: raise it when they change
+LAYOUT = 2  # of the tables: raise it when they change
 TABLES = (
-    "file (path BLOB PRIMARY KEY, size INT, modified INT, changed INT, digest BLOB) WITHOUT ROWID",
+    "file (path BLOB PRIMARY KEY, stamp TEXT, digest BLOB) WITHOUT ROWID",
     "answer (key BLOB PRIMARY KEY, record TEXT, map BLOB)",
 )
 EVERY = 1.0  # seconds between writes: what a kill may cost
@@ -105,11 +106,19 @@ class Cache:
         self._file.execute("PRAGMA journal_mode = WAL")
         self._file.execute("PRAGMA synchronous = NORMAL")  # a power cut may cost the last answers, never the file
         if layout < LAYOUT:
-            for table in TABLES:
-                self._file.execute(f"CREATE TABLE IF NOT EXISTS {table}")
-            self._file.execute(f"PRAGMA user_version = {LAYOUT}")
-        self._file.execute("SELECT path, size, modified, changed, digest FROM file LIMIT 1").fetchone()
+            self._begin_anew()
+        self._file.execute("SELECT path, stamp, digest FROM file LIMIT 1").fetchone()
         self._file.execute("SELECT key, record, map FROM answer LIMIT 1").fetchone()
+
+    def _begin_anew(self) -> None:
+        """Make the tables, in a new file or in place of those of an older layout, unless somebody else was quicker."""
+        self._file.execute("BEGIN IMMEDIATE")
+        if self._file.execute("PRAGMA user_version").fetchone() < (LAYOUT,):
+            for table in TABLES:
+                self._file.execute(f"DROP TABLE IF EXISTS {table.split()[0]}")
+                self._file.execute(f"CREATE TABLE {table}")
+            self._file.execute(f"PRAGMA user_version = {LAYOUT}")
+        self._file.execute("COMMIT")
 
     def __enter__(self) -> Cache:
         return self
@@ -126,19 +135,17 @@ class Cache:
         before = stamp(path)
         if before is None:
             return None
-        name = os.fsencode(os.path.abspath(path))
+        name, seen = os.fsencode(os.path.abspath(path)), " ".join(map(str, before))
         if not self.verify:
-            known = self._try(
-                lambda: self._row("SELECT size, modified, changed, digest FROM file WHERE path = ?", name)
-            )
-            if known is not None and known[:3] == before and isinstance(known[3], bytes):
-                return known[3]
+            known = self._try(lambda: self._row("SELECT stamp, digest FROM file WHERE path = ?", name))
+            if known is not None and known[0] == seen and isinstance(known[1], bytes):
+                return known[1]
         try:
             found = content_digest(path)
         except OSError:
             return None
-        if stamp(path) == before and time.time_ns() - max(before[1:]) > SETTLED:
-            self._put("INSERT OR REPLACE INTO file VALUES (?, ?, ?, ?, ?)", (name, *before, found))
+        if stamp(path) == before and time.time_ns() - max(before[1:3]) > SETTLED:
+            self._put("INSERT OR REPLACE INTO file VALUES (?, ?, ?)", (name, seen, found))
         return found
 
     def find(self, key: bytes, with_map: bool) -> tuple[Record, Floats | None] | None:
@@ -203,16 +210,22 @@ class Cache:
 
     def _give_up(self, error: Exception) -> None:
         self._usable = False
+        with suppress(sqlite3.Error):
+            self._file.rollback()  # so that nobody else waits for us
         log.warning("iqassay: going on without the cache of answers %s: %s", self.path, error)
 
 
-def stamp(path: str) -> tuple[int, int, int] | None:
-    """What changes with a file: its size, and when it was modified and changed, in nanoseconds. None for no file."""
+def stamp(path: str) -> tuple[int, ...] | None:
+    """What changes with a file: its size, when it was modified and changed, in nanoseconds, and its number, which tells
+    it from another one that took its name. None for no file.
+    """
     try:
         status = os.stat(path)
     except (OSError, ValueError):
         return None
-    return (status.st_size, status.st_mtime_ns, status.st_ctime_ns) if stat.S_ISREG(status.st_mode) else None
+    if not stat.S_ISREG(status.st_mode):
+        return None
+    return status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino
 
 
 def content_digest(path: str) -> bytes:
