@@ -6,6 +6,7 @@ fuzz/, a file for each finding; its name starts with what reads it.
 
 from __future__ import annotations
 
+import ctypes
 import json
 import os
 import shutil
@@ -350,6 +351,36 @@ def test_standard_streams_that_are_closed_or_full(place: Path) -> None:
     assert (deaf.status, deaf.out) == (1, whole.out)
     with open("/dev/full" if os.path.exists("/dev/full") else os.devnull, "wb") as full:
         assert run(place, "score", "in", "--format", "jsonl", stderr=full).out == whole.out
+
+
+def without_privileges() -> None:
+    """The administrator may open everything but with these two rights of Linux, CAP_DAC_OVERRIDE and _READ_SEARCH."""
+    if sys.platform == "linux":
+        for right in (1, 2):
+            ctypes.CDLL(None).prctl(24, right, 0, 0, 0)  # PR_CAPBSET_DROP
+
+
+@pytest.mark.skipif(os.name == "nt" or (sys.platform != "linux" and os.geteuid() == 0), reason="may open everything")
+def test_what_may_not_be_opened_or_written(place: Path) -> None:
+    (place / "in" / "locked").mkdir()
+    (place / "kept").mkdir()
+    run(place, "score", "in/0.png")
+    for path, mode in (("in/locked", 0), ("in/2.png", 0), ("kept", 0o555), ("answers.sqlite", 0o444)):
+        (place / path).chmod(mode)
+    words = ["score", "in", "-r", "--format", "jsonl"]
+    done = run(place, *words, preexec_fn=without_privileges)
+    reason = "cannot be opened (Permission denied)"
+    assert {name: record.get("error") for name, record in records(done.out).items()} == {
+        **dict.fromkeys(["0.png", "1.png", "3.png"]),
+        **dict.fromkeys(["2.png", "locked"], reason),
+    }
+    assert done.status == 1
+    assert [line.rpartition(": ")[2] for line in done.said] == [
+        "2 of 5 pictures could not be scored",
+        "attempt to write a readonly database",
+    ]
+    done = run(place, *words, "-o", "kept/out.jsonl", preexec_fn=without_privileges)
+    assert (done.status, done.said) == (2, ["iqassay: kept/out.jsonl: cannot be written: Permission denied"])
 
 
 @POSIX

@@ -146,6 +146,7 @@ def _open(path: str | os.PathLike[str]) -> BinaryIO:
     try:
         mode = os.stat(path).st_mode
         if stat.S_ISDIR(mode):
+            os.scandir(path).close()  # says why, where a folder could not be looked into
             raise ImageError("got a folder, want a picture file")
         if not stat.S_ISREG(mode):  # a pipe or a device may never end
             raise ImageError("got something that is not a regular file, want a picture file")
