@@ -5,7 +5,9 @@
 Scoring counts from the files on disk to the score. The first picture pays for warming up and is not in the median. The
 peer is PIQE of the package pypiqe, a hand-made measure without learning, in the same run on the same file. A model that
 takes references is measured with one too, a photo beside its JPEG of quality 40; the peers are then SSIM of
-scikit-image, and our own HaarPSI, MDSI and DSS (numpy and scipy). Packages that are not installed are left out.
+scikit-image, and our own HaarPSI, MDSI and DSS (numpy and scipy). Packages that are not installed are left out. Beside
+peers there are two sizes; without them cost is followed from 0.2 to 200 megapixels, next to the views that were looked
+at: it grows with them, and they grow with the picture until there are as many as the card allows.
 --environment makes a virtual environment, installs this repository into it without extras, and adds up its files.
 
 Prints Markdown tables; the CSV also says commit, machine and threads.
@@ -30,10 +32,19 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
 from iqassay.model_file import Card, NetworkCard, PanelCard, find_member, find_model, read_card
+from iqassay.tiles import global_size, plan_windows
 
 ROOT = Path(__file__).resolve().parents[1]
 PHOTO = ROOT / "examples" / "coffee.jpg"
-SIZES = {"512x384": (512, 384), "12 MP": (4000, 3000)}
+SIZES = {
+    "512x384": (512, 384),
+    "1 MP": (1152, 864),
+    "3 MP": (2000, 1500),
+    "12 MP": (4000, 3000),
+    "50 MP": (8192, 6144),
+    "200 MP": (16320, 12240),
+}
+BESIDE_PEERS = ("512x384", "12 MP")
 PEERS = {"pypiqe": "pypiqe"}  # tool -> the package it needs
 PAIR_PEERS = {"scikit-image SSIM": "skimage", "HaarPSI": "scipy", "MDSI": "scipy", "DSS": "scipy"}
 
@@ -53,6 +64,9 @@ def main() -> int:
     parser.add_argument("--model", default="mfen", help="a shipped model, an .onnx file or a panel's .json")
     parser.add_argument("--threads", type=int, help="threads for every tool (default: as many as the process may use)")
     parser.add_argument("--repeats", type=int, default=5, help="timed pictures after the first; the median counts")
+    parser.add_argument(
+        "--sizes", nargs="+", choices=SIZES, metavar="SIZE", help=f"of {', '.join(SIZES)} (default: all)"
+    )
     parser.add_argument("--environment", action="store_true", help="measure the size of a fresh base installation too")
     parser.add_argument("-o", "--output", type=Path, metavar="FILE", help="write the numbers as CSV")
     parser.add_argument("--worker", nargs="+", metavar="TOOL PICTURE", help=argparse.SUPPRESS)
@@ -74,16 +88,18 @@ def main() -> int:
     measures: list[Measure] = []
     pairs: list[Measure] = []
     with tempfile.TemporaryDirectory() as folder:
-        for size in SIZES:
+        for size in args.sizes or SIZES:
             picture = make_picture(*SIZES[size], Path(folder, f"{size}.jpg"))
-            measures += score_speed(f"{size}, a picture", [picture], PEERS, args)
+            peers, pair_peers = (PEERS, PAIR_PEERS) if size in BESIDE_PEERS else ({}, {})
+            measures += score_speed(f"{size}, a picture", [picture], peers, args)
+            measures.append(Measure(f"{size}, views", "iqassay", count_views(*SIZES[size], read_card(files[0])), ""))
             if takes_reference:
                 copy = make_picture(*SIZES[size], Path(folder, f"{size}-40.jpg"), quality=40)
-                pairs += score_speed(f"{size}, a pair", [copy, picture], PAIR_PEERS, args)
-        small = [str(Path(folder, f"512x384{end}.jpg")) for end in ("", "-40")]
-        measures += start_up({"iqassay score one.jpg": ["score", small[0], "--model", args.model]})
+                pairs += score_speed(f"{size}, a pair", [copy, picture], pair_peers, args)
+        small = [make_picture(*SIZES["512x384"], Path(folder, f"{end}.jpg"), end) for end in (92, 40)]
+        measures += start_up({"iqassay score one.jpg": ["score", small[0], "--no-cache", "--model", args.model]})
         if pairs:
-            command = ["score", small[1], "--ref", small[0], "--model", args.model]
+            command = ["score", small[1], "--ref", small[0], "--no-cache", "--model", args.model]
             pairs += start_up({"iqassay score one.jpg --ref photo.jpg": command})
         measures += start_up({"iqassay --help": ["--help"], "iqassay --version": ["--version"]})
         size = sum(file.stat().st_size for file in files)
@@ -121,6 +137,14 @@ def make_picture(width: int, height: int, path: Path, quality: int = 92) -> str:
     return str(path)
 
 
+def count_views(width: int, height: int, card: Card) -> int:
+    """How often a network is asked for a picture: windows and the global view, or the whole once."""
+    assert isinstance(card, NetworkCard)
+    if global_size(height, width, card.views.area) == (height, width):
+        return 1
+    return len(plan_windows(height, width, card.views)) + 1
+
+
 def score_speed(what: str, files: list[str], peers: dict[str, str], args: argparse.Namespace) -> list[Measure]:
     """Median seconds and peak memory, for us and the peers, and the ratios. files: a picture, and its reference."""
     found: list[Measure] = []
@@ -148,10 +172,7 @@ def score_speed(what: str, files: list[str], peers: dict[str, str], args: argpar
 
 def work(tool: str, files: list[str], model: str, threads: int | None, repeats: int) -> dict[str, float]:
     """In a fresh process: score one picture, or one pair, again and again."""
-    if tool == "iqassay":
-        score = _iqassay(model, threads)
-    else:
-        score = _pypiqe(threads) if tool == "pypiqe" else _pair_peer(tool)
+    score = _iqassay(model, threads) if tool == "iqassay" else peer(tool, threads)
     score(*files)
     seconds = []
     for _ in range(max(1, repeats)):
@@ -166,6 +187,11 @@ def _iqassay(model: str, threads: int | None) -> Callable[..., float]:
 
     scorer = iqassay.load(model, threads)
     return lambda *files: scorer.score(*files).score
+
+
+def peer(tool: str, threads: int | None) -> Callable[..., float]:
+    """What scores a picture, or a picture beside its reference, from their paths."""
+    return _pypiqe(threads) if tool == "pypiqe" else _pair_peer(tool)
 
 
 def _pypiqe(threads: int | None) -> Callable[..., float]:
