@@ -153,7 +153,7 @@ def _each_whole(target: str, pictures: dict[str, bytes]) -> None:
 def test_copies_are_whole_or_not_there_and_the_next_run_completes_them(tiny_model: Path) -> None:
     pictures = contents("photos")
     command = ["photos", "--model", tiny_model, "-o", "out.csv", "--below", 40, "--copy-to", "bad", "--yes"]
-    run(*command[:-3])
+    cli.main(["score", *map(str, command[:-3])])
     wanted = Path("out.csv").read_bytes()
     for kill_at in (1, 8):  # with half a picture copied; with its .partial not yet removed
         assert run(*command, kill_at=kill_at) is None
@@ -171,7 +171,7 @@ def test_copies_are_whole_or_not_there_and_the_next_run_completes_them(tiny_mode
 def test_a_picture_is_moved_before_it_is_removed_and_the_next_run_removes_it(tiny_model: Path) -> None:
     pictures = contents("photos")
     command = ["photos", "--model", tiny_model, "-o", "out.csv", "--below", 40, "--move-to", "bad", "--yes"]
-    run(*command[:-3])
+    cli.main(["score", *map(str, command[:-3])])
     before = calls()
     assert run(*command, kill_at=5) is None
     assert calls() - before == 5
