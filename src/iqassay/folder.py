@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -16,7 +16,7 @@ from iqassay.cache import Cache, stamp
 from iqassay.heatmap import LONG_SIDE
 from iqassay.image import ImageError, Picture, TooManyPixels, file_name, read_image
 from iqassay.model_file import ModelFileError, default_threads
-from iqassay.parallel import WORKERS, in_order
+from iqassay.parallel import WORKERS, Answer, in_order
 from iqassay.records import Record
 from iqassay.scorer import LARGE, Scorer
 from iqassay.tiles import shrink
@@ -84,9 +84,8 @@ class _Worker:
         self.identity = scorer.identity if cache is not None else ""
         self.alone = threading.Lock()  # for large pictures
         self.reading = threading.Lock()
-        self.last: tuple[str, Picture | ImageError] | None = (
-            None  # the last reference: pictures in a row often share one
-        )
+        # The last reference, which pictures in a row often share.
+        self.last: tuple[str, Picture | ImageError] | None = None
 
     def look(self, pair: Pair) -> Result:
         result = Result(pair.path, pair.reference, error=pair.error)
@@ -105,9 +104,9 @@ class _Worker:
         key = self._key(files)
         if self.cache and key and (known := self.cache.find(key, self.maps)):
             said, map = known
-            picture = _small(self._read(pair, self.scorer.max_pixels)[0]) if self.maps else None
+            picture = self._with_pixels(pair, lambda picture, _: _small(picture)) if self.maps else None
             return replace(result, said=said, map=map, picture=picture)
-        verdict, picture = self._score(pair)
+        verdict, picture = self._with_pixels(pair, self._judge)
         if before != [stamp(path) for path in files]:
             raise ImageError("changed while it was read, want a file that is complete")
         said = {name: value for name, value in verdict.record("").items() if name not in ("path", "reference")}
@@ -125,13 +124,14 @@ class _Worker:
         question = f"{self.identity} {self.scorer.max_pixels} {self.how if len(files) > 1 else ''}"
         return hashlib.sha256(b"".join([question.encode(), *(digest for digest in digests if digest)])).digest()
 
-    def _score(self, pair: Pair) -> tuple[Verdict, Picture | None]:
+    def _with_pixels(self, pair: Pair, work: Callable[[Picture, Picture | None], Answer]) -> Answer:
+        """What `work` makes of the picture and its reference; of large ones, of one pair at a time."""
         try:
             both = self._read(pair, min(LARGE, self.scorer.max_pixels))
         except TooManyPixels:
             with self.alone:
-                return self._judge(*self._read(pair, self.scorer.max_pixels))
-        return self._judge(*both)
+                return work(*self._read(pair, self.scorer.max_pixels))
+        return work(*both)
 
     def _judge(self, picture: Picture, reference: Picture | None) -> tuple[Verdict, Picture | None]:
         return self.scorer.score(picture, reference), _small(picture) if self.maps else None
