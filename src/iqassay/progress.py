@@ -14,12 +14,12 @@ PAUSE = 0.2  # seconds: drawing the bar anew after every row would take longer t
 
 
 def with_bar(
-    things: Iterable[Thing], total: int | Callable[[], int], title: str = "", same_screen: bool = False
+    things: Iterable[Thing], total: int | Callable[[], int] | None, title: str = "", same_screen: bool = False
 ) -> Iterator[Thing]:
     """Hand things on and show how many have gone by, how fast, and the time left, if there is something to wait for.
 
-    total: how many will come; a function that takes its time to count them is called in a thread, and the bar says so
-    when it knows. same_screen: who takes the things writes to the terminal too: the bar is taken away while they do.
+    total: how many will come, None for who knows; a function that takes its time to count them is called in a thread,
+    and the bar says so when it knows. same_screen: who takes the things writes to the terminal too: the bar is taken away while they do.
     """
     if total in (0, 1) or not sys.stderr.isatty():
         yield from things

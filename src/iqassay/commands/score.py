@@ -181,8 +181,10 @@ def score(
 
 def _todo(
     paths: list[str], files_from: str | None, ref: str | None, pattern: str | None, recursive: bool, own: list[str]
-) -> tuple[Iterator[Pair], int | Callable[[], int]]:
-    """What to score, and how many, or how to count them. own: folders that are written to and not looked through."""
+) -> tuple[Iterator[Pair], int | Callable[[], int] | None]:
+    """What to score, and how many, if that is known, or how to count them. own: folders that are written to and not
+    looked through.
+    """
     from iqassay.errors import UsageError
     from iqassay.finding import find_pictures, read_paths
     from iqassay.folder import Pair
@@ -194,7 +196,7 @@ def _todo(
         pairs = find_pairs(paths, ref, pattern, recursive, own)
         return iter(pairs), len(pairs)
     if files_from is not None:
-        return (Pair(path) for path in read_paths(files_from)), 0
+        return (Pair(path) for path in read_paths(files_from)), None
     pictures = find_pictures(paths, recursive, own)
     total: int | Callable[[], int] = lambda: sum(1 for _ in find_pictures(paths, recursive, own))  # noqa: E731
     if not any(os.path.isdir(path) for path in paths):
