@@ -8,6 +8,7 @@ technical note 3 for predictor 3.
 from __future__ import annotations
 
 import io
+import shutil
 import struct
 from collections.abc import Iterator
 from typing import Any, BinaryIO
@@ -25,6 +26,7 @@ _PNG_PASSES = {
 }
 _NONE, _LZW, _DEFLATE, _PACKBITS, _OLD_DEFLATE, _LZMA, _ZSTD = 1, 5, 8, 32773, 32946, 34925, 50000
 _MOST_SQUEEZED = 2**16  # bytes out of one: twice what Zstandard, the strongest, can reach
+_LONGEST = 2**30  # bytes that are held in memory, of a file with compressed samples
 _WITH_PREDICTOR = (_LZW, _DEFLATE, _OLD_DEFLATE, _LZMA, _ZSTD)
 
 
@@ -217,9 +219,11 @@ def _undo_float_predictor(rows: np.ndarray, channels: int, itemsize: int) -> Non
 
 def _with_directory(file: BinaryIO, order: str, entries: dict[Tag, tuple[int, ...]]) -> io.BytesIO:
     """A copy of a TIFF whose only directory holds the entries given."""
-    copy = io.BytesIO()
+    copy, length = io.BytesIO(), file.seek(0, io.SEEK_END)
+    if length > _LONGEST:
+        raise ValueError(f"compressed samples of more than 8 bits in {length:,} bytes, want at most {_LONGEST:,}")
     file.seek(0)
-    copy.write(file.read())
+    shutil.copyfileobj(file, copy)
     at = copy.tell() + copy.tell() % 2
     after = at + 2 + 12 * len(entries) + 4  # values that do not fit into their entry
     directory, values = struct.pack(f"{order}H", len(entries)), b""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import io
 import re
 import threading
 from typing import BinaryIO
@@ -51,6 +52,7 @@ _SIGNATURES = (
     (0, b"#?RAD", "a Radiance HDR picture"),
     (0, b"PK\3\4", "a ZIP archive"),
 )
+_HELD, _LONGEST = ("WebP", "AVIF", "HEIF"), 2**30
 _bomb_guard = threading.Lock()
 _MARKER = re.compile(rb"\xff([\x01\xc0-\xcf\xd8-\xfe])")  # in the data of a JPEG only \0 and restarts follow 0xFF
 _MOST_SCANS = 100  # encoders make about ten of a progressive JPEG, a few make up to 64
@@ -95,12 +97,19 @@ def open_header(kind: str, file: BinaryIO) -> ImageFile.ImageFile:
                 Image.MAX_IMAGE_PIXELS = limit
 
 
+def check_length(kind: str, file: BinaryIO) -> None:
+    """Raise ValueError for a file that is too long to be held in memory, as the readers of some kinds do."""
+    length = file.seek(0, io.SEEK_END)
+    if kind in _HELD and length > _LONGEST:
+        raise ValueError(f"{length:,} bytes, want at most {_LONGEST:,}")
+
+
 def check_jpeg(file: BinaryIO, width: int, height: int) -> None:
     """Raise ValueError for a JPEG whose decoder would work long for nothing: each further scan of a few bytes passes
     over all pixels again, and pixels that the header promises and the data lacks become gray without a word.
     """
     file.seek(0)
-    data = file.read()
+    data = file.read(2**26 + 4 * width * height)  # more is not its own: a JPEG may be followed by a film
     at, scans, arithmetic = 2, 0, False
     while found := _MARKER.search(data, at):
         kind, at = found.group(1)[0], found.end()

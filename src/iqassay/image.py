@@ -167,6 +167,7 @@ def _from_file(file: BinaryIO, max_pixels: int) -> Picture:
     if kind != "HEIF" and kind not in formats.PLUGINS:
         raise ImageError(f"got {kind}, want {_WANTED}")
     try:
+        formats.check_length(kind, file)
         if kind == "HEIF":
             return _from_heif(file, max_pixels)
         if kind == "TIFF":
