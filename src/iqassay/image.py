@@ -173,8 +173,9 @@ def _from_file(file: BinaryIO, max_pixels: int) -> Picture:
         if kind == "TIFF":
             return _from_tiff(file, head, max_pixels)
         image = formats.open_header(kind, file)
+        _check_size(*image.size, max_pixels)
         if kind == "PNG" and (channels := deep.png_channels(image)):
-            return _from_png16(image, file, channels, max_pixels)
+            return _from_png16(image, file, channels)
         if kind == "JPEG":
             formats.check_jpeg(file, *image.size)
         at = head.find(b"av1C") if kind == "AVIF" else -1
@@ -187,8 +188,7 @@ def _from_file(file: BinaryIO, max_pixels: int) -> Picture:
         raise ImageError(f"got {got}, want an undamaged one of an ordinary kind") from error
 
 
-def _from_png16(image: Image.Image, file: BinaryIO, channels: int, max_pixels: int) -> Picture:
-    _check_size(*image.size, max_pixels)
+def _from_png16(image: Image.Image, file: BinaryIO, channels: int) -> Picture:
     said = _frames(image)
     samples, image = deep.read_png(file, channels)
     orientation = _orientation(image, said)
