@@ -106,7 +106,7 @@ def test_most_weights_are_stored_as_halves(exported):
 def test_what_is_constant_is_computed_and_nothing_is_left_to_optimise(exported):
     model = onnx.load(exported[1])
     kinds = {node.op_type for node in model.graph.node}
-    assert not kinds & {"Constant", "Identity"}
+    assert not kinds & {"Constant", "Identity", "Pad"}
     assert {node.domain for node in model.graph.node} == {""}, "operators that only onnxruntime knows"
     assert len(model.graph.value_info) > 0.9 * len(model.graph.node)
     onnx.checker.check_model(model, full_check=True)
@@ -144,6 +144,40 @@ def test_weights_keep_their_names_and_values():
     x = np.random.default_rng(1).normal(size=(3, 8)).astype(np.float32)
     answers = [onnxruntime.InferenceSession(m.SerializeToString()).run(None, {"x": x})[0] for m in (plain, found)]
     np.testing.assert_array_equal(*answers)
+
+
+@pytest.mark.parametrize(
+    ("mode", "value", "others", "merged"),
+    [
+        ("constant", None, 0, True),
+        ("constant", 0.5, 0, False),  # zeros alone are a convolution's own
+        ("reflect", None, 0, False),
+        ("constant", None, 1, False),  # somebody else wants to see the padded picture
+    ],
+)
+def test_a_convolution_adds_its_zeros_itself(mode, value, others, merged):
+    node, tensor = onnx.helper.make_node, onnx.numpy_helper.from_array
+    constants = [
+        tensor(np.random.default_rng(0).normal(size=(2, 3, 3, 3)).astype(np.float32), "weight"),
+        tensor(np.array([0, 0, 1, 0, 0, 0, 2, 1]), "sides"),  # before, then behind: rows by 1 and 2, columns by 0 and 1
+    ]
+    if value is not None:
+        constants.append(tensor(np.float32(value), "value"))
+    nodes = [
+        node("Pad", ["x", "sides", *(["value"] if value is not None else [])], ["padded"], mode=mode),
+        node("Conv", ["padded", "weight"], ["y"], pads=[0, 1, 0, 2]),
+        *(node("Abs", ["padded"], ["z"]) for _ in range(others)),
+    ]
+    floats, shape = onnx.TensorProto.FLOAT, ["n", 3, "h", "w"]
+    ends = [onnx.helper.make_tensor_value_info(name, floats, shape) for name in "xyz"]
+    ends[1] = onnx.helper.make_tensor_value_info("y", floats, ["n", 2, "a", "b"])
+    graph = onnx.helper.make_graph(nodes, "plain", ends[:1], ends[1 : 2 + others], constants)
+    plain = onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", 17)], ir_version=8)
+    found = optimise(plain)
+    assert ("Pad" not in {node.op_type for node in found.graph.node}) == merged
+    x = np.random.default_rng(1).normal(size=(1, 3, 7, 6)).astype(np.float32)
+    want, got = (onnxruntime.InferenceSession(m.SerializeToString()).run(["y"], {"x": x})[0] for m in (plain, found))
+    np.testing.assert_allclose(got, want, atol=1e-6)
 
 
 def test_files_are_rewritten_with_their_cards_and_their_panel(tmp_path):
