@@ -19,7 +19,8 @@ def with_bar(
     """Hand things on and show how many have gone by, how fast, and the time left, if there is something to wait for.
 
     total: how many will come, None for who knows; a function that takes its time to count them is called in a thread,
-    and the bar says so when it knows. same_screen: who takes the things writes to the terminal too: the bar is taken away while they do.
+    and the bar says so when it knows. same_screen: who takes the things writes to the terminal too: the bar is taken
+    away while they do.
     """
     if total in (0, 1) or not sys.stderr.isatty():
         yield from things
