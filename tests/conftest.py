@@ -13,6 +13,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+import iqassay  # noqa: F401  # before any test has onnxruntime, whose telemetry it turns off
+
 KINDS = ("jpeg", "white_noise", "gaussian_blur")
 PRESENCE = (0.45, 0.35, 0.15, 0.05)  # the last is "none"
 SEVERITY = (2.0, 4.0, 1.0)

@@ -147,19 +147,22 @@ def test_weights_keep_their_names_and_values():
 
 
 @pytest.mark.parametrize(
-    ("mode", "value", "others", "merged"),
+    ("mode", "value", "others", "left", "merged"),
     [
-        ("constant", None, 0, True),
-        ("constant", 0.5, 0, False),  # zeros alone are a convolution's own
-        ("reflect", None, 0, False),
-        ("constant", None, 1, False),  # somebody else wants to see the padded picture
+        ("constant", None, 0, 0, True),
+        ("constant", 0.5, 0, 0, False),  # zeros alone are a convolution's own
+        ("reflect", None, 0, 0, False),
+        ("constant", None, 1, 0, False),  # somebody else wants to see the padded picture
+        ("constant", None, 0, -1, False),  # a column is cut off
     ],
 )
-def test_a_convolution_adds_its_zeros_itself(mode, value, others, merged):
+def test_a_convolution_adds_its_zeros_itself(mode, value, others, left, merged):
     node, tensor = onnx.helper.make_node, onnx.numpy_helper.from_array
     constants = [
         tensor(np.random.default_rng(0).normal(size=(2, 3, 3, 3)).astype(np.float32), "weight"),
-        tensor(np.array([0, 0, 1, 0, 0, 0, 2, 1]), "sides"),  # before, then behind: rows by 1 and 2, columns by 0 and 1
+        tensor(
+            np.array([0, 0, 1, left, 0, 0, 2, 1]), "sides"
+        ),  # before, then behind: rows by 1 and 2, columns by 0 and 1
     ]
     if value is not None:
         constants.append(tensor(np.float32(value), "value"))

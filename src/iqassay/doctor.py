@@ -170,16 +170,13 @@ def _cache() -> Found:
         yield "path", "none: there is no home, set IQASSAY_CACHE", ""
         return
     yield "path", path, ""
-    if not os.path.exists(path):
-        yield "answers", 0, ""
-        return
-    yield "bytes", sum(os.path.getsize(part) for part in (path, f"{path}-wal") if os.path.exists(part)), ""
     try:
-        if cache := open_cache(path):
+        if cache := open_cache(path):  # made where there is none: can it be?
             with cache:
                 yield "answers", cache.count(), ""
     except UsageError as error:
         yield "answers", "unknown", f"{error}; delete the file, or set IQASSAY_CACHE to another"
+    yield "bytes", sum(os.path.getsize(part) for part in (path, f"{path}-wal") if os.path.exists(part)), ""
 
 
 # ---- self-test ------------------------------------------------------------------------------------------------------

@@ -79,6 +79,8 @@ def _merge_zeros(graph: onnx.GraphProto) -> None:
         if not zeros or any(node.op_type != "Conv" for node in users):
             continue
         sides = numpy_helper.to_array(tensors[pad.input[1]]).reshape(2, -1)  # (before, after) x dimensions
+        if sides[:, :2].any() or sides.min() < 0:  # pictures or channels are added, or an edge is cut off
+            continue
         for conv in users:
             conv.input[0] = pad.input[0]
             own = next(attribute for attribute in conv.attribute if attribute.name == "pads")
