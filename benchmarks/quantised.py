@@ -52,6 +52,7 @@ def main() -> None:
     training = ratings.split("train").rows
     some = [row.image for row in training[:: len(training) // CALIBRATION][:CALIBRATION]]
     judged = ratings.split("val").rows[: args.count]
+    where = {"commit": commit(), "machine": machine(), "threads": args.threads}
     rows: list[dict[str, object]] = []
     for name in MODELS:
         file = load_model_file(name)
@@ -66,7 +67,7 @@ def main() -> None:
             before = before or found
             row = {"model": name, "arithmetic": variant, "photos": len(judged), "srcc": round(found, 4)}
             row |= {"srcc_lost": round(before - found, 4), "ms": round(1000 * speed[variant], 1)}
-            rows.append(row | {"commit": commit(), "machine": machine(), "threads": args.threads})
+            rows.append(row | where)
             print(row, flush=True)
     if args.output:
         with args.output.open("w", newline="", encoding="utf-8") as out:
