@@ -146,3 +146,12 @@ def test_the_pictures_are_the_same_everywhere() -> None:
     clean = clean_picture()
     digests = [hashlib.sha256(picture.tobytes()).hexdigest()[:16] for picture in (clean, spoiled(clean))]
     assert digests == ["128b0485fece20ea", "e9d74abcce7f22bf"]
+
+
+def test_a_place_where_no_cache_can_be_made(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("IQASSAY_CACHE", str(tmp_path / "file" / "sub" / "answers.sqlite"))
+    assert command(TextFormat.json) == 1
+    assert "cannot be made" in json.loads(capsys.readouterr().out)["trouble"][0]

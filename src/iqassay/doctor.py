@@ -11,6 +11,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib import metadata
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -170,13 +171,18 @@ def _cache() -> Found:
         yield "path", "none: there is no home, set IQASSAY_CACHE", ""
         return
     yield "path", path, ""
+    if not os.path.exists(path):  # looking makes nothing
+        place = next(place for place in Path(path).absolute().parents if place.exists())
+        able = place.is_dir() and os.access(place, os.W_OK)
+        yield "answers", 0, "" if able else f"{path}: cannot be made, set IQASSAY_CACHE to another place"
+        return
+    yield "bytes", sum(os.path.getsize(part) for part in (path, f"{path}-wal") if os.path.exists(part)), ""
     try:
-        if cache := open_cache(path):  # made where there is none: can it be?
+        if cache := open_cache(path):
             with cache:
                 yield "answers", cache.count(), ""
     except UsageError as error:
         yield "answers", "unknown", f"{error}; delete the file, or set IQASSAY_CACHE to another"
-    yield "bytes", sum(os.path.getsize(part) for part in (path, f"{path}-wal") if os.path.exists(part)), ""
 
 
 # ---- self-test ------------------------------------------------------------------------------------------------------
