@@ -35,7 +35,7 @@ TABLES = (
     "file (path BLOB PRIMARY KEY, stamp TEXT, digest BLOB) WITHOUT ROWID",
     "answer (key BLOB PRIMARY KEY, record TEXT, map BLOB)",
 )
-EVERY = 1.0  # seconds between writes: what a kill may cost
+EVERY = 0.2  # seconds between writes: what a kill may cost
 SETTLED = 2_000_000_000  # nanoseconds: a file changed so lately may change again within the tick of its clock
 BLOCK = 1 << 20  # bytes
 UNUSABLE = (sqlite3.Error, UnicodeError, MemoryError)  # a damaged file may bring odd bytes into SQLite's messages
