@@ -244,3 +244,23 @@ def test_where_the_cache_is(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> 
     monkeypatch.setattr("sys.platform", "linux")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     assert cache_file() == str(tmp_path / "iqassay" / "answers.sqlite")
+
+
+def test_many_open_a_new_file_at_once(tmp_path: Path) -> None:
+    """Turning a new file to WAL fails at once where another connection is at it: eight threads, twenty files."""
+    for number in range(20):
+        path, together, found = str(tmp_path / f"{number}.sqlite"), threading.Barrier(8), []
+
+        def work(path: str = path, together: threading.Barrier = together, found: list[str] = found) -> None:
+            together.wait()
+            try:
+                Cache(path).close()
+            except sqlite3.Error as error:
+                found.append(str(error))
+
+        threads = [threading.Thread(target=work) for _ in range(8)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert found == []

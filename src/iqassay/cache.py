@@ -38,6 +38,7 @@ TABLES = (
 EVERY = 0.2  # seconds between writes: what a kill may cost
 SETTLED = 2_000_000_000  # nanoseconds: a file changed so lately may change again within the tick of its clock
 BLOCK = 1 << 20  # bytes
+PATIENCE = 30  # seconds to wait for another program that uses the cache
 UNUSABLE = (sqlite3.Error, UnicodeError, MemoryError)  # a damaged file may bring odd bytes into SQLite's messages
 
 Record = dict[str, Any]
@@ -90,12 +91,24 @@ class Cache:
         self._usable = True
         os.makedirs(os.path.dirname(os.path.abspath(path)), exist_ok=True)
         # No transactions but our own, which last milliseconds: nobody waits for anybody.
-        self._file = sqlite3.connect(path, timeout=30, isolation_level=None, check_same_thread=False)
+        self._file = sqlite3.connect(path, timeout=PATIENCE, isolation_level=None, check_same_thread=False)
         try:
-            self._prepare()
+            self._prepare_in_turn()
         except BaseException:
             self._file.close()
             raise
+
+    def _prepare_in_turn(self) -> None:
+        """SQLite waits for others on its own, but not where it turns a new file to WAL."""
+        give_up = time.monotonic() + PATIENCE
+        while True:
+            try:
+                return self._prepare()
+            except sqlite3.OperationalError as error:
+                if "locked" not in str(error) or time.monotonic() > give_up:
+                    raise
+                self._file.rollback()
+                time.sleep(0.01)
 
     def _prepare(self) -> None:
         (layout,) = self._file.execute("PRAGMA user_version").fetchone()

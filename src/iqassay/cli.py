@@ -89,10 +89,11 @@ def main(arguments: list[str] | None = None) -> int:
         say("interrupted")
         return 130
     except BrokenPipeError:  # the reader, `head` for one, has had enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # else Python complains when it flushes at exit
+        _drop_output()
         return 141
     except OSError as error:
         say(f"cannot go on: {error}")
+        _drop_output()
         return 1
     except Exception as error:
         if hasattr(error, "format_message"):  # the family of click's usage errors, wherever this typer keeps them
@@ -104,6 +105,14 @@ def main(arguments: list[str] | None = None) -> int:
             say(str(error))
             return 2
         raise
+
+
+def _drop_output() -> None:
+    """Where standard output takes no more, throw away what waits for it: Python would complain when it ends."""
+    try:
+        sys.stdout.flush()
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _on_the_training_side(function: str, arguments: list[str]) -> int:
