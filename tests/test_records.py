@@ -255,3 +255,19 @@ def test_reading_and_writing_text_imports_nothing_heavy() -> None:
     code = "import sys, iqassay.records; print(*{'numpy', 'pyarrow', 'PIL', 'typer', 'sqlite3'} & sys.modules.keys())"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, env={**os.environ})
     assert done.stdout.strip() == ""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no flock")
+def test_two_runs_with_one_file_of_results_do_not_mix(tmp_path: Path) -> None:
+    target = str(tmp_path / "out.jsonl")
+    with open_results(target) as first:
+        first.write("mine\n")
+        first.flush()
+        with pytest.raises(UsageError, match="another run is writing it"), open_results(target):
+            pass
+    assert Path(target).read_text() == "mine\n"
+    Path(f"{target}.partial").write_text("what a killed run has left, which is longer")
+    with open_results(target) as again:
+        again.write("anew\n")
+    assert Path(target).read_text() == "anew\n"
+    assert os.listdir(tmp_path) == ["out.jsonl"]

@@ -152,7 +152,10 @@ def open_results(path: str, binary: bool = False) -> Iterator[Any]:
     direct = os.path.exists(target) and not os.path.isfile(target)
     partial = target if direct else f"{target}.partial"
     try:
-        out: IO[Any] = open(partial, "wb") if binary else open_text(partial)  # noqa: SIM115
+        file: str | int = partial if direct else _claim(partial)
+        out: IO[Any] = open(file, "wb") if binary else open_text(file)  # noqa: SIM115
+    except BlockingIOError as error:
+        raise UsageError(f"{path}: another run is writing it, want another file, or to wait") from error
     except OSError as error:
         raise UsageError(f"{path}: cannot be written: {error.strerror}") from error
     try:
@@ -173,6 +176,25 @@ def open_text(file: str | int) -> TextIO:
     back.
     """
     return open(file, "w", encoding="utf-8", errors="backslashreplace", newline="")
+
+
+def _claim(partial: str) -> int:
+    """Open a file to write it anew, for this run alone. Raises BlockingIOError where another run has it."""
+    try:
+        import fcntl
+    except ImportError:  # Windows lets nobody replace a file that is open
+        return os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | getattr(os, "O_BINARY", 0), 0o666)
+    while True:
+        file = os.open(partial, os.O_WRONLY | os.O_CREAT, 0o666)
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if os.path.exists(partial) and os.path.samestat(os.stat(partial), os.fstat(file)):
+                os.ftruncate(file, 0)
+                return file
+            os.close(file)  # the other run has just ended, and this is its results
+        except OSError:
+            os.close(file)
+            raise
 
 
 def _finish(out: IO[Any], partial: str, target: str) -> None:
