@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import hashlib
 import json
+from html.parser import HTMLParser
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-import iqassay  # noqa: F401  # before any test has onnxruntime, whose telemetry it turns off
+import iqassay  # before any test has onnxruntime, whose telemetry it turns off
+from iqassay import model_file
 
 KINDS = ("jpeg", "white_noise", "gaussian_blur")
 PRESENCE = (0.45, 0.35, 0.15, 0.05)  # the last is "none"
@@ -195,3 +197,40 @@ def pair_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def photo() -> np.ndarray:
     """A picture of (90, 120, 3) bytes with structure: no two rows or columns are alike."""
     return np.random.default_rng(0).integers(0, 256, (90, 120, 3), dtype=np.uint8)
+
+
+class WellFormed(HTMLParser):
+    """HTML whose elements, but for the `void` ones, close in the order in which they opened; none has a script."""
+
+    void: frozenset[str]
+
+    def __init__(self, html: str) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.feed(html)
+        self.close()
+        assert self.open == []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        assert not any(key.startswith("on") for key, _ in attrs)
+        if tag not in self.void:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.handle_starttag(tag, attrs)
+        if tag not in self.void:
+            self.open.pop()
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+
+@pytest.fixture
+def shelf(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The package with a model for pictures alone, one for pairs, and the panel of the two."""
+    write_model(tmp_path, "mfen", name="mfen")
+    write_pair_model(tmp_path, "yoto")
+    write_panel(tmp_path)
+    monkeypatch.setattr(model_file, "WEIGHTS", tmp_path)
+    monkeypatch.setattr(iqassay, "_scorers", {})
+    return tmp_path

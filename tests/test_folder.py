@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from iqassay import folder
+from iqassay import scorer as scoring
 from iqassay.cache import Cache
 from iqassay.folder import Pair, score_pairs
 from iqassay.scorer import Scorer
@@ -138,7 +138,7 @@ def test_errors_are_not_kept(scorer: Scorer, album: list[Pair], tmp_path: Path) 
 def test_large_pictures_are_worked_on_one_at_a_time(
     scorer: Scorer, album: list[Pair], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(folder, "LARGE", 1000)
+    monkeypatch.setattr(scoring, "LARGE", 1000)
     score, busy, most = scorer.score, threading.Semaphore(1), []
 
     def watch(*sources: object) -> object:

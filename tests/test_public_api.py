@@ -84,16 +84,6 @@ def test_score_opens_a_model_once_even_for_many_threads(
     assert len(set(scores)) == 1
 
 
-@pytest.fixture
-def shelf(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The package with a model for pictures alone, one for pairs, and the panel of the two."""
-    write_model(tmp_path, "mfen", name="mfen")
-    write_pair_model(tmp_path, "yoto")
-    write_panel(tmp_path)
-    monkeypatch.setattr(model_file, "WEIGHTS", tmp_path)
-    monkeypatch.setattr(iqassay, "_scorers", {})
-
-
 @pytest.mark.usefixtures("shelf")
 def test_the_model_is_the_one_that_suits_unless_one_is_named(photo: np.ndarray) -> None:
     alone, pair = iqassay.score(photo), iqassay.score(photo, photo)

@@ -109,20 +109,25 @@ def test_large_files_are_decoded_and_scored_one_at_a_time(
     Image.fromarray(flat(0)[:, :90]).save(small)
     Image.fromarray(flat(0, 200, 200)).save(large)
     at_once, most, lock = 0, 0, threading.Lock()
-    score = Scorer.score
+    read, score = module.read_image, Scorer.score
 
-    def watched(self, picture, reference=None, align="fail"):
+    def reading(source, max_pixels):
         nonlocal at_once, most
-        is_large = picture == large  # still a path: not decoded yet
-        with lock:
-            at_once += is_large
-            most = max(most, at_once)
+        if source == large and max_pixels > module.LARGE:  # else it is refused before it is decoded
+            with lock:
+                at_once += 1
+                most = max(most, at_once)
+        return read(source, max_pixels)
+
+    def scoring(self, picture, reference=None, align="fail"):
+        nonlocal at_once
         verdict = score(self, picture, reference, align)
         with lock:
-            at_once -= is_large
+            at_once -= picture.height == 200
         return verdict
 
-    monkeypatch.setattr(Scorer, "score", watched)
+    monkeypatch.setattr(module, "read_image", reading)
+    monkeypatch.setattr(Scorer, "score", scoring)
     verdicts = list(Scorer(pair_model, threads=4).score_many([large, small, large] * 6))
     assert [verdict.score for verdict in verdicts] == [0] * 18
     assert most == 1

@@ -16,10 +16,9 @@ from typing import Any
 
 import numpy as np
 import pytest
-from conftest import make_photo, write_model, write_pair_model, write_panel
+from conftest import make_photo, write_model
 
 import iqassay
-from iqassay import model_file
 from iqassay.bench.measure import Measure
 from iqassay.model_file import ModelFileError
 from iqassay.panel import Panel
@@ -28,17 +27,6 @@ from iqassay.verdict import Verdict
 
 SIZES = [(64, 64), (9, 9), (481, 640)]
 Job = tuple[np.ndarray, np.ndarray | None]
-
-
-@pytest.fixture
-def shelf(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The package with a model for pictures alone, one for pairs, and the panel of the two."""
-    write_model(tmp_path, "mfen", name="mfen")
-    write_pair_model(tmp_path, "yoto")
-    write_panel(tmp_path)
-    monkeypatch.setattr(model_file, "WEIGHTS", tmp_path)
-    monkeypatch.setattr(iqassay, "_scorers", {})
-    return tmp_path
 
 
 def jobs(sizes: list[tuple[int, int]]) -> list[Job]:

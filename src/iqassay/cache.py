@@ -29,6 +29,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from iqassay.errors import UsageError
+from iqassay.records import Record
 
 LAYOUT = 2  # of the tables: raise it when they change
 TABLES = (
@@ -41,7 +42,6 @@ BLOCK = 1 << 20  # bytes
 PATIENCE = 30  # seconds to wait for another program that uses the cache
 UNUSABLE = (sqlite3.Error, UnicodeError, MemoryError)  # a damaged file may bring odd bytes into SQLite's messages
 
-Record = dict[str, Any]
 Floats = np.ndarray
 Found = TypeVar("Found")
 log = logging.getLogger("iqassay")

@@ -6,6 +6,16 @@ import os
 from collections.abc import Callable
 from typing import BinaryIO
 
+from iqassay.errors import UsageError
+
+
+def make_folder(option: str, folder: str) -> None:
+    """Make a folder that an option names, unless it is there. Raises UsageError."""
+    try:
+        os.makedirs(folder, exist_ok=True)
+    except OSError as error:
+        raise UsageError(f"{option} {folder}: cannot make this folder: {error.strerror}") from error
+
 
 def replace_file(path: str | os.PathLike[str], write: Callable[[BinaryIO], object]) -> None:
     """Write a file beside itself, as PATH.partial, then put it in its place; when that fails, PATH stays as it was.

@@ -18,8 +18,8 @@ from iqassay.image import ImageError, Picture, TooManyPixels, file_name, read_im
 from iqassay.model_file import ModelFileError, default_threads
 from iqassay.parallel import WORKERS, Answer, in_order
 from iqassay.records import Record
-from iqassay.scorer import LARGE, Scorer
-from iqassay.tiles import shrink
+from iqassay.scorer import LARGE, Scorer, one_large_at_a_time
+from iqassay.tiles import shrink_to
 from iqassay.verdict import Verdict
 
 
@@ -125,13 +125,10 @@ class _Worker:
         return hashlib.sha256(b"".join([question.encode(), *(digest for digest in digests if digest)])).digest()
 
     def _with_pixels(self, pair: Pair, work: Callable[[Picture, Picture | None], Answer]) -> Answer:
-        """What `work` makes of the picture and its reference; of large ones, of one pair at a time."""
-        try:
-            both = self._read(pair, min(LARGE, self.scorer.max_pixels))
-        except TooManyPixels:
-            with self.alone:
-                return work(*self._read(pair, self.scorer.max_pixels))
-        return work(*both)
+        """What `work` makes of the picture and its reference."""
+        return one_large_at_a_time(
+            lambda limit: self._read(pair, limit), lambda both: work(*both), self.scorer.max_pixels, self.alone
+        )
 
     def _judge(self, picture: Picture, reference: Picture | None) -> tuple[Verdict, Picture | None]:
         return self.scorer.score(picture, reference), _small(picture) if self.maps else None
@@ -165,11 +162,9 @@ class _Worker:
 
 def _small(picture: Picture) -> Picture:
     """A picture for a map to be drawn over, shrunk by area to at most 1024 pixels."""
-    scale = LONG_SIDE / max(picture.height, picture.width)
-    if scale >= 1:
+    if max(picture.height, picture.width) <= LONG_SIDE:
         return picture
-    small = shrink(picture.pixels, max(1, round(picture.height * scale)), max(1, round(picture.width * scale)))
-    return Picture(np.rint(small * 255).astype(np.uint8), picture.warnings)
+    return Picture(np.rint(shrink_to(picture.pixels, LONG_SIDE) * 255).astype(np.uint8), picture.warnings)
 
 
 def _reason(error: Exception) -> str:

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from iqassay.image import Picture
-from iqassay.tiles import shrink
+from iqassay.tiles import shrink_to
 
 LONG_SIDE = 1024  # pixels
 LUMA = np.array([0.299, 0.587, 0.114], dtype=np.float32)
@@ -30,10 +30,9 @@ def heatmap(picture: Picture, quality: NDArray[np.float32], long_side: int = LON
     quality: (h, w), 0 to 100, any resolution, covering the whole picture. The result has the size of the picture, or is
     shrunk to `long_side` pixels.
     """
-    scale = min(1.0, long_side / max(picture.height, picture.width))
-    height, width = max(1, round(picture.height * scale)), max(1, round(picture.width * scale))
-    gray = shrink(picture.pixels, height, width) @ LUMA
-    local = Image.fromarray(np.asarray(quality, dtype=np.float32)).resize((width, height), Image.Resampling.BILINEAR)
+    gray = shrink_to(picture.pixels, long_side) @ LUMA
+    size = gray.shape[::-1]
+    local = Image.fromarray(np.asarray(quality, dtype=np.float32)).resize(size, Image.Resampling.BILINEAR)
     at, *channels = np.array(RAMP).T
     red, green, blue, opacity = (np.interp(np.asarray(local), at, channel) for channel in channels)
     colour = np.stack([red, green, blue], axis=-1)

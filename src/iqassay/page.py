@@ -17,10 +17,10 @@ from PIL import Image
 from iqassay import heatmap
 from iqassay.errors import UsageError
 from iqassay.explanation import Degradation, Difference, Explanation
-from iqassay.files import replace_file
+from iqassay.files import make_folder, replace_file
 from iqassay.image import Picture
 from iqassay.markup import anchors, bullets, text
-from iqassay.tiles import shrink
+from iqassay.tiles import shrink_to
 from iqassay.verdict import Distortion, Verdict
 from iqassay.words import NOTHING_DONE, about, meaning
 
@@ -71,10 +71,7 @@ def write_page(explanation: Explanation, folder: str | os.PathLike[str]) -> str:
 
 def check_folder(folder: str, *inputs: str) -> None:
     """Make the folder, and see that no file that is written there is one of the inputs. Raises UsageError."""
-    try:
-        os.makedirs(folder, exist_ok=True)
-    except OSError as error:
-        raise UsageError(f"-o {folder}: cannot make this folder: {error.strerror}") from error
+    make_folder("-o", folder)
     for name in (PAGE, DATA, ESTIMATE):
         for path in (os.path.join(folder, name), os.path.join(folder, f"{name}.partial")):
             if os.path.exists(path) and any(os.path.exists(one) and os.path.samefile(path, one) for one in inputs):
@@ -283,10 +280,7 @@ def _decibel(psnr: float) -> str:
 
 def fit(pixels: np.ndarray, long_side: int) -> Image.Image:
     """(H, W, 3) of any depth at 8 bits, shrunk by area to at most `long_side` pixels."""
-    height, width = pixels.shape[:2]
-    scale = min(1.0, long_side / max(height, width))
-    small = shrink(pixels, max(1, round(height * scale)), max(1, round(width * scale)))
-    return Image.fromarray(np.rint(small * 255).astype(np.uint8))
+    return Image.fromarray(np.rint(shrink_to(pixels, long_side) * 255).astype(np.uint8))
 
 
 def jpeg(image: Image.Image, quality: int = QUALITY, full_colour: bool = True) -> str:

@@ -6,7 +6,7 @@ import hashlib
 import json
 import os
 import threading
-from collections.abc import Generator, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from dataclasses import asdict
 from itertools import zip_longest
 from typing import TYPE_CHECKING, Any
@@ -30,7 +30,7 @@ from iqassay.model_file import (
     default_threads,
     load_model_file,
 )
-from iqassay.parallel import WORKERS, in_order
+from iqassay.parallel import WORKERS, Answer, Thing, in_order
 from iqassay.session import Session
 from iqassay.verdict import Distortion, Verdict
 
@@ -168,13 +168,12 @@ class Scorer:
             if isinstance(job, Exception):
                 raise job
             picture, reference = job
-            try:
-                picture = self.read(picture, LARGE)
-                reference = None if reference is None else self.read(reference, LARGE)
-            except TooManyPixels:
-                with alone:
-                    return self.score(*job, align)
-            return self.score(picture, reference, align)
+            return one_large_at_a_time(
+                lambda limit: (self.read(picture, limit), None if reference is None else self.read(reference, limit)),
+                lambda both: self.score(both[0], both[1], align),
+                self.max_pixels,
+                alone,
+            )
 
         yield from in_order(score, _jobs(pictures, references), min(self._threads or default_threads(), WORKERS))
 
@@ -214,6 +213,18 @@ class Scorer:
             raise ModelFileError(f"the model {self.card.name!r} restores nothing, want one that does, such as 'dri'")
         estimate, nearness = self._session.run(["estimate", "nearness"], {"image": batch})
         return estimate, nearness
+
+
+def one_large_at_a_time(
+    read: Callable[[int], Thing], work: Callable[[Thing], Answer], max_pixels: int, alone: threading.Lock
+) -> Answer:
+    """work(read(limit in pixels)), where the threads that share the lock hold no two large pictures at once."""
+    try:
+        found = read(min(LARGE, max_pixels))
+    except TooManyPixels:
+        with alone:
+            return work(read(max_pixels))
+    return work(found)
 
 
 def open_again(

@@ -168,6 +168,13 @@ def shrink(pixels: np.ndarray, height: int, width: int) -> NDArray[np.float32]:
     return (total * (height * width / (rows * columns))).astype(np.float32)
 
 
+def shrink_to(pixels: np.ndarray, long_side: int) -> NDArray[np.float32]:
+    """`shrink` with the proportions kept, so that the longer side is at most `long_side` pixels."""
+    height, width = pixels.shape[:2]
+    scale = min(1.0, long_side / max(height, width))
+    return shrink(pixels, max(1, round(height * scale)), max(1, round(width * scale)))
+
+
 def pad(view: NDArray[np.float32]) -> NDArray[np.float32]:
     """Bring both sides to what a network takes, by reflection to the right and below. A single line is repeated."""
     missing = [padded(side) - side for side in view.shape[:2]]

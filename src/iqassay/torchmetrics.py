@@ -10,10 +10,12 @@ tensor(71.3025)
 from __future__ import annotations
 
 import os
+from dataclasses import dataclass
 from typing import Any, Literal
 
 from iqassay.model_file import default_model
 from iqassay.panel import open_scorer
+from iqassay.scorer import Scorer
 
 try:
     import torch
@@ -75,8 +77,8 @@ class QualityScore(Metric):
         if reduction not in REDUCTIONS:
             raise ValueError(f"got reduction {reduction!r}, want one of {', '.join(REDUCTIONS)}")
         self.reference, self.reduction = reference, reduction
-        self.opened = Opened(default_model(reference) if model is None else model, threads, device)
-        scorer = self.opened.scorer
+        scorer = open_scorer(default_model(reference) if model is None else model, threads, device=device)
+        self.opened = Opened(scorer)
         if reference and not scorer.takes_reference:
             raise ValueError(f"got the model {scorer.card.name!r} and reference=True, want one that takes references")
         if scorer.needs_reference and not reference:
@@ -117,18 +119,14 @@ class QualityScore(Metric):
         return self._plot(val, ax)
 
 
+@dataclass
 class Opened:
-    """An open model that copies of a metric share; pickled, it says how to open it again."""
+    """An open model that copies of a metric share."""
 
-    def __init__(self, *how: Any) -> None:  # model, threads, device
-        model, threads, device = self.how = how
-        self.scorer = open_scorer(model, threads, device=device)
+    scorer: Scorer
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Opened:
         return self
-
-    def __reduce__(self) -> tuple[type[Opened], tuple[Any, ...]]:
-        return Opened, self.how
 
 
 def arrays(images: Tensor, name: str) -> list[Any]:

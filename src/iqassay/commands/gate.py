@@ -22,6 +22,7 @@ from iqassay.commands.options import (
     TextFormat,
     Threads,
     Verify,
+    check_references,
     open_model,
     say,
     stdout,
@@ -178,8 +179,7 @@ def _check(
         raise UsageError("--max-drop: got nothing to compare with, want --baseline or --ref")
     if least is None and max_drop is None and not update:
         raise UsageError("got no limit, want --min, or --max-drop with --baseline or --ref")
-    if ref is None and (pattern is not None or align is not Align.fail):
-        raise UsageError(f"{'--align' if pattern is None else '--pair'}: got no references, want --ref too")
+    check_references(ref, pattern, align)
 
 
 def _check_files(files: dict[str, str | None]) -> None:

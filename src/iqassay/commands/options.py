@@ -139,6 +139,14 @@ def open_model(
     return scorer
 
 
+def check_references(ref: str | None, pattern: str | None, align: Align) -> None:
+    """Raises UsageError for options about references where there are none."""
+    from iqassay.errors import UsageError
+
+    if ref is None and (pattern is not None or align is not Align.fail):
+        raise UsageError(f"{'--align' if pattern is None else '--pair'}: got no references, want --ref too")
+
+
 def one_picture(path: str) -> None:
     """Raises UsageError unless there is a file of this name."""
     import os

@@ -27,6 +27,7 @@ from iqassay.commands.options import (
     Threads,
     Verify,
     at_least_1,
+    check_references,
     on_the_scale,
     open_model,
     say,
@@ -110,14 +111,14 @@ def score(
     """
     from iqassay import folder, records
     from iqassay.errors import UsageError
+    from iqassay.files import make_folder
     from iqassay.progress import with_bar
     from iqassay.selection import select
 
     paths = paths or []
     if bool(paths) == (files_from is not None):
         raise UsageError(f"got {'both PATH and --files-from' if paths else 'no PATH'}, want PATH or --files-from")
-    if ref is None and (pattern is not None or align is not Align.fail):
-        raise UsageError(f"{'--align' if pattern is None else '--pair'}: got no references, want --ref too")
+    check_references(ref, pattern, align)
     if output is None and format is Format.parquet and sys.stdout.isatty():
         raise UsageError("--format parquet: is not for the screen, want -o FILE too")
     cull = _one_of(copy=copy_to, move=move_to, link=link_to)
@@ -132,7 +133,7 @@ def score(
         references = {pair.reference for pair in listed if pair.reference is not None}
         map_files = folder.map_names([pair.path for pair in listed], references)
         todo = iter(listed)
-        _make_folder("--map", map)
+        make_folder("--map", map)
     _check_output(output, paths, ref)
     scorer = open_model(model, ref is not None, threads, max_pixels, device)
     write: Callable[..., None] = records.WRITERS[format.value]
@@ -216,15 +217,6 @@ def _one_of(**folders: str | None) -> tuple[str, str] | None:
         if not folder or (os.path.exists(folder) and not os.path.isdir(folder)):
             raise UsageError(f"--{how}-to {folder}: is {'a file' if folder else 'nothing'}, want a folder")
     return asked[0] if asked else None
-
-
-def _make_folder(option: str, folder: str) -> None:
-    from iqassay.errors import UsageError
-
-    try:
-        os.makedirs(folder, exist_ok=True)
-    except OSError as error:
-        raise UsageError(f"{option} {folder}: cannot make this folder: {error.strerror}") from error
 
 
 def _check_output(output: str | None, named: list[str], ref: str | None) -> None:
