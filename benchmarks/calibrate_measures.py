@@ -23,11 +23,11 @@ from pathlib import Path
 
 import numpy as np
 
-from iqassay.bench.correlation import srcc
-from iqassay.bench.measure import CALIBRATION, MEASURES, function_of
 from iqassay.data.ratings import read_ratings
 from iqassay.data.synthetic import SyntheticConfig, pristine_files, render
-from iqassay.image import read_image
+from iqassay.measures.measure import CALIBRATION, MEASURES, function_of
+from iqassay.pictures.image import read_image
+from iqassay.statistics.correlation import srcc
 from iqassay.training.calibrate import calibration_table, conformal_interval
 from iqassay.training.fit import held_out
 

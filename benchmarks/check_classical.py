@@ -25,7 +25,7 @@ import torch
 from PIL import Image
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
-from iqassay.bench import classical
+from iqassay.measures import classical
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
 GRAY = np.array([0.298936, 0.587043, 0.114021])

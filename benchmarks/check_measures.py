@@ -20,8 +20,8 @@ import numpy as np
 from scipy import stats
 from scipy.optimize import curve_fit
 
-from iqassay.bench import correlation as ours
-from iqassay.bench.significance import paired_bootstrap, williams, williams_t
+from iqassay.statistics import correlation as ours
+from iqassay.statistics.significance import paired_bootstrap, williams, williams_t
 
 CURVES: dict[int, Callable[..., np.ndarray]] = {
     4: lambda x, b1, b2, b3, b4: b2 + (b1 - b2) / (1 + np.exp(-(x - b3) / abs(b4))),

@@ -21,8 +21,8 @@ import scipy.io
 import torch
 from PIL import Image
 
-from iqassay.bench import natural
-from iqassay.image import read_image
+from iqassay.measures import natural
+from iqassay.pictures.image import read_image
 
 
 def borrow(folder: Path) -> dict[str, Any]:

@@ -19,7 +19,7 @@ import numpy as np
 from toyama import made_again
 from variants import write
 
-from iqassay.bench.correlation import srcc
+from iqassay.statistics.correlation import srcc
 from iqassay.training.fit import build_system, load_weights, recipe_of, synthetic_sets
 from iqassay.training.head import look
 from iqassay.training.pairs import CELLS, Compared, Pairs, fit_distance, gather_pairs, grade

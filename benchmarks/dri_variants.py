@@ -26,8 +26,8 @@ import torch
 from variants import answers, gains, write
 
 from iqassay.bench.ablate import SWITCHES, WHOLE
-from iqassay.bench.correlation import srcc
 from iqassay.bench.train import plan
+from iqassay.statistics.correlation import srcc
 from iqassay.systems.blocks import Regressor
 from iqassay.systems.dri import DRIConfig, Predictor
 from iqassay.training.fit import build_system, load_weights, recipe_of

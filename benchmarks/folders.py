@@ -31,7 +31,7 @@ from pathlib import Path
 
 from speed import PHOTO, Measure, commit, machine, markdown, peak_memory
 
-from iqassay.cache import Cache
+from iqassay.folders.cache import Cache
 
 LARGE, SMALL = (512, 384), (160, 120)
 SETTLED = 2.5  # seconds after which the cache trusts the times of a file
@@ -220,7 +220,7 @@ class Run:
 def worker(arguments: list[str]) -> int:
     """In a fresh process: a run, which leaves in the folder what `Run` reads; or only the finding of files."""
     if arguments[0] == "--find":
-        from iqassay.finding import find_pictures
+        from iqassay.folders.finding import find_pictures
 
         number = sum(1 for _ in find_pictures(arguments[1:]))
         assert_done(int(number == 0))

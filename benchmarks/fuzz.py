@@ -60,7 +60,7 @@ class Target:
 
 
 def decoder() -> Target:
-    from iqassay.image import ImageError, read_image
+    from iqassay.pictures.image import ImageError, read_image
 
     return Target(lambda data: read_image(data, PIXELS), (ImageError,), pictures, damage_picture)
 
@@ -129,7 +129,7 @@ def profile() -> Target:
     import numpy as np
     import test_image as make
 
-    from iqassay.image import ImageError, read_image
+    from iqassay.pictures.image import ImageError, read_image
 
     image, deep = make.SMALL.resize((5, 4)), np.random.default_rng(1).integers(0, 65536, (4, 5, 3), np.uint16)
 
@@ -153,7 +153,7 @@ def profile() -> Target:
 def card() -> Target:
     from conftest import REFERENCE, tiny_card
 
-    from iqassay.model_file import ModelFileError, read_card
+    from iqassay.scoring.model_file import ModelFileError, read_card
 
     def seeds() -> list[bytes]:
         network = tiny_card(b"x", reference=REFERENCE, architecture={"system": "none"})
@@ -169,7 +169,7 @@ def graph() -> Target:
     import numpy as np
     from conftest import REFERENCE, tiny_graph, write_model
 
-    from iqassay.model_file import ModelFileError, load_model_file, open_session
+    from iqassay.scoring.model_file import ModelFileError, load_model_file, open_session
 
     place = Path(tempfile.mkdtemp())
 
@@ -184,17 +184,17 @@ def graph() -> Target:
 
 def results(ending: str, mutate: Any = None) -> Target:
     """Results read back, by the ending of the file."""
-    from iqassay.columns import read_columns
-    from iqassay.errors import UsageError
-    from iqassay.gate import match, read_baseline
-    from iqassay.records import read_records
+    from iqassay.folders.columns import read_columns
+    from iqassay.folders.gate import match, read_baseline
+    from iqassay.folders.records import read_records
+    from iqassay.support.errors import UsageError
 
     def read(path: Path) -> None:
         read_columns(read_records(str(path), cut_short=len))
         match(read_baseline(str(path), "m", "1", reference=True), ["a.png"], os.path.basename)
 
     def seeds() -> list[bytes]:
-        from iqassay import records
+        from iqassay.folders import records
 
         good = {"path": "a\n.png", "reference": "r.png", "score": 50.25, "low": 40.0, "high": 60.5, "raw": {"m": 0.5}}
         good |= {"model": "m", "version": "1", "distortions": [{"name": "jpeg", "severity": 2.0}], "warnings": ["w"]}
@@ -216,8 +216,8 @@ def cache() -> Target:
 
     import numpy as np
 
-    from iqassay.cache import Cache, open_cache
-    from iqassay.errors import UsageError
+    from iqassay.folders.cache import Cache, open_cache
+    from iqassay.support.errors import UsageError
 
     logging.getLogger("iqassay").addHandler(logging.NullHandler())
     place = Path(tempfile.mkdtemp())
@@ -296,7 +296,7 @@ def fuzz(name: str, folder: Path, seconds: int) -> None:
     if sys.platform == "linux":
         resource.setrlimit(resource.RLIMIT_AS, (2**33, 2**33))
     # Not the cache: libFuzzer would see the checksums that are compared there, and forge them.
-    steering = {"include": ["iqassay", "PIL"], "exclude": ["iqassay.cache"], "enable_loader_override": False}
+    steering = {"include": ["iqassay", "PIL"], "exclude": ["iqassay.folders.cache"], "enable_loader_override": False}
     with atheris.instrument_imports(**steering):
         from PIL import AvifImagePlugin, BmpImagePlugin, GifImagePlugin, MpoImagePlugin, WebPImagePlugin  # noqa: F401
 

@@ -20,8 +20,8 @@ import numpy as np
 import torch
 from variants import write
 
-from iqassay.bench.correlation import srcc
 from iqassay.data.distortions import KINDS
+from iqassay.statistics.correlation import srcc
 from iqassay.training.fit import build_system, load_weights, synthetic_sets
 from iqassay.training.head import Pictures, fit_head, gather, predict
 from iqassay.training.recipes import Recipe

@@ -13,10 +13,10 @@ from pathlib import Path
 
 import numpy as np
 
-from iqassay.bench.correlation import srcc
 from iqassay.bench.results import read_results
 from iqassay.data.duplicates import near_duplicates
-from iqassay.data.ratings import open_set
+from iqassay.data.opening import open_set
+from iqassay.statistics.correlation import srcc
 
 
 def main() -> None:

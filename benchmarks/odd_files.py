@@ -2,9 +2,9 @@
 
     python benchmarks/odd_files.py FOLDER...
 
-Every file under the folders, whatever its name, goes through iqassay.image.read_image. Exit status 1 when one of them
-raised anything but ImageError, or took longer than a minute. Made for collections of difficult files such as the
-test-images of image-rs (https://github.com/image-rs/image/tree/main/tests/images) and the JPEG XL conformance files
+Every file under the folders, whatever its name, goes through iqassay.pictures.image.read_image. Exit status 1 when one
+of them raised anything but ImageError, or took longer than a minute. Made for collections of difficult files such as
+the test-images of image-rs (https://github.com/image-rs/image/tree/main/tests/images) and the JPEG XL conformance files
 (https://github.com/libjxl/conformance).
 """
 
@@ -16,7 +16,7 @@ import time
 from collections import Counter
 from pathlib import Path
 
-from iqassay.image import ImageError, read_image
+from iqassay.pictures.image import ImageError, read_image
 
 SLOW = 60.0  # seconds
 

@@ -11,10 +11,10 @@ import argparse
 import json
 from pathlib import Path
 
-from iqassay.bench.correlation import plcc, srcc
 from iqassay.bench.protocol import identity
 from iqassay.bench.results import read_results
-from iqassay.model_file import find_model, read_card
+from iqassay.scoring.model_file import find_model, read_card
+from iqassay.statistics.correlation import plcc, srcc
 
 
 def main() -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 from PIL import Image, ImageDraw, ImageFont
 
 import iqassay
-from iqassay.heatmap import heatmap
+from iqassay.scoring.heatmap import heatmap
 
 ROOT = Path(__file__).resolve().parents[1]
 PAIRS = [("chelsea.jpg", "chelsea-blurred.jpg"), ("coffee.jpg", "coffee-jpeg.jpg")]

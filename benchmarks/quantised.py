@@ -21,11 +21,11 @@ import onnxruntime
 from onnxruntime.quantization import CalibrationDataReader, QuantType, quantize_dynamic, quantize_static
 from speed import commit, machine
 
-from iqassay import tiles
-from iqassay.bench.correlation import srcc
-from iqassay.data.ratings import open_set
-from iqassay.image import read_image, to_float
-from iqassay.model_file import OUTPUTS, Views, load_model_file
+from iqassay.data.opening import open_set
+from iqassay.pictures.image import read_image, to_float
+from iqassay.scoring import tiles
+from iqassay.scoring.model_file import OUTPUTS, Views, load_model_file
+from iqassay.statistics.correlation import srcc
 
 MODELS = ("mfen", "yoto", "dri")
 CALIBRATION = 24  # photos

@@ -27,7 +27,7 @@ from speed import ROOT, commit, which
 from torch.nn import functional as F
 
 from iqassay.data.distortions import GROUPS, KINDS, LEVELS, distort
-from iqassay.model_file import load_model_file, open_session
+from iqassay.scoring.model_file import load_model_file, open_session
 
 SHOWN = 2  # levels of each type on each content
 DECAYS = (1e-4, 1e-3, 1e-2, 1e-1)

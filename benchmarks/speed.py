@@ -31,8 +31,8 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
-from iqassay.model_file import Card, NetworkCard, PanelCard, find_member, find_model, read_card
-from iqassay.tiles import global_size, plan_windows
+from iqassay.scoring.model_file import Card, NetworkCard, PanelCard, find_member, find_model, read_card
+from iqassay.scoring.tiles import global_size, plan_windows
 
 ROOT = Path(__file__).resolve().parents[1]
 PHOTO = ROOT / "examples" / "coffee.jpg"
@@ -216,7 +216,7 @@ def _pair_peer(tool: str) -> Callable[..., float]:
 
         return lambda *files: structural_similarity(*map(read, files), channel_axis=2)
 
-    from iqassay.bench import classical
+    from iqassay.measures import classical
 
     measure = {"HaarPSI": classical.haarpsi, "MDSI": classical.mdsi, "DSS": classical.dss}[tool]
     return lambda *files: measure(*map(read, files))

@@ -18,10 +18,10 @@ import numpy as np
 from PIL import Image
 from toyama import made_again
 
-from iqassay.bench import classical
 from iqassay.data import distortions, targets
 from iqassay.data.distortions import KINDS, LEVELS, distort
 from iqassay.data.restored import RESTORATIONS, restore
+from iqassay.measures import classical
 
 STRENGTHS = (0.0, 0.25, 0.5, 0.75, 1.0)
 

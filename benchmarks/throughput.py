@@ -31,7 +31,7 @@ from pathlib import Path
 import speed
 from PIL import Image
 
-from iqassay.finding import find_pictures
+from iqassay.folders.finding import find_pictures
 
 PHOTOS, PAIRS = "photos", "pairs"
 OURS = {PHOTOS: ("mfen", "yoto", "dri", "panel"), PAIRS: ("yoto",)}
@@ -121,7 +121,7 @@ def work(tool: str, files: list[tuple[str, ...]], threads: int) -> float:
 
 def _ours(model: str, threads: int) -> Callable[[list[tuple[str, ...]]], Iterator[float | None]]:
     import iqassay
-    from iqassay.folder import Pair, score_pairs
+    from iqassay.folders.folder import Pair, score_pairs
 
     scorer = iqassay.load(model, threads)
 

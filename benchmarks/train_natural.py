@@ -1,4 +1,4 @@
-"""Learn what iqassay.bench.natural measures with: src/iqassay/bench/{niqe,brisque}.npz.
+"""Learn what iqassay.measures.natural measures with: src/iqassay/bench/{niqe,brisque}.npz.
 
     python benchmarks/train_natural.py niqe PRISTINE [--names cid clic]
     python benchmarks/train_natural.py brisque CSV --images DIR --synthetic PRISTINE [--cache DIR]
@@ -26,11 +26,11 @@ from pathlib import Path
 import numpy as np
 from scipy.spatial.distance import cdist
 
-from iqassay.bench import natural
-from iqassay.bench.correlation import plcc, srcc
 from iqassay.data.ratings import read_ratings
 from iqassay.data.synthetic import SyntheticConfig, pristine_files, render
-from iqassay.image import read_image
+from iqassay.measures import natural
+from iqassay.pictures.image import read_image
+from iqassay.statistics.correlation import plcc, srcc
 from iqassay.training.fit import held_out
 
 HERE = Path(natural.__file__).parent

@@ -19,7 +19,7 @@ import numpy as np
 from variants import answers, arguments, gains, train_all, write
 
 from iqassay.bench.ablate import SWITCHES
-from iqassay.bench.correlation import srcc
+from iqassay.statistics.correlation import srcc
 
 HERE = Path(__file__).parent
 SHORT = shlex.split(

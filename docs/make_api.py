@@ -31,18 +31,18 @@ PAGES: dict[str, tuple[str, dict[str, list[str]]]] = {
                 *("score", "compare", "explain", "load", "Scorer", "Panel", "Verdict", "Distortion", "Comparison"),
                 *("Explanation", "read_image", "Picture", "ImageError", "ModelFileError"),
             ],
-            "iqassay.explanation": ["Degradation", "Difference"],
-            "iqassay.errors": ["UsageError"],
+            "iqassay.scoring.explanation": ["Degradation", "Difference"],
+            "iqassay.support.errors": ["UsageError"],
         },
     ),
     "folders": (
         "Folders of pictures",
         {
-            "iqassay.folder": ["score_pairs", "Pair", "Result"],
-            "iqassay.finding": ["find_pictures"],
-            "iqassay.pairs": ["find_pairs"],
-            "iqassay.cache": ["open_cache"],
-            "iqassay.records": ["read_records", "write_json", "write_jsonl", "write_csv", "write_parquet"],
+            "iqassay.folders.folder": ["score_pairs", "Pair", "Result"],
+            "iqassay.folders.finding": ["find_pictures"],
+            "iqassay.folders.pairs": ["find_pairs"],
+            "iqassay.folders.cache": ["open_cache"],
+            "iqassay.folders.records": ["read_records", "write_json", "write_jsonl", "write_csv", "write_parquet"],
         },
     ),
     "torchmetrics": ("A metric of torchmetrics", {"iqassay.torchmetrics": ["QualityScore"]}),
@@ -61,18 +61,18 @@ PAGES: dict[str, tuple[str, dict[str, list[str]]]] = {
     "correlation": (
         "How well scores agree with MOS",
         {
-            "iqassay.bench.correlation": [
+            "iqassay.statistics.correlation": [
                 *("srcc", "plcc", "krcc", "rmse", "fit_logistic", "plcc_fitted", "rmse_fitted", "outlier_ratio"),
                 *("pair_accuracy", "resolving_power", "Resolving", "within_groups", "mean_within_groups"),
                 *("over_splits", "Spread", "bootstrap"),
             ],
-            "iqassay.bench.logistic": ["Logistic"],
+            "iqassay.statistics.logistic": ["Logistic"],
         },
     ),
     "significance": (
         "Whether one model is better than another",
         {
-            "iqassay.bench.significance": [
+            "iqassay.statistics.significance": [
                 *("paired_bootstrap", "Gain", "williams", "williams_t", "holm", "significance_matrix", "Significance"),
             ],
         },
@@ -80,8 +80,8 @@ PAGES: dict[str, tuple[str, dict[str, list[str]]]] = {
     "measures": (
         "Classical measures",
         {
-            "iqassay.bench.classical": ["psnr", "ssim", "ms_ssim", "gmsd", "haarpsi", "mdsi", "vsi", "dss"],
-            "iqassay.bench.natural": ["niqe", "brisque"],
+            "iqassay.measures.classical": ["psnr", "ssim", "ms_ssim", "gmsd", "haarpsi", "mdsi", "vsi", "dss"],
+            "iqassay.measures.natural": ["niqe", "brisque"],
         },
     ),
     "distortions": (

@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 import iqassay  # before any test has onnxruntime, whose telemetry it turns off
-from iqassay import model_file
+from iqassay.scoring import model_file
 
 KINDS = ("jpeg", "white_noise", "gaussian_blur")
 PRESENCE = (0.45, 0.35, 0.15, 0.05)  # the last is "none"

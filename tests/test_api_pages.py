@@ -118,4 +118,4 @@ def test_a_signature_is_shown_as_it_is_called(make_api, source, shown):
 
 def test_a_name_that_is_gone_is_said(make_api):
     with pytest.raises(ValueError, match=r"errors\.py: got no NoSuchError, want a function or a class"):
-        make_api.things("scoring", "iqassay.errors", ["NoSuchError"])
+        make_api.things("scoring", "iqassay.support.errors", ["NoSuchError"])

@@ -24,11 +24,11 @@ import pytest
 from conftest import make_photo, write_model
 from PIL import Image
 
-from iqassay.cache import Cache, open_cache
-from iqassay.errors import UsageError
-from iqassay.image import ImageError, read_image
-from iqassay.model_file import ModelFileError, load_model_file, open_session, read_card
-from iqassay.records import read_records
+from iqassay.folders.cache import Cache, open_cache
+from iqassay.folders.records import read_records
+from iqassay.pictures.image import ImageError, read_image
+from iqassay.scoring.model_file import ModelFileError, load_model_file, open_session, read_card
+from iqassay.support.errors import UsageError
 
 LIMIT = 60  # seconds: whoever takes longer hangs
 SEEDS = sorted((Path(__file__).parent / "fuzz").iterdir())

@@ -3,6 +3,7 @@ from __future__ import annotations
 import subprocess
 import sys
 import threading
+from importlib import metadata
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +11,7 @@ import pytest
 from conftest import write_model, write_pair_model, write_panel
 
 import iqassay
-from iqassay import model_file
+from iqassay.scoring import model_file
 
 HEAVY = ("numpy", "PIL", "onnxruntime", "torch", "rich", "typer", "concurrent.futures")
 
@@ -141,5 +142,6 @@ def test_type_checkers_are_told_that_there_are_types() -> None:
 
 
 def test_the_version_is_the_one_of_the_project() -> None:
-    text = (Path(__file__).parents[1] / "pyproject.toml").read_text(encoding="utf-8")
-    assert f'\nversion = "{iqassay.__version__}"\n' in text
+    assert metadata.version("iqassay") == iqassay.__version__
+    citation = (Path(__file__).parents[1] / "CITATION.cff").read_text(encoding="utf-8")
+    assert f"\nversion: {iqassay.__version__}\n" in citation

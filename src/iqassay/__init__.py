@@ -13,23 +13,23 @@ Importing the package loads nothing heavy: numpy, Pillow and onnxruntime come wi
 from __future__ import annotations
 
 import os
-import threading
 from typing import TYPE_CHECKING, Any
 
+from iqassay.support.version import __version__
+
 if TYPE_CHECKING:
-    from iqassay.comparison import Comparison
-    from iqassay.explanation import Explanation
-    from iqassay.image import ImageError, Picture, read_image
-    from iqassay.model_file import ModelFileError
-    from iqassay.panel import Panel
-    from iqassay.scorer import Scorer, Source
-    from iqassay.verdict import Distortion, Verdict
+    from iqassay.pictures.image import ImageError, Picture, read_image
+    from iqassay.scoring.comparison import Comparison
+    from iqassay.scoring.explanation import Explanation
+    from iqassay.scoring.model_file import ModelFileError
+    from iqassay.scoring.panel import Panel
+    from iqassay.scoring.scorer import Scorer, Source
+    from iqassay.scoring.verdict import Distortion, Verdict
 
 # From 1.29 on onnxruntime reports to its makers over the network, and puts an identifier into the home folder, unless
 # this is set before it is loaded. Offline is offline.
 os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
-__version__ = "0.1.0"
 __all__ = [
     "Comparison",
     "Distortion",
@@ -49,21 +49,18 @@ __all__ = [
 ]
 
 _HOME = {
-    "Comparison": "comparison",
-    "Distortion": "verdict",
-    "Explanation": "explanation",
-    "ImageError": "image",
-    "ModelFileError": "model_file",
-    "Panel": "panel",
-    "Picture": "image",
-    "Scorer": "scorer",
-    "Verdict": "verdict",
-    "read_image": "image",
+    "Comparison": "scoring.comparison",
+    "Distortion": "scoring.verdict",
+    "Explanation": "scoring.explanation",
+    "ImageError": "pictures.image",
+    "ModelFileError": "scoring.model_file",
+    "Panel": "scoring.panel",
+    "Picture": "pictures.image",
+    "Scorer": "scoring.scorer",
+    "Verdict": "scoring.verdict",
+    "read_image": "pictures.image",
 }
 _scorers: dict[str, Scorer] = {}
-_opening = threading.RLock()  # held while a model is opened
-if hasattr(os, "register_at_fork"):  # a process that is forked off meanwhile could never finish, so it waits
-    os.register_at_fork(before=_opening.acquire, after_in_parent=_opening.release, after_in_child=_opening.release)
 
 
 def score(picture: Source, reference: Source | None = None, model: str | None = None, align: str = "fail") -> Verdict:
@@ -83,7 +80,7 @@ def compare(
     a: Source, b: Source, reference: Source | None = None, model: str | None = None, align: str = "fail"
 ) -> Comparison:
     """Which of two pictures looks better, by how much, and how sure that is. The rest is as for `score`."""
-    from iqassay import comparison
+    from iqassay.scoring import comparison
 
     return comparison.compare(_scorer(model, reference is not None), a, b, reference, align)
 
@@ -95,10 +92,10 @@ def explain(
 
     model: gives the verdict; the estimate is DRI-IQA's. The rest is as for `score`.
     """
-    from iqassay import explanation
+    from iqassay.scoring import explanation
 
     scorers = _scorer(model, False), _scorer(explanation.RESTORER, False)
-    return explanation.explain(picture, reference, align, *scorers)
+    return explanation.explain(picture, *scorers, reference, align)
 
 
 def load(model: str | None = None, threads: int | None = None, device: str = "cpu") -> Scorer:
@@ -111,18 +108,20 @@ def load(model: str | None = None, threads: int | None = None, device: str = "cp
     Raises ModelFileError when the model cannot be used and ValueError for a bad number or device; a device that is
     missing or does not start is an error, never the CPU instead.
     """
-    from iqassay.panel import open_scorer
+    from iqassay.models.opening import open_scorer
 
     return open_scorer(model, threads, device=device)
 
 
 def _scorer(model: str | None, reference: bool) -> Scorer:
     if model is None:
-        from iqassay.model_file import default_model
+        from iqassay.scoring.model_file import default_model
 
         model = default_model(reference)
     if model not in _scorers:
-        with _opening:
+        from iqassay.scoring.lock import opening
+
+        with opening:
             if model not in _scorers:
                 _scorers[model] = load(model)
     return _scorers[model]

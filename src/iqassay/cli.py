@@ -9,12 +9,11 @@ from __future__ import annotations
 
 import os
 import sys
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
-from iqassay import __version__
-from iqassay.bench.command import bench
+from iqassay.commands.bench import bench
 from iqassay.commands.compare import compare
 from iqassay.commands.doctor import doctor
 from iqassay.commands.explain import explain
@@ -23,6 +22,8 @@ from iqassay.commands.models import models
 from iqassay.commands.options import say
 from iqassay.commands.report import report
 from iqassay.commands.score import score
+from iqassay.commands.train import PASSED_ON, export, train
+from iqassay.support.version import __version__
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
 
@@ -49,24 +50,8 @@ def iqassay(
 for command in (score, compare, explain, report, gate, models, doctor):
     app.command()(command)
 
-# Their words, --help too, go on untouched to the training side, which knows the recipes.
-_passed_on: dict[str, Any] = {
-    "context_settings": {"allow_extra_args": True, "ignore_unknown_options": True, "allow_interspersed_args": False},
-    "add_help_option": False,
-}
-
-
-@app.command(**_passed_on)
-def train(context: typer.Context) -> int:
-    """Train a model on your own ratings; needs `pip install 'iqassay[train]'`."""
-    return _on_the_training_side("main", context.args)
-
-
-@app.command(**_passed_on)
-def export(context: typer.Context) -> int:
-    """Turn a trained system into a model file; needs `pip install 'iqassay[train]'`."""
-    return _on_the_training_side("export_main", context.args)
-
+for passing_on in (train, export):
+    app.command(**PASSED_ON)(passing_on)
 
 app.add_typer(bench, name="bench")
 
@@ -113,15 +98,3 @@ def _drop_output() -> None:
         sys.stdout.flush()
     except OSError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-
-
-def _on_the_training_side(function: str, arguments: list[str]) -> int:
-    try:
-        import iqassay.training.command as command
-
-        return getattr(command, function)(list(arguments))
-    except ModuleNotFoundError as error:
-        if (error.name or "").split(".")[0] == "iqassay":
-            raise
-        say(f"training needs {error.name}, which is not installed: want pip install 'iqassay[train]'")
-        return 2

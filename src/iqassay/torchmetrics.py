@@ -13,9 +13,9 @@ import os
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from iqassay.model_file import default_model
-from iqassay.panel import open_scorer
-from iqassay.scorer import Scorer
+from iqassay.models.opening import open_scorer
+from iqassay.scoring.model_file import default_model
+from iqassay.scoring.scorer import Scorer
 
 try:
     import torch

@@ -9,10 +9,10 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from iqassay.bench.correlation import srcc
 from iqassay.bench.learners import TEST, opinions
 from iqassay.bench.results import write_results
 from iqassay.bench.train import CLEAN, Training, plan, results_of, trained
+from iqassay.statistics.correlation import srcc
 
 WHOLE = "whole"
 SWITCHES: dict[str, dict[str, list[str]]] = {

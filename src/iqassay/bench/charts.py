@@ -13,8 +13,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from iqassay.bench.details import Bin, Cloud, Levels
-from iqassay.bench.draws import Floats
-from iqassay.markup import short, text
+from iqassay.pages.markup import short, text
+from iqassay.statistics.draws import Floats
 
 WIDTH, HEIGHT = 520, 400
 LEFT, RIGHT, TOP, BOTTOM = 58, 24, 12, 56

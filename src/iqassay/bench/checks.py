@@ -11,12 +11,12 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 
-from iqassay.bench.correlation import bootstrap, srcc, within_groups
 from iqassay.bench.results import Results, Row, shipped_row
 from iqassay.bench.summary import answered, contents_of
 from iqassay.data.checks import check_opinions
 from iqassay.data.splits import SEEDS, SPLITS
-from iqassay.text import counted
+from iqassay.statistics.correlation import bootstrap, srcc, within_groups
+from iqassay.support.text import counted
 
 ON_SCALE = ("network", "trained")  # kinds of models whose scores are meant to lie on 0 to 100
 

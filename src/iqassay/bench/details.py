@@ -13,11 +13,11 @@ from dataclasses import dataclass, replace
 import numpy as np
 from scipy.stats import t as student
 
-from iqassay.bench.correlation import fit_logistic, over_splits, srcc
-from iqassay.bench.draws import Floats
 from iqassay.bench.results import Results, Row
-from iqassay.bench.significance import Gain, Significance, holm, significance_matrix
 from iqassay.bench.summary import contents_of, fittable, of_seed, predicted_mos, seeds_of
+from iqassay.statistics.correlation import fit_logistic, over_splits, srcc
+from iqassay.statistics.draws import Floats
+from iqassay.statistics.significance import Gain, Significance, holm, significance_matrix
 
 BINS = 10
 ENOUGH = 20  # pictures in a bin: a share of fewer says nothing

@@ -22,7 +22,7 @@ from scipy import linalg
 from torch import Tensor, nn
 
 from iqassay.data.pipeline import standard_of
-from iqassay.data.ratings import Ratings
+from iqassay.data.rating import Ratings
 from iqassay.data.splits import SPLITS
 from iqassay.data.synthetic import UNKNOWN
 from iqassay.systems.dri import DRI, DRIConfig

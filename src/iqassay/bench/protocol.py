@@ -16,14 +16,15 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from iqassay import __version__
 from iqassay.bench.results import Results, Row, adding, read_results, results_file
-from iqassay.data.ratings import Rating, Ratings, columns_of, number, read_table
-from iqassay.folder import Pair, Result, score_pairs
-from iqassay.model_file import Card, NetworkCard, PanelCard
-from iqassay.panel import open_scorer
-from iqassay.progress import with_bar
-from iqassay.scorer import Scorer, placed
+from iqassay.data.rating import Rating, Ratings
+from iqassay.data.ratings import columns_of, number, read_table
+from iqassay.folders.folder import Pair, Result, score_pairs
+from iqassay.models.opening import open_scorer
+from iqassay.scoring.model_file import Card, NetworkCard, PanelCard
+from iqassay.scoring.scorer import Scorer, placed
+from iqassay.support.progress import with_bar
+from iqassay.support.version import __version__
 
 ALONE = ":nr"  # after a model's name: without references, even where the set has them
 ANYTHING = "all"  # stands for every split

@@ -19,7 +19,6 @@ from iqassay.bench.checks import check_results
 from iqassay.bench.details import Wrong, calibration, cloud, compare, levels, residuals, worst
 from iqassay.bench.published import NOTICE, Figure, published_markdown, published_tables
 from iqassay.bench.results import Results
-from iqassay.bench.significance import Significance
 from iqassay.bench.summary import EACH, GROUPINGS, MEASURES, Summary, Value, answered, on_scale, summarise
 from iqassay.bench.tables import (
     SHOWN_OVER_SPLITS,
@@ -33,8 +32,7 @@ from iqassay.bench.tables import (
     size_of,
     there,
 )
-from iqassay.files import replace_file
-from iqassay.markup import (
+from iqassay.pages.markup import (
     between,
     bullets,
     card,
@@ -48,8 +46,10 @@ from iqassay.markup import (
     text,
     word_cell,
 )
-from iqassay.progress import with_bar
-from iqassay.text import counted
+from iqassay.statistics.significance import Significance
+from iqassay.support.files import replace_file
+from iqassay.support.progress import with_bar
+from iqassay.support.text import counted
 
 PAGE, MARKDOWN, TABLE = "index.html", "tables.md", "tables.csv"
 WORST_OF = 2  # models whose worst pictures are shown
@@ -101,7 +101,7 @@ def page(
         head = f'<h2>{text(name_of(part))}</h2><p class="soft">{text(size_of(part))}</p>'
         sections.append(f'<section id="part{i}">{head}{"".join(cards)}</section>')
     return Template(Path(__file__).with_suffix(".html").read_text(encoding="utf-8")).substitute(
-        style=Path(__file__).parents[1].joinpath("page.css").read_text(encoding="utf-8"),
+        style=Path(__file__).parents[1].joinpath("pages", "page.css").read_text(encoding="utf-8"),
         title="How well models agree with people",
         subtitle=f"{counted(len(models), 'model')} on {counted(len(sets), 'rated set')}: "
         + counted(sum(one.answers for one in summaries), "answer"),
@@ -326,8 +326,8 @@ def _worst_card(results: Sequence[Results]) -> str:
 
 def _thumbnail(results: Results, wrong: Wrong) -> str:
     """A picture with both numbers; nothing where it cannot be read any more."""
-    from iqassay.image import ImageError, read_image
-    from iqassay.page import fit, jpeg
+    from iqassay.pages.page import fit, jpeg
+    from iqassay.pictures.image import ImageError, read_image
 
     row = wrong.row
     try:

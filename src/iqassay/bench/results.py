@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from iqassay.data.splits import shipped_letters
-from iqassay.files import replace_file
+from iqassay.support.files import replace_file
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,9 @@ from typing import Any
 
 import numpy as np
 
-from iqassay.bench.correlation import (
+from iqassay.bench.results import Results, shipped_row
+from iqassay.data.splits import SEEDS, content_splits
+from iqassay.statistics.correlation import (
     Resolving,
     Spread,
     better_or_worse,
@@ -29,9 +31,7 @@ from iqassay.bench.correlation import (
     srcc,
     within_groups,
 )
-from iqassay.bench.draws import Counts, Floats, draw_counts, mean
-from iqassay.bench.results import Results, shipped_row
-from iqassay.data.splits import SEEDS, content_splits
+from iqassay.statistics.draws import Counts, Floats, draw_counts, mean
 
 SPLITTABLE = 5  # contents: fewer cannot be parted in train, val and test in ten honest ways
 MOST_GROUPS = 40  # more are not listed one by one

@@ -8,7 +8,6 @@ import math
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from iqassay.bench.correlation import Spread
 from iqassay.bench.summary import (
     BEST_TEST_EPOCH,
     EACH,
@@ -18,8 +17,9 @@ from iqassay.bench.summary import (
     Value,
     summarise,
 )
-from iqassay.markup import markdown_table, shown
-from iqassay.text import printable
+from iqassay.pages.markup import markdown_table, shown
+from iqassay.statistics.correlation import Spread
+from iqassay.support.text import printable
 
 FEW_CONTENTS = 10  # a bootstrap over fewer says little
 CSV_COLUMNS = ("set", "split", "model", "measure", "over", "value", "low", "high", "median", "pictures", "errors")

@@ -23,7 +23,6 @@ from typing import Any, NoReturn
 
 import numpy as np
 
-from iqassay.bench.correlation import over_splits, plcc, srcc
 from iqassay.bench.learners import (
     PENALTIES,
     TEST,
@@ -39,11 +38,13 @@ from iqassay.bench.learners import (
 )
 from iqassay.bench.protocol import about_of, digest, row_of, say
 from iqassay.bench.results import Results, Row, write_results
-from iqassay.data.ratings import Ratings, open_set
+from iqassay.data.opening import open_set
+from iqassay.data.rating import Ratings
 from iqassay.data.splits import SEEDS, split_ratings
-from iqassay.files import replace_file
-from iqassay.training.command import parser
+from iqassay.statistics.correlation import over_splits, plcc, srcc
+from iqassay.support.files import replace_file
 from iqassay.training.fit import recipe_of
+from iqassay.training.flags import parser
 from iqassay.training.recipes import Recipe, smoke
 
 CLEAN, BEST = "validation epoch", "best test epoch"

@@ -9,7 +9,7 @@ import typer
 from iqassay.commands.options import Align, Alignment, Model, TextFormat, one_picture, open_model, say, stdout
 
 if TYPE_CHECKING:
-    from iqassay.comparison import Comparison
+    from iqassay.scoring.comparison import Comparison
 
 CLEAR = 0.6  # from this probability on, one of two pictures is called the better one
 
@@ -26,9 +26,9 @@ def compare(
 
     Exit status: 0 compared, 1 a picture could not be read, 2 wrong usage.
     """
-    from iqassay import comparison
-    from iqassay.errors import UsageError
-    from iqassay.image import ImageError
+    from iqassay.pictures.image import ImageError
+    from iqassay.scoring import comparison
+    from iqassay.support.errors import UsageError
 
     for path in (a, b) if ref is None else (a, b, ref):
         one_picture(path)
@@ -58,7 +58,7 @@ def compare(
 
 def _comparison_text(a: str, b: str, found: Comparison) -> str:
     """One line that says which looks better, the better one first; a second one where there are warnings."""
-    from iqassay.text import printable
+    from iqassay.support.text import printable
 
     sides = [(printable(a), found.a), (printable(b), found.b)]
     if found.better == "b":

@@ -17,8 +17,8 @@ def doctor(
 
     Exit status: 0 all well, 1 something is wrong, and what to do is said.
     """
-    from iqassay.device import find_device
-    from iqassay.doctor import examine
+    from iqassay.commands.doctor_checks import examine
+    from iqassay.scoring.device import find_device
 
     find_device(device)
     out = stdout(utf8=format is TextFormat.json)

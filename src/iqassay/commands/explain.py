@@ -36,10 +36,10 @@ def explain(
     Writes DIR/index.html (one file, opens offline), DIR/explain.json and DIR/estimate.png, and prints the path of the
     page. Exit status: 0 explained, 1 a picture could not be read, 2 wrong usage.
     """
-    from iqassay import page
-    from iqassay.errors import UsageError
-    from iqassay.explanation import explain as explain_picture
-    from iqassay.image import ImageError
+    from iqassay.pages import page
+    from iqassay.pictures.image import ImageError
+    from iqassay.scoring.explanation import explain as explain_picture
+    from iqassay.support.errors import UsageError
 
     inputs = [picture] if ref is None else [picture, ref]
     for path in inputs:
@@ -51,7 +51,7 @@ def explain(
         raise UsageError(f"--restorer {restorer}: restores nothing, want a model that does, such as 'dri'")
     page.check_folder(output, *inputs)  # before the work
     try:
-        explanation = explain_picture(picture, ref, align.value, scorer, healer)
+        explanation = explain_picture(picture, scorer, healer, ref, align.value)
     except (ImageError, MemoryError) as error:
         say(str(error) or "not enough memory")
         return 1

@@ -30,9 +30,9 @@ from iqassay.commands.options import (
 )
 
 if TYPE_CHECKING:
-    from iqassay.folder import Pair
-    from iqassay.gate import Outcome
-    from iqassay.records import Record
+    from iqassay.folders.folder import Pair
+    from iqassay.folders.gate import Outcome
+    from iqassay.folders.records import Record
 
 NOT_PASSED = 3  # the exit status
 
@@ -89,11 +89,11 @@ def gate(
 
     Exit status: 0 passed, 3 not passed, 2 wrong usage. A picture that cannot be scored, or is missing, does not pass.
     """
-    from iqassay.errors import UsageError
-    from iqassay.finding import places
-    from iqassay.folder import Pair, Result, score_pairs
-    from iqassay.gate import judge, match, missing, read_baseline, summary
-    from iqassay.progress import with_bar
+    from iqassay.folders.finding import places
+    from iqassay.folders.folder import Pair, Result, score_pairs
+    from iqassay.folders.gate import judge, match, missing, read_baseline, summary
+    from iqassay.support.errors import UsageError
+    from iqassay.support.progress import with_bar
 
     _check(least, max_drop, ref, baseline, update, pattern, align)
     _check_files({"--junit": junit, "--markdown": markdown, "--baseline": baseline if update else None})
@@ -166,7 +166,7 @@ def _check(
     align: Align,
 ) -> None:
     """Refuse what makes no sense together."""
-    from iqassay.errors import UsageError
+    from iqassay.support.errors import UsageError
 
     for option, value in (("--min", least), ("--max-drop", max_drop)):
         if value is not None and not 0 <= value <= 100:
@@ -184,8 +184,8 @@ def _check(
 
 def _check_files(files: dict[str, str | None]) -> None:
     """Refuse files that cannot be written, before the work, and make their folders."""
-    from iqassay.errors import UsageError
-    from iqassay.formats import SUFFIXES
+    from iqassay.pictures.formats import SUFFIXES
+    from iqassay.support.errors import UsageError
 
     for option, path in files.items():
         if path is None:
@@ -204,9 +204,9 @@ def _find(
     new: list[str], ref: str | None, pattern: str | None, recursive: bool
 ) -> tuple[list[Pair], list[tuple[str, str]]]:
     """What to score, and the references that no picture has: each with what to say about it."""
-    from iqassay.finding import find_pictures
-    from iqassay.folder import Pair
-    from iqassay.pairs import find_pairs
+    from iqassay.folders.finding import find_pictures
+    from iqassay.folders.folder import Pair
+    from iqassay.folders.pairs import find_pairs
 
     if ref is None:
         return [Pair(path) for path in find_pictures(new, recursive)], []
@@ -234,8 +234,8 @@ def _json(outcomes: list[Outcome]) -> str:
 
 def _write_files(outcomes: list[Outcome], said: str, junit: str | None, markdown: str | None, start: datetime) -> bool:
     """Write what is asked for; says so and returns False where that fails."""
-    from iqassay import gate
-    from iqassay.files import replace_file
+    from iqassay.folders import gate
+    from iqassay.support.files import replace_file
 
     def write_junit(path: str) -> None:
         seconds = (datetime.now(timezone.utc) - start).total_seconds()
@@ -260,8 +260,8 @@ def _write_files(outcomes: list[Outcome], said: str, junit: str | None, markdown
 
 def _write_baseline(path: str, outcomes: list[Outcome], place: Callable[[str], str]) -> bool:
     """Write a baseline of these pictures, unless one of them could not be scored: the next run would not miss it."""
-    from iqassay.gate import places_or_paths
-    from iqassay.records import open_results, write_json
+    from iqassay.folders.gate import places_or_paths
+    from iqassay.folders.records import open_results, write_json
 
     if any(outcome.broken for outcome in outcomes):
         say(f"--update: {path} is left as it was, since some pictures could not be scored")

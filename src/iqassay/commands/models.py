@@ -6,18 +6,18 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from iqassay.bench.command import ListFormat
+from iqassay.commands.bench import ListFormat
 from iqassay.commands.options import say
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from iqassay.model_file import NetworkCard, PanelCard
+    from iqassay.scoring.model_file import NetworkCard, PanelCard
 
 
 def models(format: Annotated[ListFormat, typer.Option(help="How the list is written.")] = ListFormat.table) -> int:
     """List the models in this package, alone and as a panel: size, licence, training data, measured accuracy."""
-    from iqassay.model_file import shipped_models
+    from iqassay.scoring.model_file import shipped_models
 
     shipped = shipped_models()
     if format is ListFormat.json:
@@ -33,7 +33,7 @@ def models(format: Annotated[ListFormat, typer.Option(help="How the list is writ
 
 
 def _model_record(path: Path, card: NetworkCard | PanelCard) -> dict[str, Any]:
-    from iqassay.model_file import PanelCard
+    from iqassay.scoring.model_file import PanelCard
 
     keys = ("name", "version", "summary", "system", "licence", "training_data", "accuracy", "limits")
     record = {key: getattr(card, key) for key in keys}
@@ -43,7 +43,7 @@ def _model_record(path: Path, card: NetworkCard | PanelCard) -> dict[str, Any]:
 
 
 def _measures_text() -> str:
-    from iqassay.bench.measure import MEASURES
+    from iqassay.measures.measure import MEASURES
 
     compared, alone = (
         [name for name, known in MEASURES.items() if known.reference is wanted] for wanted in (True, False)
@@ -52,7 +52,7 @@ def _measures_text() -> str:
 
 
 def _model_text(path: Path, card: NetworkCard | PanelCard) -> str:
-    from iqassay.model_file import PanelCard
+    from iqassay.scoring.model_file import PanelCard
 
     made_of = ("size", [f"{path.stat().st_size / 1e6:.1f} MB"])
     if isinstance(card, PanelCard):

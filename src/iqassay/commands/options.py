@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Annotated, TextIO
 import typer
 
 if TYPE_CHECKING:
-    from iqassay.cache import Cache
-    from iqassay.scorer import Scorer
+    from iqassay.folders.cache import Cache
+    from iqassay.scoring.scorer import Scorer
 
 
 class Align(str, Enum):
@@ -103,8 +103,8 @@ Verify = Annotated[
 @contextmanager
 def the_cache(path: str | None, none: bool, verify: bool) -> Iterator[Cache | None]:
     """The cache that the options ask for."""
-    from iqassay.cache import open_cache
-    from iqassay.errors import UsageError
+    from iqassay.folders.cache import open_cache
+    from iqassay.support.errors import UsageError
 
     if none and (path is not None or verify):
         raise UsageError(f"--no-cache: got {'--verify' if path is None else '--cache'} too, want one of them")
@@ -120,10 +120,10 @@ def open_model(
     device: str = "cpu",
 ) -> Scorer:
     """Open the model that is asked for, or else the one that suits; with references it must be one that takes them."""
-    from iqassay.errors import UsageError
-    from iqassay.image import MAX_PIXELS
-    from iqassay.model_file import default_model
-    from iqassay.panel import open_scorer
+    from iqassay.models.opening import open_scorer
+    from iqassay.pictures.image import MAX_PIXELS
+    from iqassay.scoring.model_file import default_model
+    from iqassay.support.errors import UsageError
 
     scorer = open_scorer(
         default_model(reference) if model is None else model, threads, max_pixels or MAX_PIXELS, device
@@ -141,7 +141,7 @@ def open_model(
 
 def check_references(ref: str | None, pattern: str | None, align: Align) -> None:
     """Raises UsageError for options about references where there are none."""
-    from iqassay.errors import UsageError
+    from iqassay.support.errors import UsageError
 
     if ref is None and (pattern is not None or align is not Align.fail):
         raise UsageError(f"{'--align' if pattern is None else '--pair'}: got no references, want --ref too")
@@ -151,8 +151,8 @@ def one_picture(path: str) -> None:
     """Raises UsageError unless there is a file of this name."""
     import os
 
-    from iqassay.errors import UsageError
-    from iqassay.finding import find_pictures
+    from iqassay.folders.finding import find_pictures
+    from iqassay.support.errors import UsageError
 
     if os.path.isdir(path):
         raise UsageError(f"{path}: is a folder, want a picture")
@@ -161,7 +161,7 @@ def one_picture(path: str) -> None:
 
 def say(message: str) -> None:
     """One line on standard error; where that is full or gone, the work goes on."""
-    from iqassay.text import printable
+    from iqassay.support.text import printable
 
     with suppress(OSError):
         print(f"iqassay: {printable(message)}", file=sys.stderr, flush=True)

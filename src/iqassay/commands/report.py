@@ -30,8 +30,8 @@ def report(
     """
     import os
 
-    from iqassay.errors import UsageError
-    from iqassay.report import write_report
+    from iqassay.pages.report import write_report
+    from iqassay.support.errors import UsageError
 
     if pictures is not None and not os.path.isdir(pictures):
         raise UsageError(f"--pictures {pictures}: got no such folder, want one that is there")

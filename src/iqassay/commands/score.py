@@ -36,8 +36,8 @@ from iqassay.commands.options import (
 )
 
 if TYPE_CHECKING:
-    from iqassay.folder import Pair, Result
-    from iqassay.records import Record
+    from iqassay.folders.folder import Pair, Result
+    from iqassay.folders.records import Record
 
 AHEAD = 1000  # paths that are found before the first row of a table, for the width of its first column
 
@@ -109,11 +109,11 @@ def score(
     A run that was stopped goes on where it was: answers are kept in a cache, and files that have not changed are not
     scored again. Exit status: 0 all scored, 1 some could not be, 2 wrong usage.
     """
-    from iqassay import folder, records
-    from iqassay.errors import UsageError
-    from iqassay.files import make_folder
-    from iqassay.progress import with_bar
-    from iqassay.selection import select
+    from iqassay.folders import folder, records
+    from iqassay.folders.selection import select
+    from iqassay.support.errors import UsageError
+    from iqassay.support.files import make_folder
+    from iqassay.support.progress import with_bar
 
     paths = paths or []
     if bool(paths) == (files_from is not None):
@@ -186,10 +186,10 @@ def _todo(
     """What to score, and how many, if that is known, or how to count them. own: folders that are written to and not
     looked through.
     """
-    from iqassay.errors import UsageError
-    from iqassay.finding import find_pictures, read_paths
-    from iqassay.folder import Pair
-    from iqassay.pairs import find_pairs
+    from iqassay.folders.finding import find_pictures, read_paths
+    from iqassay.folders.folder import Pair
+    from iqassay.folders.pairs import find_pairs
+    from iqassay.support.errors import UsageError
 
     if ref is not None:
         if files_from is not None:
@@ -208,7 +208,7 @@ def _todo(
 
 def _one_of(**folders: str | None) -> tuple[str, str] | None:
     """What to do with pictures, and the folder; None for nothing."""
-    from iqassay.errors import UsageError
+    from iqassay.support.errors import UsageError
 
     asked = [(how, folder) for how, folder in folders.items() if folder is not None]
     if len(asked) > 1:
@@ -221,8 +221,8 @@ def _one_of(**folders: str | None) -> tuple[str, str] | None:
 
 def _check_output(output: str | None, named: list[str], ref: str | None) -> None:
     """Results must not replace a picture: neither one that is named nor one that a folder has."""
-    from iqassay.errors import UsageError
-    from iqassay.formats import SUFFIXES
+    from iqassay.pictures.formats import SUFFIXES
+    from iqassay.support.errors import UsageError
 
     if output is None or not os.path.exists(output):
         return
@@ -235,8 +235,8 @@ def _write_map(result: Result, path: str) -> bool:
     """Write the heatmap of a picture; says so and returns False when that fails. Without an answer there is no map."""
     if result.map is None or result.picture is None:
         return True
-    from iqassay.files import replace_file
-    from iqassay.heatmap import heatmap
+    from iqassay.scoring.heatmap import heatmap
+    from iqassay.support.files import replace_file
 
     drawn = heatmap(result.picture, result.map)
     try:
@@ -249,8 +249,8 @@ def _write_map(result: Result, path: str) -> bool:
 
 def _cull(pictures: list[str], paths: list[str], how: str, folder: str, really: bool) -> bool:
     """Copy, move or link pictures, or say what would be done. Returns whether nothing was in the way."""
-    from iqassay.culling import carry_out, plan
-    from iqassay.text import counted
+    from iqassay.folders.culling import carry_out, plan
+    from iqassay.support.text import counted
 
     states = []
     for step in plan(pictures, paths, folder):

@@ -16,10 +16,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from iqassay.data.duplicates import alike, clusters, fingerprint
-from iqassay.data.ratings import Rating, Ratings
+from iqassay.data.rating import Rating, Ratings
 from iqassay.data.splits import SEEDS, SPLITS, check_no_leak, split_ratings, splits_digest
-from iqassay.image import ImageError
-from iqassay.text import counted
+from iqassay.pictures.image import ImageError
+from iqassay.support.text import counted
 
 LITTLE = 25  # points of 100: opinions of a whole set that spread over less are hardly on the scale that was said
 Watch = Callable[[Iterable[Path], int, str], Iterable[Path]]  # of files, how many, and what is being done

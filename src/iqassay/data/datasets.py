@@ -13,9 +13,10 @@ from pathlib import Path
 
 from iqassay.data import readers
 from iqassay.data.label_files import Files
-from iqassay.data.ratings import Rating, Ratings, rescaled
+from iqassay.data.rating import Rating, Ratings
+from iqassay.data.ratings import rescaled
 from iqassay.data.splits import hashed_split
-from iqassay.text import did_you_mean
+from iqassay.support.text import did_you_mean
 
 
 @dataclass(frozen=True)

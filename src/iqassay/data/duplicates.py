@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 from PIL import Image
 from PIL.ExifTags import Base as Tag
 
-from iqassay import formats
-from iqassay.image import MAX_PIXELS, read_image
+from iqassay.pictures import formats
+from iqassay.pictures.image import MAX_PIXELS, read_image
 
 # A tenth lower, and other scenes with the same horizon pass; higher, and scenes seen again are lost. Of photos cut by
 # 3 % on every side nine in ten are still known, by 5 % one in three.

@@ -19,7 +19,7 @@ from PIL import Image
 from torch import Tensor
 from torch.utils.data import ConcatDataset, Dataset, Sampler
 
-from iqassay.data.ratings import Ratings
+from iqassay.data.rating import Ratings
 from iqassay.data.synthetic import UNKNOWN, SyntheticSet, eight_bit_photo
 
 Sample = dict[str, Tensor]

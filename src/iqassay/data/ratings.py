@@ -6,9 +6,10 @@ import csv
 import math
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
+from iqassay.data.rating import Rating, Ratings
 from iqassay.data.splits import check_no_leak, hashed_split
 
 _COLUMNS = {
@@ -23,44 +24,6 @@ _COLUMNS = {
     "deviation": ("deviation", "std", "sd", "mos_std", "mosstd"),
     "votes": ("votes", "raters", "n_ratings"),
 }
-
-
-@dataclass(frozen=True)
-class Rating:
-    """One picture and its mean opinion: ``score`` on 0 (worst) to 100 (best), whatever the file's own scale.
-
-    group: pictures of one content (a reference, near-duplicate photos), which no split may part. distortion and level:
-    what was done to a reference, where the set says. deviation: standard deviation of the single opinions, in points
-    of ``score``, nan where not published; votes: how many opinions, 0 where not.
-    """
-
-    image: Path
-    score: float
-    reference: Path | None = None
-    group: str = ""
-    split: str = "train"
-    subset: str = ""
-    distortion: str = ""
-    level: float = math.nan
-    deviation: float = math.nan
-    votes: float = 0
-
-
-@dataclass(frozen=True)
-class Ratings:
-    """A rated set: its name, its rows, the file's own scale as (worst, best), and the folder its pictures are in."""
-
-    name: str
-    rows: tuple[Rating, ...]
-    scale: tuple[float, float]
-    folder: Path
-
-    def split(self, *names: str) -> Ratings:
-        """Only the rows of the named splits."""
-        return replace(self, rows=tuple(row for row in self.rows if row.split in names))
-
-    def __len__(self) -> int:
-        return len(self.rows)
 
 
 def read_ratings(
@@ -174,29 +137,6 @@ def parts_of(argument: str) -> tuple[str, str, str]:
     path = r"((?:[A-Za-z]:(?=[\\/]))?[^:]*)"
     table, folder, scale = re.fullmatch(f"(?s){path}(?::{path})?(?::(.*))?", argument).groups("")  # type: ignore[union-attr]
     return table, folder, scale
-
-
-def open_set(argument: str, pictures: bool = True) -> Ratings:
-    """The rated set that a command line names: NAME:FOLDER, CSV, CSV:FOLDER or CSV:FOLDER:WORST..BEST.
-
-    NAME is that of a published set (see ``datasets.DATASETS``).
-
-    Raises ValueError as ``read_ratings`` and ``datasets.read_dataset``, and for an unknown NAME.
-    """
-    table, images, scale = parts_of(argument)
-    if not Path(table).suffix and not Path(table).is_file():
-        from iqassay.data.datasets import find_dataset, read_dataset
-
-        dataset = find_dataset(table)
-        if not images or scale:
-            raise ValueError(f"got {argument!r}, want {dataset.name}:FOLDER, the folder of {dataset.title}")
-        return read_dataset(dataset, images, pictures)
-    ends = re.fullmatch(r"(-?\d+(?:\.\d+)?)\.\.(-?\d+(?:\.\d+)?)", scale)
-    if scale and not ends:
-        raise ValueError(f"got the scale {scale!r} in {argument!r}, want WORST..BEST, for example 1..5 or 100..0")
-    return read_ratings(
-        table, images or None, scale=(float(ends[1]), float(ends[2])) if ends else None, pictures=pictures
-    )
 
 
 def detect_scale(scores: Iterable[float], lower_is_better: bool = False) -> tuple[float, float]:

@@ -16,7 +16,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from iqassay.data.label_files import Files, read_mat, read_xlsx
-from iqassay.data.ratings import Rating, number, read_table
+from iqassay.data.rating import Rating
+from iqassay.data.ratings import number, read_table
 from iqassay.data.splits import hashed_split
 
 

@@ -18,10 +18,8 @@ import os
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from iqassay.data.ratings import Rating, Ratings
+from iqassay.data.rating import Rating, Ratings
 
 SPLITS = ("train", "val", "test")
 SEEDS = 10

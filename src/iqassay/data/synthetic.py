@@ -17,7 +17,7 @@ from PIL import Image
 from iqassay.data.distortions import KINDS, apply_chain, distort, random_chain
 from iqassay.data.restored import restore_chain
 from iqassay.data.targets import tables, target_score
-from iqassay.image import SUFFIXES, read_image, to_float
+from iqassay.pictures.image import SUFFIXES, read_image, to_float
 
 UNKNOWN = -1.0
 # A rendered set is made anew when anything that decides what is in it has changed.

@@ -16,7 +16,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from iqassay.bench.classical import dss, haarpsi, mdsi
+from iqassay.measures.classical import dss, haarpsi, mdsi
 
 from .distortions import KINDS, LEVELS
 

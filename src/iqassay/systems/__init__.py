@@ -53,7 +53,7 @@ def load_pretrained(model: str | os.PathLike[str] = "yoto") -> MFEN | YOTO | DRI
         from iqassay.systems.pretrained import read_back
     except ModuleNotFoundError as error:
         raise ImportError(f"this needs {error.name}: pip install 'iqassay[train]'") from error
-    from iqassay.model_file import load_model_file
+    from iqassay.scoring.model_file import load_model_file
 
     return read_back(load_model_file(model))
 

@@ -14,7 +14,7 @@ from google.protobuf.message import DecodeError
 from onnx import numpy_helper
 from torch import Tensor
 
-from iqassay.model_file import ModelFile
+from iqassay.scoring.model_file import ModelFile
 from iqassay.systems.dri import DRI, DRIConfig
 from iqassay.systems.encoders import ConvBN
 from iqassay.systems.mfen import MFEN, MFENConfig

@@ -29,11 +29,12 @@ from lightning.pytorch.loggers import CSVLogger
 from torch import Tensor
 from torch.utils.data import ConcatDataset, DataLoader, Dataset
 
-from iqassay.bench.correlation import srcc
 from iqassay.data.distortions import KINDS
+from iqassay.data.opening import open_set
 from iqassay.data.pipeline import MixedBatches, RatedPictures, SyntheticPictures, standard_of
-from iqassay.data.ratings import Ratings, open_set
+from iqassay.data.rating import Ratings
 from iqassay.data.synthetic import SyntheticConfig, SyntheticSet, pristine_files, render
+from iqassay.statistics.correlation import srcc
 from iqassay.systems.blocks import Prediction
 from iqassay.systems.dri import DRI, DRIConfig
 from iqassay.systems.mfen import MFEN, MFENConfig

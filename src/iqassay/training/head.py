@@ -26,12 +26,13 @@ from torch.nn import functional as F
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from torch.utils.data import ConcatDataset, TensorDataset
 
-from iqassay import tiles
-from iqassay.bench.correlation import srcc
+from iqassay.data.opening import open_set
 from iqassay.data.pipeline import MixedBatches, standard_of
-from iqassay.data.ratings import Rating, open_set
+from iqassay.data.rating import Rating
 from iqassay.data.synthetic import UNKNOWN, SyntheticSet
-from iqassay.image import read_image, to_float
+from iqassay.pictures.image import read_image, to_float
+from iqassay.scoring import tiles
+from iqassay.statistics.correlation import srcc
 from iqassay.systems.blocks import N_KINDS, DistortionHead, Regressor
 from iqassay.systems.dri import DRI, LEVELS, Predictor
 from iqassay.systems.mfen import MFEN

@@ -19,8 +19,8 @@ import onnx
 import onnxruntime
 from onnx import TensorProto, helper, numpy_helper
 
-from iqassay.files import replace_file
-from iqassay.model_file import find_member
+from iqassay.scoring.model_file import find_member
+from iqassay.support.files import replace_file
 
 
 def optimise(model: onnx.ModelProto) -> onnx.ModelProto:

@@ -12,8 +12,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from iqassay.bench.correlation import srcc
 from iqassay.data.pipeline import standard_of
+from iqassay.statistics.correlation import srcc
 from iqassay.systems.yoto import YOTO
 from iqassay.training.fit import synthetic_sets
 from iqassay.training.head import descend, fingerprint, keep, rated_rows

@@ -18,13 +18,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from iqassay import __version__
-from iqassay.bench.correlation import plcc, srcc
-from iqassay.data.ratings import open_set
+from iqassay.data.opening import open_set
 from iqassay.data.synthetic import SyntheticConfig, SyntheticSet, pristine_files, render
-from iqassay.model_file import ModelFile, NetworkCard, default_threads, load_model_file
-from iqassay.panel import member_files
-from iqassay.scorer import Scorer, calibrated, raw_value
+from iqassay.scoring.model_file import ModelFile, NetworkCard, default_threads, load_model_file
+from iqassay.scoring.panel import member_files
+from iqassay.scoring.scorer import Scorer, calibrated, raw_value
+from iqassay.statistics.correlation import plcc, srcc
+from iqassay.support.version import __version__
 from iqassay.training.calibrate import calibration_table, conformal_interval
 from iqassay.training.fit import held_out
 from iqassay.training.ship import ENOUGH

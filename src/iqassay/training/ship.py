@@ -15,13 +15,14 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from iqassay import __version__
-from iqassay.bench.correlation import plcc, srcc
 from iqassay.data.distortions import KINDS
-from iqassay.data.ratings import Rating, Ratings, open_set
+from iqassay.data.opening import open_set
+from iqassay.data.rating import Rating, Ratings
 from iqassay.data.synthetic import SyntheticSet
-from iqassay.model_file import load_model_file
-from iqassay.scorer import Scorer
+from iqassay.scoring.model_file import load_model_file
+from iqassay.scoring.scorer import Scorer
+from iqassay.statistics.correlation import plcc, srcc
+from iqassay.support.version import __version__
 from iqassay.systems.blocks import pool_statistics
 from iqassay.systems.yoto import TOP, YOTO
 from iqassay.training.calibrate import calibration_table, conformal_interval

@@ -1,0 +1,242 @@
+"""The gate of a build: which pictures are good enough, and what those who look after the build get to read.
+
+A picture passes when its score is not under a limit, and has not fallen by more than so many points since an earlier
+run, the baseline. Scores are compared as records hold them, with two decimals.
+"""
+
+from __future__ import annotations
+
+import itertools
+import os
+import re
+import unicodedata
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timezone
+from typing import TypeVar
+from xml.etree import ElementTree
+
+from iqassay.folders.records import Record, read_records
+from iqassay.support.errors import UsageError
+from iqassay.support.text import counted, printable
+
+Thing = TypeVar("Thing")
+MOST_ROWS = 500  # of the table in Markdown: build servers refuse large ones as a whole
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What becomes of one picture at the gate.
+
+    record: what was said of it; None of a picture that is missing. before: the score that it must not fall too far
+    below, 0 to 100. failures: why it does not pass; empty when it does. broken: it could not be scored at all.
+    """
+
+    path: str
+    record: Record | None
+    before: float | None = None
+    failures: tuple[str, ...] = ()
+    broken: bool = False
+
+    def line(self) -> str:
+        """Why it does not pass, in one line for people."""
+        return printable(f"{self.path}: {self.reason()}")
+
+    def reason(self) -> str:
+        found = self.record.get("distortions", ()) if self.record else ()
+        causes = ", ".join(f"{item['name']} {item['severity']:.1f}" for item in found)
+        return "; ".join(self.failures) + (f" ({causes})" if causes else "")
+
+
+# ---- judging --------------------------------------------------------------------------------------------------------
+
+
+def judge(
+    record: Record,
+    least: float | None = None,
+    max_drop: float | None = None,
+    before: Record | None = None,
+    alone: Record | None = None,
+    of: str = "the baseline",
+) -> Outcome:
+    """One picture at the gate.
+
+    least: the lowest score that passes. max_drop: how many points it may be below `before`. alone: what is compared
+    with `before` where it is not the record itself: the score without a reference beside that of the reference.
+    of: whose score `before` is.
+    """
+    if "error" in record:
+        return Outcome(record["path"], record, failures=(f"cannot be scored: {record['error']}",), broken=True)
+    for other, whose in ((alone, "without its reference"), (before, f"as {of} was")):
+        if other is not None and "error" in other:
+            reason = f"cannot be scored {whose}: {other['error']}"
+            return Outcome(record["path"], record, failures=(reason,), broken=True)
+    failures = []
+    if least is not None and record["score"] < least:
+        failures.append(f"{_below(record['score'], least)}, want {least:g} or more")
+    if max_drop is not None and before is not None:
+        now, was = (alone or record)["score"], before["score"]
+        want = round(was - max_drop, 2)  # the points themselves, not what binary fractions make of them
+        if now < want:
+            by_itself = " by itself" if alone else ""
+            failures.append(
+                f"{_below(now, want)}{by_itself}, want {want:g} or more: at most {max_drop:g} below the {was:g} of {of}"
+            )
+    return Outcome(record["path"], record, before["score"] if before else None, tuple(failures))
+
+
+def _below(score: float, limit: float) -> str:
+    """A score with so many decimals that it does not look like the limit that it is under."""
+    return f"{score:.1f}" if round(score, 1) < limit else f"{score:.2f}"
+
+
+def missing(path: str, what: str) -> Outcome:
+    """A picture that should be there and is not."""
+    return Outcome(path, None, failures=(f"missing: {what}",))
+
+
+def summary(outcomes: Sequence[Outcome], new: int = 0) -> str:
+    """All in one line; new: how many of the pictures are not in the baseline."""
+    failed = sum(bool(outcome.failures) for outcome in outcomes)
+    told = f"; {new:,} not in the baseline" if new else ""
+    return f"{counted(len(outcomes), 'picture')}: {len(outcomes) - failed:,} passed, {failed:,} failed{told}"
+
+
+# ---- the baseline ---------------------------------------------------------------------------------------------------
+
+
+def read_baseline(path: str, model: str, version: str, reference: bool) -> list[Record]:
+    """The scores of an earlier run. Raises UsageError when they do not compare with those of this run, made by `model`
+    of this `version`, against references or not.
+    """
+
+    def refuse(reason: str) -> None:
+        raise UsageError(printable(f"--baseline {path}: {reason}; make it anew with --update"))
+
+    def cut_short(line: str) -> None:
+        refuse(line.removeprefix(f"{path}: "))
+
+    records = [record for record in read_records(path, cut_short) if "error" not in record]
+    if not records:
+        refuse("got no scores in it")
+    for record in records:
+        if (record["model"], record["version"]) != (model, version):
+            refuse(f"got scores of {record['model']} {record['version']}, want those of {model} {version}")
+        if ("reference" in record) != reference:
+            got, want = ("without", "against") if reference else ("against", "without")
+            refuse(f"got scores {got} references, want them {want} references as in this run")
+    return records
+
+
+def match(
+    records: Sequence[Record], pictures: Iterable[str], place: Callable[[str], str]
+) -> tuple[dict[str, Record], list[Record]]:
+    """Which record of the baseline is that of each picture, and the records that no picture has.
+
+    All pictures are matched in the same way, the first of these that fits any: by their paths; by the place of the
+    picture below the folder it was found in (see `finding.places`) and the path of the record; by this place and that
+    of the record below the folder that all records have in common. Names are compared with / between folders.
+
+    Raises UsageError where two pictures, or two different scores, go by one name.
+    """
+    pictures = list(pictures)
+    paths = [_plain(record["path"]) for record in records]
+    new, old = [_plain(picture) for picture in pictures], _one_each(zip(paths, records, strict=True))
+    if not old.keys() & set(new):
+        given, new = new, [_plain(place(picture)) for picture in pictures]
+        _one_each(zip(new, given, strict=True))
+        if not old.keys() & set(new):
+            old = _one_each(zip(_below_all(paths), records, strict=True))
+    found = {picture: old[name] for picture, name in zip(pictures, new, strict=True) if name in old}
+    here = set(new)
+    return found, [record for name, record in old.items() if name not in here]
+
+
+def places_or_paths(pictures: Sequence[str], place: Callable[[str], str]) -> list[str]:
+    """What a new baseline calls the pictures: their places below the folders they were found in, so that it holds
+    wherever these lie; their paths where two have the same place.
+    """
+    names = [_plain(place(picture)) for picture in pictures]
+    return names if len(set(names)) == len(set(pictures)) else [_plain(picture) for picture in pictures]
+
+
+def _one_each(named: Iterable[tuple[str, Thing]]) -> dict[str, Thing]:
+    found: dict[str, Thing] = {}
+    for name, thing in named:
+        if found.setdefault(name, thing) != thing:
+            raise UsageError(f"--baseline: got two pictures called {printable(name)}, want names that differ")
+    return found
+
+
+def _below_all(paths: Sequence[str]) -> list[str]:
+    """The paths without the folders that all have in common."""
+    parts = [path.split("/") for path in paths]
+    levels = itertools.takewhile(lambda names: len(set(names)) == 1, zip(*(part[:-1] for part in parts), strict=False))
+    common = len(list(levels))
+    return ["/".join(part[common:]) for part in parts]
+
+
+def _plain(path: str) -> str:
+    """A path as a name to compare: the same on all systems."""
+    return unicodedata.normalize("NFC", os.path.normpath(path).replace("\\", "/"))
+
+
+# ---- for the watchers of a build ------------------------------------------------------------------------------------
+
+
+def junit(outcomes: Sequence[Outcome], start: datetime, seconds: float) -> bytes:
+    """JUnit XML, a test case a picture, as the schemas of Ant and of Jenkins' xUnit plugin want it. Characters that XML
+    cannot hold come out as escapes.
+
+    start: when the run began. seconds: how long it took.
+    """
+    broken = sum(outcome.broken for outcome in outcomes)
+    failed = sum(bool(outcome.failures) for outcome in outcomes) - broken
+    suites = ElementTree.Element("testsuites")
+    suite = ElementTree.SubElement(
+        suites,
+        "testsuite",
+        name="iqassay gate",
+        package="iqassay",
+        id="0",
+        hostname="localhost",
+        timestamp=start.astimezone(timezone.utc).strftime("%Y-%m-%dT%H:%M:%S"),
+        tests=str(len(outcomes)),
+        failures=str(failed),
+        errors=str(broken),
+        skipped="0",
+        time=f"{seconds:.3f}",
+    )
+    ElementTree.SubElement(suite, "properties")
+    for outcome in outcomes:
+        case = ElementTree.SubElement(suite, "testcase", classname="iqassay", name=printable(outcome.path), time="0")
+        if outcome.failures:
+            kind = "error" if outcome.broken else "failure"
+            reason = printable(outcome.reason())
+            ElementTree.SubElement(case, kind, type="quality", message=reason).text = outcome.line()
+    ElementTree.SubElement(suite, "system-out")
+    ElementTree.SubElement(suite, "system-err")
+    ElementTree.indent(suites)
+    return ElementTree.tostring(suites, encoding="utf-8", xml_declaration=True) + b"\n"
+
+
+def markdown(outcomes: Sequence[Outcome], said: str) -> str:
+    """A summary in Markdown: what is `said` of all, and a table of the pictures that failed: those without a score,
+    then the worst first.
+    """
+    failed = sorted(
+        (outcome for outcome in outcomes if outcome.failures),
+        key=lambda outcome: (outcome.record or {}).get("score", -1.0),
+    )
+    lines = [f"### Picture quality: {'not passed' if failed else 'passed'}", "", said]
+    if failed:
+        lines += ["", "| picture | why it does not pass |", "|---|---|"]
+    lines += [f"| {_literal(outcome.path)} | {_literal(outcome.reason())} |" for outcome in failed[:MOST_ROWS]]
+    if len(failed) > MOST_ROWS:
+        lines += ["", f"and {len(failed) - MOST_ROWS:,} more"]
+    return "\n".join(lines) + "\n\n"
+
+
+def _literal(text: str) -> str:
+    """Text that Markdown leaves as it is, in a table too."""
+    return re.sub(r"[^\w ./,:;()+%-]|_", lambda character: f"&#{ord(character[0])};", printable(text))

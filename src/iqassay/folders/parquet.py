@@ -1,0 +1,77 @@
+"""Records as Parquet, with typed columns; needs pyarrow (the extra `parquet`).
+
+A name that is not text has its odd bytes as \\udc80 to \\udcff, as in the other formats.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import Any, BinaryIO
+
+from iqassay.support.errors import UsageError
+from iqassay.support.text import unescaped
+
+Record = dict[str, Any]
+ROW_GROUP = 1000  # records that are held until they are written together
+
+
+def write(records: Iterable[Record], out: BinaryIO, columns: Iterable[str]) -> None:
+    """See `iqassay.folders.records.write_parquet`."""
+    pyarrow, parquet = _pyarrow()
+    text, number = pyarrow.string(), pyarrow.float64()
+    types = {
+        "score": number,
+        "low": number,
+        "high": number,
+        "raw": pyarrow.map_(text, number),
+        "distortions": pyarrow.list_(pyarrow.struct([("name", text), ("severity", number)])),
+        "warnings": pyarrow.list_(text),
+    }
+    schema = pyarrow.schema([(column, types.get(column, text)) for column in columns])
+    rows: list[Record] = []
+    with parquet.ParquetWriter(out, schema) as writer:
+        try:
+            for record in records:
+                rows.append(_row(record))
+                if len(rows) == ROW_GROUP:
+                    writer.write_table(pyarrow.Table.from_pylist(rows, schema))
+                    rows.clear()
+        finally:
+            if rows:
+                writer.write_table(pyarrow.Table.from_pylist(rows, schema))
+
+
+def read(file: BinaryIO) -> Iterator[Record]:
+    """The rows of a file, one after another. Raises ValueError for one that is broken."""
+    pyarrow, parquet = _pyarrow()
+    try:
+        for batch in parquet.ParquetFile(file).iter_batches(ROW_GROUP):
+            for row in batch.to_pylist():
+                record = {key: value for key, value in row.items() if value is not None}
+                for key in record.keys() & {"path", "reference", "error"}:
+                    record[key] = unescaped(record[key])
+                if "raw" in record:
+                    record["raw"] = dict(record["raw"])
+                yield record
+    except (pyarrow.ArrowException, ArithmeticError, LookupError, MemoryError, OSError, TypeError) as error:
+        raise ValueError(" ".join(str(error).split())[:200]) from error
+
+
+def _row(record: Record) -> Record:
+    row = {key: _escaped(value) for key, value in record.items()}
+    return {**row, "raw": list(record["raw"].items())} if "raw" in record else row
+
+
+def _escaped(value: Any) -> Any:
+    if isinstance(value, list):
+        return [_escaped(item) for item in value]
+    return value.encode("utf-8", "backslashreplace").decode() if isinstance(value, str) else value
+
+
+def _pyarrow() -> tuple[Any, Any]:
+    try:
+        import pyarrow
+        import pyarrow.parquet
+    except ImportError as error:
+        raise UsageError("parquet needs pyarrow, which is not installed: pip install 'iqassay[parquet]'") from error
+    return pyarrow, pyarrow.parquet

@@ -1,0 +1,394 @@
+"""Records: what is said of pictures, one plain dictionary each, written to files as they come and read back.
+
+A record of a picture that was scored has "path", "reference" if it was scored against one, "score", "low", "high",
+"raw" (the raw value by model), "model", "version", "distortions" (each with "name" and "severity") and "warnings"; of
+any other "path", "reference" if it has one, and "error".
+"""
+
+from __future__ import annotations
+
+import codecs
+import csv
+import io
+import itertools
+import json
+import os
+import re
+import reprlib
+import sys
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from typing import IO, Any, BinaryIO, TextIO
+
+from iqassay.folders import parquet
+from iqassay.support.errors import UsageError
+from iqassay.support.text import counted, printable, unescaped
+
+Record = dict[str, Any]
+COLUMNS = ("path", "score", "low", "high", "raw", "model", "version", "distortions", "warnings", "error")
+WITH_REFERENCE = ("path", "reference", *COLUMNS[1:])
+WIDEST_PATH = 100  # characters: longer paths push their row to the right
+
+
+# ---- writing --------------------------------------------------------------------------------------------------------
+# Each writer takes records as they come and writes each at once, so that a killed run keeps what it computed.
+
+
+def write_json(records: Iterable[Record], out: TextIO) -> None:
+    """A JSON list, one record a line. The list is closed even when the run is interrupted."""
+    opening = "[\n"
+    try:
+        for record in records:
+            out.write(opening + json.dumps(record, ensure_ascii=False, allow_nan=False))
+            out.flush()
+            opening = ",\n"
+    finally:
+        out.write("[]\n" if opening == "[\n" else "\n]\n")
+        out.flush()
+
+
+def write_jsonl(records: Iterable[Record], out: TextIO) -> None:
+    """One JSON object a line."""
+    for record in records:
+        out.write(json.dumps(record, ensure_ascii=False, allow_nan=False) + "\n")
+        out.flush()
+
+
+def write_csv(records: Iterable[Record], out: TextIO, reference: str | None = None) -> None:
+    """Flat columns with a header; raw values as "model:raw;model:raw", distortions as "name:severity;name:severity",
+    warnings joined by "; ".
+
+    reference: where the references are; with one, each row names its own in a column after the path.
+    """
+    columns = COLUMNS if reference is None else WITH_REFERENCE
+    writer = csv.writer(_Unix(out), lineterminator="\r\n")
+    writer.writerow(columns)
+    out.flush()
+    for record in records:
+        row = dict(record)
+        row["raw"] = ";".join(f"{model}:{raw}" for model, raw in record.get("raw", {}).items())
+        row["distortions"] = ";".join(f"{item['name']}:{item['severity']}" for item in record.get("distortions", ()))
+        row["warnings"] = "; ".join(record.get("warnings", ()))
+        writer.writerow([row.get(column, "") for column in columns])
+        out.flush()
+
+
+class _Unix:
+    """Rows that end with a line feed, while csv still puts a cell with a carriage return in quotation marks."""
+
+    def __init__(self, out: TextIO) -> None:
+        self.out = out
+
+    def write(self, row: str) -> None:
+        self.out.write(row.removesuffix("\r\n") + "\n")
+
+
+def write_table(
+    records: Iterable[Record],
+    out: TextIO,
+    paths: Iterable[str] = (),
+    reference: str | None = None,
+    raw: bool = False,
+) -> None:
+    """Aligned columns for people, row by row; `paths` (all that will come) sets the width of the first column.
+
+    reference: where the references are, which the first line says. raw: show raw values in place of distortions, which
+    the model does not look for.
+    """
+    width = min(WIDEST_PATH, max([7, *(len(printable(path)) for path in paths)]))
+    against = "" if reference is None else f"; against {printable(reference)}"
+    last = "raw value" if raw else "distortions (0 to 5)"
+    out.write(f"{'picture':<{width}}  score  90 % interval  {last}{against}\n")
+    out.flush()
+    for record in records:
+        path = printable(record["path"])
+        if "error" in record:
+            rest = f"{'-':>5}  {printable(record['error'])}"
+        else:
+            causes = ", ".join(f"{item['name']} {item['severity']:.1f}" for item in record["distortions"])
+            if raw:
+                causes = ", ".join(f"{model} {value:.4f}" for model, value in record["raw"].items())
+            doubts = "".join(f"; {printable(warning)}" for warning in record["warnings"])
+            interval = f"{record['low']:.1f} to {record['high']:.1f}"
+            rest = f"{record['score']:5.1f}  {interval:<13}  {causes or 'none found'}{doubts}"
+        out.write(f"{path:<{width}}  {rest}\n")
+        out.flush()
+
+
+def write_parquet(records: Iterable[Record], out: BinaryIO) -> None:
+    """Parquet with typed columns, a thousand records at a time. Closed properly when the run fails or is interrupted;
+    killed, it cannot be read.
+
+    Raises UsageError before the first record without pyarrow (the extra `parquet`).
+    """
+    parquet.write(records, out, WITH_REFERENCE)
+
+
+WRITERS: dict[str, Callable[..., None]] = {
+    "table": write_table,
+    "json": write_json,
+    "jsonl": write_jsonl,
+    "csv": write_csv,
+    "parquet": write_parquet,
+}
+BINARY = frozenset({"parquet"})  # the formats whose files hold bytes, not text
+
+
+@contextmanager
+def open_results(path: str, binary: bool = False) -> Iterator[Any]:
+    """Open a file for results, so that it is replaced as a whole at the end and never half written.
+
+    Meanwhile the results are in PATH.partial, where they stay when the run is killed or fails. An interrupt (Ctrl-C) is
+    an end like any other: what there is becomes PATH. A pipe or a device is written directly.
+
+    binary: as the formats in `BINARY` want it.
+
+    Raises UsageError at once when the place cannot be written.
+    """
+    target = os.path.realpath(path)  # a symbolic link stays one
+    if os.path.isdir(target):
+        raise UsageError(f"{path}: is a folder, want a file for the results")
+    direct = os.path.exists(target) and not os.path.isfile(target)
+    partial = target if direct else f"{target}.partial"
+    try:
+        file: str | int = partial if direct else _claim(partial)
+        out: IO[Any] = open(file, "wb") if binary else open_text(file)  # noqa: SIM115
+    except BlockingIOError as error:
+        raise UsageError(f"{path}: another run is writing it, want another file, or to wait") from error
+    except OSError as error:
+        raise UsageError(f"{path}: cannot be written: {error.strerror}") from error
+    try:
+        yield out
+    except KeyboardInterrupt:
+        _finish(out, partial, target)
+        raise
+    except BaseException:
+        out.close()
+        if not direct and not os.path.getsize(partial):  # nothing was computed
+            os.remove(partial)
+        raise
+    _finish(out, partial, target)
+
+
+def open_text(file: str | int) -> TextIO:
+    """Open for results: UTF-8. What is not text in a file name comes out as \\udc80 to \\udcff, which JSON reads
+    back.
+    """
+    return open(file, "w", encoding="utf-8", errors="backslashreplace", newline="")
+
+
+def _claim(partial: str) -> int:
+    """Open a file to write it anew, for this run alone. Raises BlockingIOError where another run has it."""
+    try:
+        import fcntl
+    except ImportError:  # Windows lets nobody replace a file that is open
+        return os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | getattr(os, "O_BINARY", 0), 0o666)
+    while True:
+        file = os.open(partial, os.O_WRONLY | os.O_CREAT, 0o666)
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if os.path.exists(partial) and os.path.samestat(os.stat(partial), os.fstat(file)):
+                os.ftruncate(file, 0)
+                return file
+            os.close(file)  # the other run has just ended, and this is its results
+        except OSError:
+            os.close(file)
+            raise
+
+
+def _finish(out: IO[Any], partial: str, target: str) -> None:
+    out.close()
+    if partial != target:
+        os.replace(partial, target)
+
+
+# ---- reading --------------------------------------------------------------------------------------------------------
+
+
+def read_records(path: str, cut_short: Callable[[str], object] | None = None) -> Iterator[Record]:
+    """The records in a file that was written here, one after another as they are asked for: json, jsonl, csv or
+    parquet, as its first bytes tell. JSON of another layout (that of `jq`, for one) is read as a whole.
+
+    cut_short: gets one line about a file whose end is missing because its run was killed, after the records that are
+    whole; without it the line goes to standard error.
+
+    Raises UsageError for anything else, in one line that names the file, and the line where there are lines.
+    """
+    count = 0
+    try:
+        with open(path, "rb") as file:
+            start = file.peek(100)[:100].removeprefix(codecs.BOM_UTF8).lstrip()
+            readers = {b"": _read_jsonl, b"{": _read_jsonl, b"[": _read_json, b"P": _read_parquet}
+            read = readers.get(start[:1], _read_csv)
+            for record in read(file, path):
+                count += 1
+                yield record
+    except _CutShort:
+        say = cut_short or (lambda message: print(f"iqassay: {message}", file=sys.stderr, flush=True))
+        say(printable(f"{path}: was cut short, {counted(count, 'record')} before that"))
+    except OSError as error:
+        raise UsageError(f"{path}: cannot be read: {error.strerror or error}") from error
+
+
+class _CutShort(Exception):
+    """The end of the file is missing."""
+
+
+def _lines(file: BinaryIO) -> TextIO:
+    """Lines that end at line feeds alone, since names may hold other things that Python takes for an end."""
+    return io.TextIOWrapper(file, "utf-8-sig", "surrogateescape", newline="\n")
+
+
+def _read_json(file: BinaryIO, path: str) -> Iterator[Record]:
+    lines = _lines(file)
+    first, second = lines.readline(), lines.readline()
+    if first.strip() != "[" or (second.endswith("\n") and not re.fullmatch(r"\{.+\},?\s*", second)):
+        try:
+            records = _loads(first + second + lines.read())  # not a record a line
+        except ValueError as error:
+            raise UsageError(f"{path}: got broken JSON: {error}") from error
+        for number, record in enumerate(records, 1):
+            yield _checked(record, f"{path}: record {number}")
+        return
+    for number, line in enumerate(itertools.chain([second], lines), 2):
+        if line.strip() == "]":
+            return
+        yield _record(line.strip().removesuffix(","), f"{path}: line {number}", whole=line.endswith("\n"))
+    raise _CutShort
+
+
+def _read_jsonl(file: BinaryIO, path: str) -> Iterator[Record]:
+    for number, line in enumerate(_lines(file), 1):
+        if line.strip():
+            yield _record(line, f"{path}: line {number}", whole=line.endswith("\n"))
+
+
+def _record(text: str, where: str, whole: bool) -> Record:
+    try:
+        record = _loads(text)
+    except ValueError as error:
+        if not whole:
+            raise _CutShort from error
+        raise UsageError(f"{where}: got broken JSON: {error}") from error
+    return _checked(record, where)
+
+
+def _loads(text: str) -> Any:
+    try:
+        return json.loads(text)
+    except RecursionError as error:
+        raise ValueError("too many brackets in one another") from error
+
+
+def _read_csv(file: BinaryIO, path: str) -> Iterator[Record]:
+    lines = _lines(file)
+    ended = True  # the line, with a line feed
+
+    def texts() -> Iterator[str]:
+        nonlocal ended
+        for line in lines:
+            ended = line.endswith("\n")
+            yield unescaped(line)
+
+    rows = csv.reader(texts(), strict=True)
+    try:
+        columns = next(rows, [])
+        if not set(COLUMNS) <= set(columns):
+            raise UsageError(f"{path}: got no results in it, want what `iqassay score -o` writes, but not as a table")
+        for row in filter(None, rows):
+            cells = dict(zip(columns, row, strict=False))
+            if not ended and (len(row) < len(columns) or cells["error"] or not cells["score"]):
+                raise _CutShort  # the text of an error may go on, after a score there is nothing
+            where = f"{path}: line {rows.line_num}"
+            if len(row) != len(columns):
+                raise UsageError(f"{where}: got {len(row)} cells, want {len(columns)}")
+            try:
+                record = _from_cells(cells)
+            except ValueError as error:
+                raise UsageError(f"{where}: {error}") from error
+            yield _checked(record, where)
+    except csv.Error as error:
+        if not lines.readline():  # it is in the last line, which ends inside quotation marks
+            raise _CutShort from error
+        raise UsageError(f"{path}: line {rows.line_num}: {error}") from error
+
+
+def _from_cells(cells: dict[str, str]) -> Record:
+    record: Record = {key: cells[key] for key in ("path", "reference") if cells.get(key)}
+    if cells["error"]:
+        return {**record, "error": cells["error"]}
+
+    def numbers(text: str) -> dict[str, float]:
+        parts = (part.rpartition(":") for part in text.split(";") if part)
+        return {name: float(number) for name, _, number in parts}
+
+    return {
+        **record,
+        **{key: float(cells[key]) for key in ("score", "low", "high")},
+        "raw": numbers(cells["raw"]),
+        "model": cells["model"],
+        "version": cells["version"],
+        "distortions": [{"name": name, "severity": value} for name, value in numbers(cells["distortions"]).items()],
+        "warnings": [warning for warning in cells["warnings"].split("; ") if warning],
+    }
+
+
+def _read_parquet(file: BinaryIO, path: str) -> Iterator[Record]:
+    number = 0
+    try:
+        for number, record in enumerate(parquet.read(file), 1):
+            yield _checked(record, f"{path}: record {number}")
+    except UsageError:
+        raise
+    except ValueError as error:
+        raise UsageError(f"{path}: got broken Parquet after {counted(number, 'record')}: {error}") from error
+
+
+# ---- what those who read a record may count on ----------------------------------------------------------------------
+
+
+def _checked(record: Any, where: str) -> Record:
+    if not isinstance(record, dict):
+        raise UsageError(f"{where}: got {reprlib.repr(record)}, want a record of `iqassay score`")
+    wanted = {"path", "error"} if "error" in record else {*COLUMNS} - {"error"}
+    for key in (key for key in WITH_REFERENCE if key in wanted or key in record):
+        if key not in record or not CHECKS[key](record[key]):
+            got = f"{key} {reprlib.repr(record[key])}" if key in record else f"no {key}"
+            raise UsageError(f"{where}: got a record with {got}, want one of `iqassay score`")
+    return record
+
+
+def _is_text(value: Any) -> bool:
+    return isinstance(value, str)
+
+
+def _is_number(value: Any, most: float = sys.float_info.max) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and -most <= value <= most
+
+
+def _is_score(value: Any) -> bool:
+    return _is_number(value, 100) and value >= 0
+
+
+def _are_raws(value: Any) -> bool:
+    return isinstance(value, dict) and all(map(_is_number, value.values()))
+
+
+def _are_texts(value: Any) -> bool:
+    return isinstance(value, list) and all(map(_is_text, value))
+
+
+def _are_distortions(value: Any) -> bool:
+    return isinstance(value, list) and all(
+        isinstance(item, dict) and _is_text(item.get("name")) and _is_number(item.get("severity"), 100)
+        for item in value
+    )
+
+
+CHECKS: dict[str, Callable[[Any], bool]] = {
+    **dict.fromkeys(("path", "reference", "model", "version", "error"), _is_text),
+    **dict.fromkeys(("score", "low", "high"), _is_score),
+    "raw": _are_raws,
+    "distortions": _are_distortions,
+    "warnings": _are_texts,
+}

@@ -1,0 +1,197 @@
+"""Panel: several models look at one picture, and what they say becomes one Verdict.
+
+Their scores are on one scale already, so the panel's is their mean, put through a table of its own; how far they lie
+apart widens the interval. The members are model files beside the panel's card, or shipped ones; the card names each
+with its sha256, because table and interval hold for these very files.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from iqassay.pictures.image import MAX_PIXELS, Picture
+from iqassay.scoring.device import find_device
+from iqassay.scoring.lock import opening
+from iqassay.scoring.model_file import (
+    Card,
+    ModelFileError,
+    NetworkCard,
+    PanelCard,
+    address,
+    default_model,
+    find_member,
+    find_model,
+    load_model_file,
+    read_card,
+)
+from iqassay.scoring.scorer import Scorer, calibrated, check_numbers, distortions, doubts, placed, raw_value
+from iqassay.scoring.tiles import Answers, look_together
+from iqassay.scoring.verdict import Verdict
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from iqassay.scoring.scorer import Source
+
+
+class Panel(Scorer):
+    """Several models that score together, used as one Scorer. Each is opened when a picture first needs it.
+
+    model: the name of a shipped panel or the path of a panel's card. The rest is as for Scorer.
+
+    Raises ModelFileError when the card or a member cannot be used; a member's damaged file shows when it is opened.
+    """
+
+    card: PanelCard  # type: ignore[assignment]  # what tells networks apart, its members have each for themselves
+
+    def __init__(
+        self,
+        model: str | os.PathLike[str],
+        threads: int | None = None,
+        max_pixels: int = MAX_PIXELS,
+        device: str = "cpu",
+    ) -> None:
+        check_numbers(threads=threads, max_pixels=max_pixels)
+        self.device = find_device(device)
+        path = find_model(model)
+        card = read_card(path)
+        if not isinstance(card, PanelCard):
+            raise ModelFileError(f"{os.fspath(model)!r} is one model, want a panel of several")
+        self.card = card
+        self._source = address(path)
+        self.max_pixels = max_pixels
+        self._threads = threads
+        self._files = member_files(path, card.members, card.distortions)
+        self._grader = next((name for name, (_, found) in self._files.items() if found.reference is not None), None)
+        self._opened: dict[str, Scorer] = {}
+
+    def __repr__(self) -> str:
+        return f"Panel({self.card.name!r}, version {self.card.version}, of {', '.join(self.card.members)})"
+
+    @property
+    def takes_reference(self) -> bool:
+        """Whether a member can score a picture against its reference."""
+        return self._grader is not None
+
+    @property
+    def restores(self) -> bool:
+        """No: a member that does is asked by its own name."""
+        return False
+
+    def score(self, picture: Source, reference: Source | None = None, align: str = "fail") -> Verdict:
+        """Score one picture; sources and errors as for `Scorer.score`.
+
+        reference: beside one, the member that takes references speaks for the panel and names itself in the Verdict.
+        """
+        if reference is not None:
+            return self._for_pairs().score(picture, reference, align)
+        picture = self.read(picture)
+        said = self._ask(picture)
+        raws = {card.name: raw_value(answers, card) for card, answers in said}
+        spread = float(np.std([calibrated(raws[card.name], card) for card, _ in said]))
+        merged = _merge(said)
+        raw = float(merged.score)
+        score, low, high = placed(raw, self.card, spread + self.card.interval.spread)
+        warnings = [*picture.warnings, *(doubt for card, answers in said for doubt in doubts(picture, answers, card))]
+        return Verdict(
+            score=score,
+            low=low,
+            high=high,
+            distortions=distortions(merged, self.card),
+            map=np.clip(merged.map + (score - raw), 0, 100).astype(np.float32),
+            raw=raw,
+            raws=raws,
+            model=self.card.name,
+            version=self.card.version,
+            warnings=tuple(dict.fromkeys(warnings)),
+        )
+
+    def look(self, picture: Source, reference: Source | None = None) -> Answers:
+        """What the members say of a whole picture, on average: score and map from 0 to 100, before the panel's own
+        table; `unlike` is above 0 when a member finds the picture unlike its training data.
+
+        reference: of the picture's size; the answer is that of the member that takes one. Raises as `score` does.
+        """
+        if reference is not None:
+            return self._for_pairs().look(picture, reference)
+        return _merge(self._ask(self.read(picture)))
+
+    def _ask(self, picture: Picture) -> list[tuple[NetworkCard, Answers]]:
+        """What each member says, and its card."""
+        members = [self._member(name) for name in self.card.members]
+        said: dict[str, Answers] = {}
+        for views in dict.fromkeys(member.card.views for member in members):  # that our own members share
+            alike = [member for member in members if member.card.views == views]
+            networks, callers = [member._network for member in alike], alike[0]._session.callers
+            answers = look_together(picture.pixels, views, networks, callers=callers)
+            said |= zip((member.card.name for member in alike), answers, strict=True)
+        return [(member.card, said[member.card.name]) for member in members]
+
+    def _cards(self) -> list[Card]:
+        return [self.card, *(card for _, card in self._files.values())]
+
+    def _for_pairs(self) -> Scorer:
+        if self._grader is None:
+            good = default_model(reference=True)
+            raise ValueError(f"the model {self.card.name!r} takes no reference, want one that does, such as {good!r}")
+        return self._member(self._grader)
+
+    def _member(self, name: str) -> Scorer:
+        if name not in self._opened:
+            with opening:
+                if name not in self._opened:
+                    self._opened[name] = self._open(name)
+        return self._opened[name]
+
+    def _open(self, name: str) -> Scorer:
+        path, card = self._files[name]
+        file = load_model_file(path)
+        if file.card != card:
+            raise ModelFileError(f"the model file {str(path)!r} was replaced while its panel was in use")
+        return Scorer(file, self._threads, self.max_pixels, self.device)
+
+
+def member_files(
+    panel: Path, members: dict[str, str], distortions: tuple[str, ...]
+) -> dict[str, tuple[Path, NetworkCard]]:
+    """The model file of each member, by its name, with its card; nothing is opened.
+
+    panel: the panel's card, which may be still to be written. members: name -> sha256.
+
+    Raises ModelFileError for a member that is missing or that does not fit.
+    """
+    found = {}
+    for name, digest in members.items():
+        path = find_member(panel, name)
+        card = read_card(path)
+        where = f"the panel {str(panel)!r} cannot use its member {str(path)!r}: "
+        if not isinstance(card, NetworkCard):
+            raise ModelFileError(f"{where}got the card of a panel, want that of a model file")
+        if card.sha256 != digest:
+            raise ModelFileError(f"{where}got sha256 {card.sha256[:12]}..., want {digest[:12]}...")
+        if card.name != name:
+            raise ModelFileError(f"{where}got the name {card.name!r} on its card, want {name!r}")
+        if card.distortions != distortions:
+            raise ModelFileError(f"{where}got other distortions than the panel's")
+        found[name] = path, card
+    return found
+
+
+def _merge(said: list[tuple[NetworkCard, Answers]]) -> Answers:
+    """The mean of the members. A severity counts as much as its member finds the distortion present.
+
+    All maps of a picture have one grid, since that depends on its size alone.
+    """
+    presence = np.stack([answers.presence for _, answers in said])  # (members, kinds + 1)
+    severity = np.stack([answers.severity for _, answers in said])  # (members, kinds)
+    share = presence[:, :-1]
+    return Answers(
+        score=np.mean([calibrated(answers.score, card) for card, answers in said]),
+        map=np.mean([calibrated(answers.map, card) for card, answers in said], axis=0),
+        presence=presence.mean(0),
+        severity=(share * severity).sum(0) / np.maximum(share.sum(0), 1e-12),
+        unlike=np.max([answers.unlike - card.unlike_threshold for card, answers in said]),
+    )

@@ -1,0 +1,31 @@
+"""Text for people."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+
+
+def printable(text: str) -> str:
+    """Text for one line of a terminal: control characters, and bytes in file names that are not text, become
+    escapes.
+    """
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in text)
+
+
+def counted(number: int, thing: str) -> str:
+    """So many things: 1 picture, 2,000 pictures."""
+    return f"{number:,} {thing}{'' if number == 1 else 's'}"
+
+
+def did_you_mean(word: str, known: Iterable[str]) -> str:
+    """What joins an error about an unknown word to what is wanted: a guess at what was meant, where there is one."""
+    import difflib  # here, not above: only errors need it
+
+    close = difflib.get_close_matches(word, list(known), n=1, cutoff=0.5)
+    return f", did you mean {close[0]!r}?" if close else ";"
+
+
+def unescaped(text: str) -> str:
+    """Text whose \\udc80 to \\udcff, as records write what is not text in a file name, are that again."""
+    return re.sub(r"\\u(dc[89a-f][0-9a-f])", lambda code: chr(int(code[1], 16)), text)

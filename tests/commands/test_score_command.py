@@ -1,0 +1,181 @@
+"""`iqassay score` on folders: the cache, choosing and sorting, copying what is chosen."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from iqassay.cli import main
+from iqassay.scoring.scorer import Scorer
+
+Run = Callable[..., SimpleNamespace]
+
+
+@pytest.fixture
+def album(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Three pictures of scores 20, 60 and 40, one of them in a subfolder, and a broken one."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "album" / "sub").mkdir(parents=True)
+    for name, value in (("a.png", 51), ("sub/b.png", 153), ("c.png", 102)):
+        Image.fromarray(np.full((70, 80, 3), value, np.uint8)).save(tmp_path / "album" / name)
+    (tmp_path / "album" / "broken.png").write_bytes(b"nothing")
+    return tmp_path / "album"
+
+
+@pytest.fixture
+def run(album: Path, tiny_model: Path, capsys: pytest.CaptureFixture[str]) -> Run:
+    """`iqassay score album -r` and more words, as JSON lines."""
+
+    def run(*words: object, of: tuple[str, ...] = ("album", "-r")) -> SimpleNamespace:
+        options = ["--model", str(tiny_model), "--threads", "1", "--format", "jsonl", *map(str, words)]
+        status = main(["score", *of, *options])
+        caught = capsys.readouterr()
+        records = [] if status == 2 else [json.loads(line) for line in caught.out.splitlines()]
+        names = " ".join(Path(record["path"]).stem for record in records)
+        return SimpleNamespace(status=status, records=records, names=names, err=caught.err)
+
+    return run
+
+
+@pytest.fixture
+def calls(monkeypatch: pytest.MonkeyPatch) -> list[object]:
+    """One for each picture that is scored and not taken from the cache."""
+    made: list[object] = []
+    score = Scorer.score
+
+    def count(self: Scorer, *sources: object) -> object:
+        made.append(sources)
+        return score(self, *sources)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(Scorer, "score", count)
+    return made
+
+
+def test_a_second_run_scores_nothing_and_says_the_same(run: Run, calls: list[object]) -> None:
+    first = run()
+    assert len(calls) == 3
+    again = run()
+    assert len(calls) == 3
+    assert again == first
+    assert run("--verify") == first
+    assert len(calls) == 3
+    assert run("--no-cache") == first
+    assert len(calls) == 6
+
+
+def test_a_cache_of_ones_own(run: Run, calls: list[object], tmp_path: Path) -> None:
+    for _ in range(2):
+        run("--cache", tmp_path / "mine.sqlite")
+    assert len(calls) == 3
+    run()
+    assert len(calls) == 6
+    assert (tmp_path / "mine.sqlite").exists()
+
+
+def test_a_cache_that_cannot_be_used_is_no_reason_to_stop(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    (tmp_path / "bad.sqlite").write_bytes(b"nothing of the kind" * 100)
+    refused = run("--cache", tmp_path / "bad.sqlite")
+    assert refused.status == 2
+    assert "cannot be used: file is not a database" in refused.err
+    monkeypatch.setenv("IQASSAY_CACHE", str(tmp_path / "bad.sqlite"))
+    assert run().names == "a broken c b"
+    assert [record.getMessage().count("\n") for record in caplog.records] == [0]
+
+
+@pytest.mark.parametrize(
+    ("words", "names"),
+    [
+        ([], "a broken c b"),
+        (["--sort", "best"], "b c a broken"),
+        (["--sort", "worst"], "a c b broken"),
+        (["--top", "1"], "b broken"),
+        (["--top", "2", "--sort", "worst"], "a c broken"),
+        (["--below", "40"], "a broken"),
+        (["--above", "20", "--sort", "worst"], "c b broken"),
+    ],
+)
+def test_which_and_in_which_order(run: Run, words: list[str], names: str) -> None:
+    result = run(*words)
+    assert (result.names, result.status) == (names, 1)
+    assert result.err == "iqassay: 1 of 4 pictures could not be scored\n"
+
+
+def test_patterns_and_lists_of_paths(run: Run, tmp_path: Path) -> None:
+    assert run(of=("album/**/[ab]*.png",)).names == "a broken b"
+    (tmp_path / "list").write_text("album/c.png\nalbum/gone.png\nalbum/a.png\n")
+    listed = run(of=("--files-from", str(tmp_path / "list")))
+    assert listed.names == "c gone a"
+    assert listed.records[1] == {"path": "album/gone.png", "error": "no such file"}
+
+
+def test_a_dry_run_comes_first(run: Run, album: Path, tmp_path: Path) -> None:
+    words = ["--below", "50", "--move-to", "bad"]
+    dry = run(*words)
+    assert dry.names == "a broken c"
+    assert "--move-to bad: 2 pictures would be moved (a dry run: --yes does it)" in dry.err
+    assert not (tmp_path / "bad").exists()
+    done = run(*words, "--yes")
+    assert "--move-to bad: 2 pictures moved\n" in done.err
+    assert sorted(path.name for path in (tmp_path / "bad").iterdir()) == ["a.png", "c.png"]
+    assert run().names == "broken b"
+
+
+def test_what_is_there_is_left_alone_and_said(run: Run, album: Path, tmp_path: Path) -> None:
+    (album / "broken.png").unlink()
+    (tmp_path / "out" / "sub").mkdir(parents=True)
+    (tmp_path / "out" / "sub" / "b.png").write_text("mine")
+    for words in ((), ("--yes",)):
+        result = run("--copy-to", "out", *words)
+        assert result.status == 1
+        assert "is there already and is another file, left alone" in result.err
+    assert "2 pictures copied" in result.err
+    assert (tmp_path / "out" / "sub" / "b.png").read_text() == "mine"
+    (tmp_path / "out" / "sub" / "b.png").unlink()
+    assert "1 picture copied, 2 there already" in run("--copy-to", "out", "--yes").err
+    assert run("--copy-to", "out", "--yes").status == 0
+
+
+@pytest.mark.parametrize(
+    ("of", "words", "reason"),
+    [
+        ((), [], "got no PATH, want PATH or --files-from"),
+        (("album", "--files-from", "list"), [], "got both PATH and --files-from"),
+        (("--files-from", "nowhere"), [], "--files-from nowhere: No such file"),
+        (("--files-from", "list", "--ref", "album"), [], "--files-from: got --ref too"),
+        (("album",), ["--yes"], "--yes: got nothing to do"),
+        (("album",), ["--copy-to", "x", "--move-to", "y"], "got --copy-to and --move-to, want one of them"),
+        (("album",), ["--copy-to", "album/a.png"], "is a file, want a folder"),
+        (("album",), ["--top", "0"], "got 0, want 1 or more"),
+        (("album",), ["--no-cache", "--verify"], "--no-cache: got --verify too"),
+        (("album",), ["--device", "abacus"], "abacus"),
+        (("album",), ["--below", "nan"], "--below"),
+        (("album/*.jpg",), [], "no pictures fit this pattern"),
+    ],
+)
+def test_wrong_usage_is_one_line_before_anything_is_scored(
+    run: Run, calls: list[object], tmp_path: Path, of: tuple[str, ...], words: list[str], reason: str
+) -> None:
+    (tmp_path / "list").write_text("album/a.png\n")
+    result = run(*words, of=of)
+    assert result.status == 2
+    assert reason in result.err
+    assert result.err.count("\n") == 1
+    assert not calls
+
+
+def test_parquet_holds_what_json_lines_hold(run: Run, tmp_path: Path) -> None:
+    pytest.importorskip("pyarrow")
+    from iqassay.folders.records import read_records
+
+    wanted = run("--sort", "worst").records
+    result = run("--sort", "worst", "--format", "parquet", "-o", tmp_path / "out.parquet")
+    assert result.status == 1
+    assert list(read_records(str(tmp_path / "out.parquet"))) == wanted

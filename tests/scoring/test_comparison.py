@@ -1,0 +1,102 @@
+from __future__ import annotations
+
+import itertools
+from pathlib import Path
+
+import numpy as np
+import pytest
+from conftest import write_model
+from PIL import Image
+
+from iqassay.pictures.image import ImageError
+from iqassay.scoring.comparison import compare
+from iqassay.scoring.scorer import Scorer
+
+
+@pytest.fixture(scope="module")
+def scorer(pair_model: Path) -> Scorer:
+    return Scorer(pair_model, threads=1)
+
+
+def flat(value: int, height: int = 64, width: int = 64) -> np.ndarray:
+    return np.full((height, width, 3), value, dtype=np.uint8)
+
+
+def test_the_brighter_is_better_for_a_model_that_likes_brightness(scorer: Scorer) -> None:
+    brighter = compare(scorer, flat(153), flat(102))
+    assert brighter.difference == pytest.approx(20, abs=0.02)
+    assert brighter.difference == brighter.a.score - brighter.b.score
+    assert brighter.better == "a"
+    assert brighter.win_probability > 0.5
+    assert compare(scorer, flat(102), flat(153)).better == "b"
+    assert not brighter.a.full_reference
+
+
+def test_the_probability_comes_from_the_sides_of_the_intervals_that_face_each_other(tmp_path: Path) -> None:
+    """Scores of 60 and 40 with deviations of 15 and 20: a difference of 20, which has a deviation of 25."""
+    scorer = Scorer(
+        write_model(tmp_path, interval={"score": [40, 60], "below": [0.1, 1.645 * 15], "above": [1.645 * 20, 0.1]}),
+        threads=1,
+    )
+    won = compare(scorer, flat(153), flat(102))
+    assert won.win_probability == pytest.approx(0.7881, abs=2e-4)  # Phi(0.8), from a table
+    assert compare(scorer, flat(102), flat(153)).win_probability == pytest.approx(0.2119, abs=2e-4)
+
+
+def test_swapping_the_pictures_turns_everything_round_exactly(scorer: Scorer) -> None:
+    for one, two in itertools.combinations(range(0, 256, 17), 2):
+        ahead, back = compare(scorer, flat(one), flat(two)), compare(scorer, flat(two), flat(one))
+        assert ahead.win_probability == 1 - back.win_probability
+        assert back.win_probability == 1 - ahead.win_probability
+        assert ahead.difference == -back.difference
+        assert {ahead.better, back.better} == {"a", "b"}
+
+
+def test_equal_scores_are_equal(scorer: Scorer) -> None:
+    even = compare(scorer, flat(80), flat(80))
+    assert (even.difference, even.win_probability, even.better) == (0, 0.5, "equal")
+
+
+def test_a_model_without_doubt_is_sure_or_even(tmp_path: Path) -> None:
+    scorer = Scorer(write_model(tmp_path, interval={"score": [0], "below": [0], "above": [0]}), threads=1)
+    chances = [compare(scorer, flat(one), flat(two)).win_probability for one, two in ((9, 8), (8, 9), (8, 8))]
+    assert chances == [1, 0, 0.5]
+
+
+def test_a_wider_gap_is_surer(scorer: Scorer) -> None:
+    chances = [compare(scorer, flat(102 + step), flat(102)).win_probability for step in range(0, 100, 10)]
+    assert chances == sorted(chances)
+    assert chances[0] == 0.5
+    assert chances[-1] > 0.95
+
+
+def test_with_a_reference_the_nearer_to_it_is_better(scorer: Scorer, tmp_path: Path) -> None:
+    reference = tmp_path / "reference.png"
+    Image.fromarray(flat(50)).save(reference)
+    compared = compare(scorer, flat(200), flat(60), reference)
+    assert compared.better == "b"
+    assert compared.a.full_reference
+    assert compared.b.full_reference
+    assert compare(scorer, flat(50), flat(60), reference).a.score == 98
+
+
+def test_the_reference_is_decoded_once(scorer: Scorer, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    reference = tmp_path / "reference.png"
+    Image.fromarray(flat(50)).save(reference)
+    read: list[object] = []
+    inner = scorer.read
+    monkeypatch.setattr(scorer, "read", lambda source: (read.append(source), inner(source))[1])
+    compare(scorer, flat(200), flat(60), reference)
+    assert sum(source is reference for source in read) == 1
+
+
+def test_each_picture_is_aligned_with_the_reference(scorer: Scorer) -> None:
+    with pytest.raises(ImageError, match="64x64 pixels and a reference of 80x70"):
+        compare(scorer, flat(1, 70, 80), flat(1), flat(1, 70, 80))
+    compared = compare(scorer, flat(1, 70, 80), flat(1), flat(1, 70, 80), align="resize")
+    assert (compared.a.score, compared.b.score) == (98, 98)
+    assert [len(verdict.warnings) for verdict in (compared.a, compared.b)] == [0, 1]
+
+
+def test_pictures_of_different_sizes_compare_without_a_reference(scorer: Scorer) -> None:
+    assert compare(scorer, flat(90, 100, 70), flat(30, 64, 900)).better == "a"

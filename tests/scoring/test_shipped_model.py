@@ -1,0 +1,181 @@
+"""The shipped models through the shipped scorer, on the example photos: sane, deterministic, the same in any batch."""
+
+import io
+from pathlib import Path
+
+import numpy as np
+import onnxruntime
+import pytest
+from PIL import Image, ImageFilter
+
+import iqassay
+from iqassay.scoring.model_file import WEIGHTS, default_model, load_model_file
+
+EXAMPLES = Path(__file__).parents[2] / "examples"
+
+
+SPOILED = [
+    ("chelsea.jpg", "chelsea-blurred.jpg"),
+    ("coffee.jpg", "coffee-jpeg.jpg"),
+    ("coffee.jpg", "coffee-dark.jpg"),
+    ("astronaut.jpg", "astronaut-noise.jpg"),
+]
+
+
+@pytest.fixture(scope="module", params=["mfen", "yoto", "dri", "panel"])
+def scorer(request):
+    return iqassay.load(request.param, threads=1)
+
+
+@pytest.fixture(scope="module")
+def yoto():
+    return iqassay.load("yoto", threads=1)
+
+
+@pytest.mark.parametrize(("good", "spoiled"), SPOILED)
+def test_a_spoiled_photo_scores_lower(scorer, good, spoiled):
+    assert scorer.score(EXAMPLES / good).score > scorer.score(EXAMPLES / spoiled).score + 5
+
+
+def test_more_blur_is_never_better(scorer):
+    photo = Image.open(EXAMPLES / "coffee.jpg").convert("RGB")
+    scores = [scorer.score(photo.filter(ImageFilter.GaussianBlur(sigma))).score for sigma in (0, 1.5, 3, 6)]
+    assert scores == sorted(scores, reverse=True)
+    assert scores[0] > scores[-1] + 15
+
+
+def test_distortions_are_named(scorer):
+    jpeg = {d.name for d in scorer.score(EXAMPLES / "coffee-jpeg.jpg").distortions}
+    assert "jpeg" in jpeg
+    noise = {d.name for d in scorer.score(EXAMPLES / "astronaut-noise.jpg").distortions}
+    assert any("noise" in name for name in noise)
+
+
+def test_same_bytes_same_score_whatever_came_before(scorer):
+    first = scorer.score(EXAMPLES / "chelsea.jpg")
+    scorer.score(EXAMPLES / "coffee.jpg")
+    again = scorer.score((EXAMPLES / "chelsea.jpg").read_bytes())
+    assert again.raw == first.raw
+    np.testing.assert_array_equal(again.map, first.map)
+    assert first.low <= first.score <= first.high
+
+
+def test_threads_do_not_change_a_large_picture(scorer):
+    photo = Image.open(EXAMPLES / "coffee.jpg").convert("RGB").resize((1500, 1000), Image.Resampling.BICUBIC)
+    once = scorer.score(photo).score
+    assert abs(iqassay.load(scorer.card.name, threads=2).score(photo).score - once) < 0.1
+
+
+@pytest.mark.parametrize("size", [(1, 1), (3, 700), (33, 31), (500, 375)])
+def test_any_size_gives_a_finite_score(scorer, size):
+    verdict = scorer.score(Image.new("RGB", size, (90, 120, 60)))
+    assert 0 <= verdict.low <= verdict.score <= verdict.high <= 100
+    assert np.isfinite(verdict.map).all()
+
+
+def test_noise_is_unlike_the_training_data(scorer):
+    noise = np.random.default_rng(0).integers(0, 256, (384, 512, 3), dtype=np.uint8)
+    assert any("unlike the training data" in warning for warning in scorer.score(noise).warnings)
+    assert not scorer.score(EXAMPLES / "astronaut.jpg").warnings
+
+
+def test_the_card_tells_what_users_must_know(scorer):
+    card = scorer.card
+    assert set(card.licence) == {"code", "weights", "data"}
+    assert card.training_data
+    assert card.limits
+    assert any(row["set"].startswith("BIQ2021") and row["srcc"] > 0.85 for row in card.accuracy)
+
+
+# ---- together -------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def panel():
+    return iqassay.load("panel", threads=1)
+
+
+def test_the_panel_is_the_default_and_the_three_models_fit_the_wheel(panel):
+    assert default_model(reference=False) == "panel"
+    assert list(panel.card.members) == ["dri", "mfen", "yoto"]
+    assert sum((WEIGHTS / f"{name}.onnx").stat().st_size for name in panel.card.members) < 60e6
+
+
+def test_the_panel_says_what_its_members_say_together(panel):
+    path = EXAMPLES / "coffee-jpeg.jpg"
+    verdict, alone = panel.score(path), [iqassay.load(name, threads=1).score(path) for name in panel.card.members]
+    assert verdict.raws == {one.model: one.raw for one in alone}
+    assert verdict.raw == pytest.approx(np.mean([one.score for one in alone]))
+    assert 0 <= verdict.low < verdict.score < verdict.high <= 100
+    assert "jpeg" in {found.name for found in verdict.distortions}
+    assert panel.score(path, EXAMPLES / "coffee.jpg").model == "yoto"
+
+
+def test_noise_is_taken_away_and_blur_is_known():
+    found = iqassay.explain(EXAMPLES / "astronaut-noise.jpg", EXAMPLES / "astronaut.jpg", model="dri")
+    assert found.remaining_loss.psnr > found.loss.psnr + 1
+    assert iqassay.explain(EXAMPLES / "chelsea-blurred.jpg", model="dri").nearest[0].name == "lens_blur"
+
+
+# ---- with references ------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("good", "spoiled"), SPOILED)
+def test_a_spoiled_photo_is_far_from_its_reference(yoto, good, spoiled):
+    verdict = yoto.score(EXAMPLES / spoiled, EXAMPLES / good)
+    assert verdict.full_reference
+    assert verdict.low <= verdict.score < 60
+    assert yoto.score(EXAMPLES / good, EXAMPLES / spoiled).score < 70  # nor does a better picture pass for a copy
+
+
+@pytest.mark.parametrize("name", ["chelsea-blurred.jpg", "astronaut-noise.jpg", "coffee.jpg"])
+def test_its_own_reference_gets_100_whatever_its_beauty(yoto, name):
+    assert yoto.score(EXAMPLES / name, EXAMPLES / name).score == 100
+    large = Image.open(EXAMPLES / name).convert("RGB").resize((1300, 900))
+    assert yoto.score(large, large).score == 100
+
+
+def test_stronger_compression_blur_and_noise_score_lower(yoto):
+    photo = Image.open(EXAMPLES / "coffee.jpg").convert("RGB")
+    pixels, rng = np.asarray(photo, np.float64), np.random.default_rng(0)
+    noise = rng.normal(size=pixels.shape)
+    for series in (
+        [jpeg(photo, quality) for quality in (90, 60, 30, 10)],
+        [photo.filter(ImageFilter.GaussianBlur(sigma)) for sigma in (0.5, 1, 2, 4)],
+        [(pixels + sigma * noise).clip(0, 255).astype(np.uint8) for sigma in (3, 10, 30, 60)],
+    ):
+        scores = [yoto.score(picture, photo).score for picture in series]
+        assert scores == sorted(scores, reverse=True)
+        assert scores[0] > 75 > 45 > scores[-1]
+
+
+def test_the_map_says_where_a_picture_left_its_reference(yoto):
+    photo = np.asarray(Image.open(EXAMPLES / "coffee.jpg").convert("RGB"))
+    spoiled = photo.copy()
+    spoiled[:, : photo.shape[1] // 2] = np.asarray(jpeg(Image.fromarray(photo), 5))[:, : photo.shape[1] // 2]
+    quality = yoto.score(spoiled, photo).map
+    half = quality.shape[1] // 2
+    assert quality[:, half + 2 :].min() > 95
+    assert quality[:, : half - 2].mean() < 60
+
+
+def test_the_empty_slice_of_the_graph_does_no_harm_however_it_is_optimised():
+    """Other processors get other layouts, of which leaving optimisations out is the nearest that one machine has."""
+    rng = np.random.default_rng(0)
+    x = rng.random((1, 3, 96, 160), dtype=np.float32)
+    found = []
+    for level in ("ORT_DISABLE_ALL", "ORT_ENABLE_EXTENDED", "ORT_ENABLE_ALL"):
+        options = onnxruntime.SessionOptions()
+        options.graph_optimization_level = getattr(onnxruntime.GraphOptimizationLevel, level)
+        session = onnxruntime.InferenceSession(load_model_file("yoto").content, options)
+        batches = [(x, 1), (np.concatenate([0.8 * x + 0.1, x]), 1), (np.concatenate([x, x]), 1)]
+        answers = [session.run(["score"], {"image": b, "pictures": np.array([n])})[0] for b, n in batches]
+        found.append(np.concatenate(answers))
+    np.testing.assert_allclose(found, np.tile(found[0], (3, 1)), atol=1e-4)
+    assert (np.array(found)[:, 2] == 2).all()
+
+
+def jpeg(photo, quality):
+    held = io.BytesIO()
+    photo.save(held, "JPEG", quality=quality)
+    return Image.open(io.BytesIO(held.getvalue()))
