@@ -10,7 +10,7 @@ from PIL import Image
 import iqassay
 from iqassay.commands.train import export_main
 from iqassay.commands.train import train_main as main
-from iqassay.systems.yoto import TOP
+from iqassay.systems.yoto_extended import TOP
 from iqassay.training.calibrate import calibration_table, conformal_interval
 from iqassay.training.flags import parser
 from iqassay.training.recipes import Recipe, smoke

@@ -38,14 +38,15 @@ from iqassay.statistics.correlation import srcc
 from iqassay.systems.blocks import Prediction
 from iqassay.systems.dri import DRI, DRIConfig
 from iqassay.systems.mfen import MFEN, MFENConfig
-from iqassay.systems.yoto import YOTO, YOTOConfig
+from iqassay.systems.yoto import YOTOConfig
+from iqassay.systems.yoto_extended import ExtendedYOTO, ExtendedYOTOConfig, rename
 from iqassay.training.losses import SetScales, kind_loss, ranking_loss, score_loss, severity_loss
 from iqassay.training.recipes import Recipe
 
 if TYPE_CHECKING:
     from iqassay.training.restoration import Assistants
 
-System = MFEN | YOTO | DRI
+System = MFEN | ExtendedYOTO | DRI
 
 
 class Training(lightning.LightningModule):
@@ -160,8 +161,9 @@ def build_system(recipe: Recipe) -> System:
     name = recipe.encoder
     system: System
     if recipe.system == "yoto":
-        switches = ("adapter", "sda", "windows", "segments", "statistics", "sway")
-        system = YOTO(YOTOConfig(name, recipe.tokens, **{key: getattr(recipe, key) for key in switches}))
+        switches = ("adapter", "sda", "windows", "segments", "normalise")
+        network = YOTOConfig(name, recipe.tokens, **{key: getattr(recipe, key) for key in switches})
+        system = ExtendedYOTO(ExtendedYOTOConfig(network, recipe.whole_picture, recipe.distance, recipe.sway))
     elif recipe.system == "dri":
         system = DRI(DRIConfig(name, **{k: getattr(recipe, k) for k in ("restoration", "interaction", "two_vectors")}))
     else:
@@ -388,6 +390,8 @@ def load_weights(system: System, checkpoint: Path, new: tuple[str, ...] = ()) ->
     except (OSError, EOFError, KeyError, TypeError, RuntimeError, pickle.UnpicklingError):
         raise ValueError(f"{checkpoint}: cannot be read as a checkpoint of iqassay train") from None
     weights = {k.removeprefix("system."): v for k, v in state.items() if k.startswith("system.")}
+    if isinstance(system, ExtendedYOTO):
+        rename(weights)
     own = system.state_dict()
     weights = {k: v for k, v in weights.items() if k in own and v.shape == own[k].shape}
     missing = [k for k in own if k not in weights and not k.startswith(new)]

@@ -34,9 +34,9 @@ from iqassay.pictures.image import read_image, to_float
 from iqassay.scoring import tiles
 from iqassay.statistics.correlation import srcc
 from iqassay.systems.blocks import N_KINDS, DistortionHead, Regressor
-from iqassay.systems.dri import DRI, LEVELS, Predictor
+from iqassay.systems.dri import DRI, LEVELS, Predictor, Seen
 from iqassay.systems.mfen import MFEN
-from iqassay.systems.yoto import YOTO
+from iqassay.systems.yoto_extended import ExtendedYOTO
 from iqassay.training.export import to_onnx
 from iqassay.training.fit import System, build_system, load_weights, synthetic_sets
 from iqassay.training.losses import (
@@ -175,7 +175,7 @@ def _thinned(output: np.ndarray, cells: int) -> np.ndarray:
 def fingerprint(system: nn.Module, sources: Sequence[Path | np.ndarray]) -> str:
     """Names what a system, or an encoder, says of these pictures, whatever the heads that the second stage trains."""
     trained: tuple[str, ...] = ("regressor.", "head.regressor.", "predictor.", "distortions.", "known")
-    if isinstance(system, YOTO):
+    if isinstance(system, ExtendedYOTO):
         trained += tuple(f"distance.{key}" for key, _ in system.distance.named_parameters())
     digest = hashlib.sha256()
     for key, tensor in system.state_dict().items():
@@ -268,7 +268,8 @@ def _rows(sets: list[Pictures], chosen: list[np.ndarray]) -> list[Tensor]:
 def _answer(head: Head, kept: list[Tensor]) -> tuple[Tensor, list[Tensor]]:
     """Raw scores, and the vectors of a head that has them."""
     if isinstance(head, Predictor):
-        return head(*kept)[:2]
+        said = head(Seen(*kept))
+        return said.score, said.vectors
     return head(*kept), []
 
 
@@ -366,8 +367,10 @@ def fit_on_whole_pictures(recipe: Recipe) -> Path:
             found["distortion type"] = fit_distortions(recipe, system.distortions, read, synthetic_sets(recipe)[:2])
             if isinstance(system, DRI):
                 train = sets[-1].train
-                system.known.copy_(known_degradations(system, kept[2].numpy()[:train], sets[-1].labels[:train]))
-    if isinstance(system, YOTO) and recipe.mode != "no-reference":
+                system.known.copy_(
+                    known_degradations(system, Seen(*kept).degradation.numpy()[:train], sets[-1].labels[:train])
+                )
+    if isinstance(system, ExtendedYOTO) and recipe.mode != "no-reference":
         from iqassay.training.pairs import fit_distance, gather_pairs
 
         found |= fit_distance(recipe, system, gather_pairs(recipe, system))
