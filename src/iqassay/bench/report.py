@@ -251,7 +251,7 @@ def _part(part: Sequence[Summary], results: Sequence[Results], pictures: bool, r
         "within": _within(part),
         "each": [table for table in (_each(part, key) for key in EACH) if table.rows],
         "over_splits": _over_splits(part),
-        "residuals_by": RESIDUALS_BY.get(by or ""),
+        "residuals_by": RESIDUALS_BY[by] if by else "",
         "residuals": _residuals(results, by) if by else [],
         "levels": _levels(results),
         "calibration": _calibration(results),
