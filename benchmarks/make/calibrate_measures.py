@@ -1,4 +1,4 @@
-"""Calibrate the measures that `iqassay score --model` offers: writes src/iqassay/bench/measures.json.
+"""Calibrate the measures that `iqassay score --model` offers: writes src/iqassay/measures/measures.json.
 
     python benchmarks/make/calibrate_measures.py --synthetic PRISTINE... [--pictures 3000] [--cache runs/cache]
         [--rated biq2021.csv PHOTOS]

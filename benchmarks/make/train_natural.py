@@ -1,4 +1,4 @@
-"""Learn what iqassay.measures.natural measures with: src/iqassay/bench/{niqe,brisque}.npz.
+"""Learn what iqassay.measures.natural measures with: src/iqassay/measures/{niqe,brisque}.npz.
 
     python benchmarks/make/train_natural.py niqe PRISTINE [--names cid clic]
     python benchmarks/make/train_natural.py brisque CSV --images DIR --synthetic PRISTINE [--cache DIR]
