@@ -1,8 +1,8 @@
 """Files and surroundings that mean harm: nothing hangs, nothing is lost, and whatever goes wrong is one plain line.
 test_traps.py has the pictures.
 
-What may hang runs in a process of its own, which is killed then. What the fuzzer (benchmarks/fuzz.py) found is kept in
-fuzz/, a file for each finding; its name starts with what reads it.
+What may hang runs in a process of its own, which is killed then. What the fuzzer (benchmarks/checks/fuzz.py) found is
+kept in fuzz/, a file for each finding; its name starts with what reads it.
 """
 
 from __future__ import annotations

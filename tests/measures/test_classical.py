@@ -1,8 +1,8 @@
 """Classical measures against values of independent implementations.
 
 The values of "piq" are those of piq 0.8.0 in float64 on luma with rgb2gray's weights (PSNR, HaarPSI, MDSI and VSI: on
-RGB), unless a test says otherwise; benchmarks/check_classical.py prints them. For VSI its resizing and borders are made
-MATLAB's.
+RGB), unless a test says otherwise; benchmarks/checks/check_classical.py prints them. For VSI its resizing and borders
+are made MATLAB's.
 """
 
 from math import inf, nan

@@ -3,7 +3,7 @@
 Two sources are joined. The KADID-10k table says what people think of a type at a level on average. A full-reference
 measure says how much this very picture suffered: noise hides in grass and shows in a sky.
 
-The numbers in targets.json come from benchmarks/fit_targets.py, which runs our distortions over pristine photos.
+The numbers in targets.json come from benchmarks/make/fit_targets.py, which runs our distortions over pristine photos.
 """
 
 from __future__ import annotations

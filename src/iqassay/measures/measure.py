@@ -1,7 +1,7 @@
 """Measures as models: `iqassay score --model ssim --ref original.png`, and all else that a Scorer can do.
 
 A measure has no weights. What it says is put on the scale from 0 to 100 by a table of its own in measures.json, which
-benchmarks/calibrate_measures.py makes; the tables never tie, so that a measure's order of pictures is kept.
+benchmarks/make/calibrate_measures.py makes; the tables never tie, so that a measure's order of pictures is kept.
 """
 
 from __future__ import annotations

@@ -6,7 +6,7 @@ describe them by fitted generalised Gaussians, at two scales:
 
 * NIQE: Mittal, Soundararajan, Bovik, "Making a completely blind image quality analyzer", IEEE SPL 20(3), 2013. How far
   the patches of a picture are from those of clean photos. As in the authors' MATLAB release, with a model of clean
-  photos of our own (benchmarks/train_natural.py).
+  photos of our own (benchmarks/make/train_natural.py).
 * BRISQUE: Mittal, Moorthy, Bovik, "No-reference image quality assessment in the spatial domain", IEEE TIP 21(12), 2012.
   The authors' 36 features; the regression on them is our own, trained on BIQ2021 and synthetic pictures, hence
   "BRISQUE-like".
@@ -285,6 +285,6 @@ def _brisque_scale(luma: np.ndarray) -> Floats:
 
 @lru_cache(maxsize=2)
 def _parameters(name: str) -> dict[str, Floats]:
-    """What benchmarks/train_natural.py has learnt."""
+    """What benchmarks/make/train_natural.py has learnt."""
     with resources.files("iqassay.measures").joinpath(f"{name}.npz").open("rb") as file, np.load(file) as kept:
         return {key: kept[key].astype(np.float64) for key in kept.files}
