@@ -3,7 +3,7 @@
     python benchmarks/ablations/yoto_variants.py --biq biq2021.csv:IMAGES --flive flive_voc.csv:IMAGES --pristine FOLDER
 
 Every run is the same short recipe with the switches of its row. "paper's head" rows are the light network without the
-two terms that are ours (--no-statistics), so that its own parts decide; "shipped" rows have them. Each mode trained
+two terms that are ours (--no-whole-picture --no-distance --no-normalise), so that its own parts decide; "shipped" rows have them. Each mode trained
 alone has as many batches as joint training has in all, and half as many as "joint, twice as long". One row a run goes
 to benchmarks/ablations/yoto_variants.csv as soon as it is there, and its validation answers are kept in --work; runs
 already in the file are not repeated. At the end the paired bootstrap of joint against separate training goes to
@@ -28,9 +28,10 @@ SHORT = shlex.split(
 )
 ALONE = {"joint": [], "no-reference": ["--mode", "no-reference"], "full-reference": ["--mode", "full-reference"]}
 PARTS = {name: flags for name, flags in SWITCHES["yoto"].items() if "--mode" not in flags}  # modes are in ALONE
-VARIANTS = {f"paper's head, {name}": ["--no-statistics", *flags] for name, flags in (ALONE | PARTS).items()}
+PAPERS_HEAD = ["--no-whole-picture", "--no-distance", "--no-normalise"]
+VARIANTS = {f"paper's head, {name}": [*PAPERS_HEAD, *flags] for name, flags in (ALONE | PARTS).items()}
 VARIANTS |= {f"shipped, {name}": flags for name, flags in ALONE.items()}
-VARIANTS["paper's head, joint, twice as long"] = ["--no-statistics", "--steps", "500"]  # each mode as long as alone
+VARIANTS["paper's head, joint, twice as long"] = [*PAPERS_HEAD, "--steps", "500"]  # each mode as long as alone
 
 
 def joint_against_alone(work: Path, head: str, joint: str = "joint") -> list[dict]:

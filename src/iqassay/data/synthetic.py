@@ -28,7 +28,7 @@ _MAKERS = (
     "filters.py",
     "targets.py",
     "targets.json",
-    "../bench/classical.py",
+    "../measures/classical.py",
 )
 
 
