@@ -3,8 +3,9 @@
     python benchmarks/ablations/yoto_variants.py --biq biq2021.csv:IMAGES --flive flive_voc.csv:IMAGES --pristine FOLDER
 
 Every run is the same short recipe with the switches of its row. "paper's head" rows are the light network without the
-two terms that are ours (--no-whole-picture --no-distance --no-normalise), so that its own parts decide; "shipped" rows have them. Each mode trained
-alone has as many batches as joint training has in all, and half as many as "joint, twice as long". One row a run goes
+two terms that are ours and without the LayerNorm of its tokens, so that its own parts decide; "shipped" rows have them.
+Each mode trained alone has as many batches as joint training has in all, and half as many as "joint, twice as long".
+One row a run goes
 to benchmarks/ablations/yoto_variants.csv as soon as it is there, and its validation answers are kept in --work; runs
 already in the file are not repeated. At the end the paired bootstrap of joint against separate training goes to
 benchmarks/ablations/yoto_joint.csv. Only validation splits are read.
