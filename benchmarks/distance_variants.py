@@ -20,9 +20,11 @@ from toyama import made_again
 from variants import write
 
 from iqassay.statistics.correlation import srcc
-from iqassay.training.fit import build_system, load_weights, recipe_of, synthetic_sets
-from iqassay.training.head import look
+from iqassay.training.build import build_system
+from iqassay.training.checkpoints import load_weights, recipe_of
+from iqassay.training.onnx_pass import look
 from iqassay.training.pairs import CELLS, Compared, Pairs, fit_distance, gather_pairs, grade
+from iqassay.training.sets import synthetic_sets
 
 VARIANTS = [(1.4, 60), (1.4, 600), (1.4, 3000), (0.0, 60), (0.0, 300), (0.0, 600), (0.0, 3000)]
 

@@ -29,7 +29,7 @@ from toyama import made_again
 
 from iqassay.data.distortions import KINDS
 from iqassay.data.synthetic import SyntheticConfig, contents, pristine_files, render
-from iqassay.training.fit import held_out
+from iqassay.training.sets import held_out
 
 SEED = 2026  # training makes its pictures with seed 0 and those it validates on with seed 1, unless told otherwise
 Row = dict[str, object]

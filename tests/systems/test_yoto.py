@@ -15,7 +15,7 @@ from torch.nn import functional as F
 from iqassay.systems.blocks import GatedAttention
 from iqassay.systems.yoto import TOP, YOTO, ChannelAttention, HierarchicalAttention, YOTOConfig, cut, paste
 from iqassay.training.export import Deployed
-from iqassay.training.fit import Training
+from iqassay.training.lightning_module import Training
 from iqassay.training.recipes import Recipe
 
 TINY = {"encoder": "van_tiny", "width": 8, "pretrained": False}

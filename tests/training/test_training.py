@@ -164,7 +164,7 @@ def test_yoto_trains_in_two_stages_and_its_model_file_scores_with_and_without_a_
 
 def test_a_set_with_references_is_also_a_set_of_pairs(rated, paired):
     """Fault 6 of YOTO's release, data files that cannot be had, does not arise: a CSV and its pictures are all."""
-    from iqassay.training.fit import load_sets, shares_of
+    from iqassay.training.sets import load_sets, shares_of
 
     data = [str(rated / "set.csv"), str(paired / "pairs.csv")]
     wanted = {
@@ -192,12 +192,12 @@ def test_full_reference_training_without_references_is_one_line_and_status_2(rat
 
 
 def test_fault_7_one_epoch_is_chosen_for_everything_and_by_validation(rated, paired, tmp_path, monkeypatch):
-    from iqassay.training import fit
+    from iqassay.training import fit, lightning_module
 
     # By epoch: two sets, whose mean chooses, and one left out. Each column alone would choose another epoch or a tie.
     planted = [(0.2, 0.3, 0.9), (0.6, 0.5, 0.1), (0.9, 0.1, 0.1)]
     values = iter([value for epoch in planted for value in epoch])
-    monkeypatch.setattr(fit, "srcc", lambda raw, score: next(values))
+    monkeypatch.setattr(lightning_module, "srcc", lambda raw, score: next(values))
     data, left_out = [str(paired / "pairs.csv")], [str(rated / "set.csv")]
     recipe = smoke(**TINY_YOTO, data=data, left_out=left_out, epochs=3, steps=2, out=tmp_path)
     best, last = (torch.load(path, weights_only=False) for path in (fit.fit(recipe), tmp_path / "last.ckpt"))
@@ -215,8 +215,8 @@ def test_a_start_that_is_no_checkpoint_is_one_line_and_status_2(rated, tmp_path,
 
 
 def test_statistics_are_kept_for_one_network_and_one_list_of_pictures(rated, tmp_path):
-    from iqassay.training.fit import build_system
-    from iqassay.training.head import gather
+    from iqassay.training.build import build_system
+    from iqassay.training.kept_pictures import gather
 
     recipe = smoke(data=[str(rated / "set.csv")], out=tmp_path)
     system = build_system(recipe).eval()
