@@ -53,6 +53,7 @@ PAGES: dict[str, tuple[str, dict[str, list[str]]]] = {
             "iqassay.systems.fidelity": ["FidelityLoss"],
             "iqassay.systems.blocks": ["Prediction"],
             "iqassay.systems.mfen": ["MFENConfig", "MFEN"],
+            "iqassay.systems.yoto_extended": ["ExtendedYOTOConfig", "ExtendedYOTO"],
             "iqassay.systems.yoto": ["YOTOConfig", "YOTO"],
             "iqassay.systems.dri": ["DRIConfig", "DRI"],
             "iqassay.systems.encoders": ["encoder"],

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 import iqassay  # before any test has onnxruntime, whose telemetry it turns off
 from iqassay.scoring import model_file
@@ -20,6 +21,7 @@ from iqassay.scoring import model_file
 KINDS = ("jpeg", "white_noise", "gaussian_blur")
 PRESENCE = (0.45, 0.35, 0.15, 0.05)  # the last is "none"
 SEVERITY = (2.0, 4.0, 1.0)
+NEARNESS = np.array([*(0.1, 0.2, 0.9, 0.3, 0.2), *(0.0, 0.0, 0.0, 0.0, 0.5), *(-0.4, -0.3, -0.2, -0.3, -0.4), 0.0])
 REFERENCE = {  # identical pictures have 2.0, black beside white 1.0
     "calibration": {"raw": [1.0, 2.0], "score": [0.0, 98.0]},
     "interval": {"score": [0.0, 98.0], "below": [10.0, 2.0], "above": [5.0, 1.0]},
@@ -163,6 +165,34 @@ def write_pair_model(folder: Path, stem: str = "pair", **changes: object) -> Pat
     return write_model(folder, stem, tiny_graph(reference=True), **{"name": stem, "reference": REFERENCE, **changes})
 
 
+def write_restorer(folder: Path, stem: str = "dri", towards_mean: float = 0.0, **changes: object) -> Path:
+    """The tiny model, with a restored estimate, and a nearness whose last value is the mean of the window."""
+    import onnx
+    from onnx import TensorProto, helper, numpy_helper
+
+    model = onnx.load_from_string(tiny_graph())
+    graph = model.graph
+    last = np.zeros((1, len(NEARNESS)), dtype=np.float32)
+    last[0, -1] = 1
+    for name, values in (("share", np.float32(towards_mean)), ("last_one", last), ("near", NEARNESS[None])):
+        graph.initializer.append(numpy_helper.from_array(np.asarray(values, dtype=np.float32), name))
+    graph.initializer.append(numpy_helper.from_array(np.array([1, 2, 3]), "sides"))
+    node = helper.make_node
+    graph.node.extend(
+        [
+            node("Unsqueeze", ["mean", "sides"], ["level"]),
+            node("Sub", ["level", "image"], ["away"]),
+            node("Mul", ["away", "share"], ["step"]),
+            node("Add", ["image", "step"], ["estimate"]),
+            node("Mul", ["column", "last_one"], ["brightness"]),
+            node("Add", ["brightness", "near"], ["nearness"]),
+        ]
+    )
+    for name, shape in (("estimate", ["B", 3, "H", "W"]), ("nearness", ["B", len(NEARNESS)])):
+        graph.output.append(helper.make_tensor_value_info(name, TensorProto.FLOAT, shape))
+    return write_model(folder, stem, model.SerializeToString(), **{"name": stem, **changes})
+
+
 def write_panel(folder: Path, stem: str = "panel", of: tuple[str, ...] = ("mfen", "yoto"), **changes: object) -> Path:
     """Write the card of a panel `of` model files in the folder; `changes` replace keys of the card."""
     digests = {name: hashlib.sha256((folder / f"{name}.onnx").read_bytes()).hexdigest() for name in of}
@@ -194,9 +224,23 @@ def pair_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
+def restorer(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A model that restores: its estimate lies halfway to the mean."""
+    return write_restorer(tmp_path_factory.mktemp("restorer"), towards_mean=0.5)
+
+
+@pytest.fixture(scope="session")
 def photo() -> np.ndarray:
     """A picture of (90, 120, 3) bytes with structure: no two rows or columns are alike."""
     return np.random.default_rng(0).integers(0, 256, (90, 120, 3), dtype=np.uint8)
+
+
+@pytest.fixture
+def noisy(tmp_path: Path) -> Path:
+    path = tmp_path / "noisy.png"
+    pixels = np.random.default_rng(1).integers(0, 256, (70, 96, 3), dtype=np.uint8)
+    Image.fromarray(pixels).save(path)
+    return path
 
 
 class WellFormed(HTMLParser):

@@ -13,7 +13,7 @@ from conftest import write_model, write_pair_model, write_panel
 import iqassay
 from iqassay.scoring import model_file
 
-HEAVY = ("numpy", "PIL", "onnxruntime", "torch", "rich", "typer", "concurrent.futures")
+HEAVY = ("numpy", "PIL", "onnxruntime", "torch", "rich", "typer", "jinja2", "concurrent.futures")
 
 
 def loaded_after(code: str) -> list[str]:

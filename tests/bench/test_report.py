@@ -15,8 +15,9 @@ from iqassay.bench.published import published_markdown, published_tables, read_p
 from iqassay.bench.report import write_report
 from iqassay.bench.results import Results, Row, write_results
 from iqassay.commands.bench import bench
+from iqassay.pages.templates import environment
 
-HOSTILE = "<script>alert(1)</script>\"'&|"
+HOSTILE = "<script>alert(1)</script>\"'&|{{ 7 * 7 }}"
 
 
 @pytest.fixture(autouse=True)
@@ -227,13 +228,17 @@ def test_ticks_are_round_numbers():
     assert charts.ticks(5, 5) == [5]
 
 
+def strips(*chart):
+    return environment.get_template("bench/charts.html").module.strips(charts.Strips(*chart))
+
+
 def test_strips_put_numbers_where_they_are():
     row = charts.Strip("a", 0.5, 0.25, 0.75, "0.5")
-    html = charts.strips([row], "title", (0.0, 1.0))
+    html = strips([row], "title", (0.0, 1.0))
     assert 'cx="50.00%"' in html
     assert 'x1="25.00%" x2="75.00%"' in html
     assert charts.strips_span([[row]], limit=0.76) == (0.22, 0.76)
-    assert 'class="axis"' in charts.strips([row], "title", (-1.0, 1.0))
+    assert 'class="axis"' in strips([row], "title", (-1.0, 1.0))
 
 
 def test_a_frame_turns_the_axis_up():

@@ -13,8 +13,8 @@ from iqassay.bench.details import calibration, compare, gain_over_splits, levels
 from iqassay.bench.results import Results, Row
 from iqassay.bench.summary import GROUPINGS, MEASURES, summarise
 from iqassay.bench.tables import as_csv, markdown
-from iqassay.pages.markup import shown
 from iqassay.statistics.correlation import bootstrap, plcc_fitted, srcc
+from iqassay.support.text import shown
 
 RESAMPLES = 50
 

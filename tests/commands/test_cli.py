@@ -626,11 +626,17 @@ def test_version(run: Run) -> None:
 )
 def test_help_loads_nothing_heavy(words: list[str]) -> None:
     code = f"import sys\nfrom iqassay.cli import main\nassert main({words}) == 0\n"
-    heavy = ("numpy", "scipy", "PIL", "onnxruntime", "torch", "rich", "json")
+    heavy = ("numpy", "scipy", "PIL", "onnxruntime", "torch", "rich", "json", "jinja2")
     code += f"sys.exit(' '.join(name for name in {heavy} if name in sys.modules) or 0)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout
+
+
+def test_scoring_loads_no_templates(picture: Path, tiny_model: Path) -> None:
+    words = ["score", str(picture), "--model", str(tiny_model)]
+    code = f"import sys\nfrom iqassay.cli import main\nassert main({words}) == 0\nsys.exit('jinja2' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, check=False).returncode == 0
 
 
 def test_models_tells_what_the_cards_say(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

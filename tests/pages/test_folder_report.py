@@ -2,6 +2,7 @@
 
 import json
 import re
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -13,8 +14,8 @@ from iqassay.folders.columns import read_columns
 from iqassay.folders.folder import Pair, score_pairs
 from iqassay.folders.records import write_csv, write_json, write_jsonl
 from iqassay.models.opening import open_scorer
-from iqassay.pages import report, shots
-from iqassay.pages.report import UNLIKE, check_output, choose, summarise, write_report
+from iqassay.pages import folder_report, shots
+from iqassay.pages.folder_report import UNLIKE, check_output, choose, summarise, write_report
 from iqassay.pages.shots import locate
 from iqassay.scoring.model_file import ModelFileError
 from iqassay.support.errors import UsageError
@@ -27,6 +28,7 @@ HOSTILE = [
     "turned\u202egpj",
     "broken\udcff",
     "$title ${x}",
+    "{{ 7 * 7 }}{% raw %}",
 ]
 
 
@@ -149,7 +151,7 @@ def test_unlike_is_the_word_of_the_scorer_and_of_the_script(tiny_model, photo):
     scorer = open_scorer(str(tiny_model))
     white = scorer.read(np.full((600, 600, 3), 255, dtype=np.uint8))
     assert any(UNLIKE in said for said in scorer.score(white).warnings)
-    script = report.Path(report.__file__).with_suffix(".js").read_text(encoding="utf-8")
+    script = Path(folder_report.__file__).with_suffix(".js").read_text(encoding="utf-8")
     assert f'"{UNLIKE}"' in script
 
 
@@ -158,7 +160,7 @@ def test_worst_best_and_what_lies_between():
     assert choose(columns, 1) == ([2], [1], [3])
     assert choose(columns, 12) == ([2, 3], [1], [])
     assert choose(columns, 0) == ([], [], [])
-    worst, best, between = choose(read_columns(many(report.ALL_SHOWN + 1)), 5)
+    worst, best, between = choose(read_columns(many(folder_report.ALL_SHOWN + 1)), 5)
     assert (len(worst), len(best), between) == (5, 5, [])
 
 
@@ -175,6 +177,7 @@ def test_hostile_names_and_words_stay_text(tmp_path):
     assert "<script>alert" not in page.html
     assert "\u202e" not in page.text
     assert "broken\\udcff" in page.text
+    assert "{{ 7 * 7 }}{% raw %}" in page.text
 
 
 @pytest.mark.parametrize("write", [write_json, write_jsonl, write_csv])
@@ -210,8 +213,8 @@ def test_ten_thousand_pictures_make_a_small_page_and_need_no_model(tmp_path, mon
 
 
 def test_rows_are_as_tall_in_the_script_as_in_the_style():
-    html, script = (report.Path(report.__file__).with_suffix(end).read_text("utf-8") for end in (".html", ".js"))
-    assert re.search(r"const ROW = (\d+)", script)[1] == re.search(r"#rows tr { height: (\d+)px", html)[1]
+    style, script = (Path(folder_report.__file__).with_suffix(end).read_text("utf-8") for end in (".css", ".js"))
+    assert re.search(r"const ROW = (\d+)", script)[1] == re.search(r"#rows tr { height: (\d+)px", style)[1]
 
 
 # ---- pictures -------------------------------------------------------------------------------------------------------
@@ -333,7 +336,7 @@ def test_a_page_is_replaced_as_a_whole(tmp_path, monkeypatch):
     results = written(tmp_path / "r.jsonl", many(3))
     write_report(results, str(tmp_path / "page.html"), 0, title="first")
     before = (tmp_path / "page.html").read_bytes()
-    monkeypatch.setattr(report, "page", lambda *_: 1 / 0)
+    monkeypatch.setattr(folder_report, "page", lambda *_: 1 / 0)
     with pytest.raises(ZeroDivisionError):
         write_report(results, str(tmp_path / "page.html"), 0)
     assert (tmp_path / "page.html").read_bytes() == before

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from iqassay.systems.dri import DRI, DegradationEncoder, DRIConfig
+from iqassay.systems.dri import DRI, DegradationEncoder, DRIConfig, Seen
 from iqassay.training.losses import score_loss
 
 TINY = {"encoder": "van_tiny", "vector": 12, "width": 8, "pretrained": False}
@@ -63,9 +63,10 @@ def test_statistics_are_those_of_the_encoder_at_full_size_as_the_other_systems_h
 @torch.no_grad()
 def test_what_the_second_stage_trains_on_makes_the_score_and_the_map(off):
     net, x = tiny(off), pictures()
-    answer, (score, vectors, s, w) = net(x), net.predictor(*net.kept(x))
-    torch.testing.assert_close(score, answer.score)
-    torch.testing.assert_close(torch.stack(vectors, 1), answer.extras["vectors"])
+    answer, said = net(x), net.predictor(Seen(*net.kept(x)))
+    s, w = said.local, said.weight
+    torch.testing.assert_close(said.score, answer.score)
+    torch.testing.assert_close(torch.stack(said.vectors, 1), answer.extras["vectors"])
     assert s.std() > 0
     assert w.std() > 0
     torch.testing.assert_close((answer.quality_map.flatten(1) * w).sum(1) / w.sum(1), answer.score)
@@ -91,11 +92,11 @@ def test_how_many_cells_there_are_does_not_matter(off):
     kept = net.kept(pictures())
     often = [v.repeat(1, 9, 1) if v.ndim == 3 else v for v in kept]
     shuffled = [v[:, torch.arange(v.shape[1]).flip(0)] if v.ndim == 3 else v for v in kept]
-    score, vectors, *_ = net.predictor(*kept)
+    said = net.predictor(Seen(*kept))
     for other in (often, shuffled):
-        found, others, *_ = net.predictor(*other)
-        torch.testing.assert_close(found, score)
-        torch.testing.assert_close(others, vectors)
+        found = net.predictor(Seen(*other))
+        torch.testing.assert_close(found.score, said.score)
+        torch.testing.assert_close(found.vectors, said.vectors)
 
 
 # ---------------------------------------------------------------------------------------------------------- two vectors
@@ -103,7 +104,7 @@ def test_how_many_cells_there_are_does_not_matter(off):
 
 def vectors_of(net, kept):
     """The two vectors after their interaction."""
-    return net.predictor(*kept)[1]
+    return net.predictor(Seen(*kept)).vectors
 
 
 def changed(kept, i):
@@ -127,15 +128,15 @@ def test_each_round_tells_each_vector_of_the_other():
     net = tiny(rounds=1)
     tokens, restored, q, d = torch.randn(2, 6, 8), torch.randn(2, 6, 8), torch.randn(2, 1, 8), torch.randn(2, 1, 8)
     (interact,) = net.predictor.rounds
-    before = interact([q, d], tokens, restored)
-    after = interact([q, d + torch.randn(2, 1, 8)], tokens, restored)
+    before = interact(q, d, tokens, restored)
+    after = interact(q, d + torch.randn(2, 1, 8), tokens, restored)
     assert (after[0] != before[0]).any()
-    after = interact([q + torch.randn(2, 1, 8), d], tokens, restored)
+    after = interact(q + torch.randn(2, 1, 8), d, tokens, restored)
     assert (after[1] != before[1]).any()
-    after = interact([q, d], tokens + torch.randn(2, 6, 8), restored)  # the picture is for quality,
+    after = interact(q, d, tokens + torch.randn(2, 6, 8), restored)  # the picture is for quality,
     assert (after[0] != before[0]).any()
     assert torch.equal(after[1], before[1])
-    after = interact([q, d], tokens, restored + torch.randn(2, 6, 8))  # what was restored for degradation
+    after = interact(q, d, tokens, restored + torch.randn(2, 6, 8))  # what was restored for degradation
     assert torch.equal(after[0], before[0])
     assert (after[1] != before[1]).any()
 
@@ -156,9 +157,9 @@ def test_score_depends_on_every_thing_that_is_kept():
     net = tiny()
     kept = net.kept(pictures())
     assert len(kept) == 5
-    before = net.predictor(*kept)[0]
+    before = net.predictor(Seen(*kept)).score
     for i in range(5):
-        assert (net.predictor(*changed(kept, i))[0] != before).all(), i
+        assert (net.predictor(Seen(*changed(kept, i))).score != before).all(), i
 
 
 @torch.no_grad()

@@ -9,12 +9,13 @@ from torch.nn import functional as F
 
 import iqassay
 from iqassay.systems.fidelity import FidelityLoss
-from iqassay.systems.yoto import TOP, YOTO, YOTOConfig
+from iqassay.systems.yoto import YOTOConfig
+from iqassay.systems.yoto_extended import TOP, ExtendedYOTO, ExtendedYOTOConfig
 
 
 def tiny(reduction: str = "mean") -> FidelityLoss:
     torch.manual_seed(0)
-    return FidelityLoss(YOTO(YOTOConfig(encoder="van_tiny", width=8, pretrained=False)), reduction)
+    return FidelityLoss(ExtendedYOTO(ExtendedYOTOConfig(YOTOConfig("van_tiny", width=8, pretrained=False))), reduction)
 
 
 def photo(height: int = 96, width: int = 96) -> torch.Tensor:

@@ -20,11 +20,11 @@ from iqassay.scoring.scorer import Scorer
 from iqassay.systems import load_pretrained
 from iqassay.systems.dri import DRI
 from iqassay.systems.mfen import MFEN, MFENConfig
-from iqassay.systems.yoto import YOTO
+from iqassay.systems.yoto_extended import ExtendedYOTO
 from iqassay.training.checkpoints import load_weights
 from iqassay.training.export import export
 
-SHIPPED = {"mfen": MFEN, "yoto": YOTO, "dri": DRI}
+SHIPPED = {"mfen": MFEN, "yoto": ExtendedYOTO, "dri": DRI}
 SMALL = {"encoder": "van_tiny", "dan_encoder": "van_tiny", "dan_shared": 0, "width": 8, "pretrained": False}
 CLOSE = 1e-3  # raw, 0.02 points; 5e-6 is seen, and another processor may add up in another order
 

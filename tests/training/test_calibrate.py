@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from iqassay.systems.yoto import TOP
+from iqassay.systems.yoto_extended import TOP
 from iqassay.training.calibrate import calibration_table, conformal_interval
 
 

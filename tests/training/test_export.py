@@ -21,7 +21,8 @@ from iqassay.scoring.model_file import load_model_file, open_session
 from iqassay.scoring.scorer import Scorer
 from iqassay.systems.dri import DRI, DRIConfig
 from iqassay.systems.mfen import MFEN
-from iqassay.systems.yoto import TOP, YOTO, YOTOConfig
+from iqassay.systems.yoto import YOTOConfig
+from iqassay.systems.yoto_extended import TOP, ExtendedYOTO, ExtendedYOTOConfig
 from iqassay.training import calibrate
 from iqassay.training.export import OUTPUTS, Deployed, export, principal_axes
 from iqassay.training.optimise import optimise, rewrite
@@ -224,7 +225,7 @@ REFERENCE = {
 def yoto(tmp_path_factory):
     """A narrow YOTO, its model file, and what the graph computes as a torch module."""
     torch.manual_seed(0)
-    system = as_if_trained(YOTO(YOTOConfig(width=8)))
+    system = as_if_trained(ExtendedYOTO(ExtendedYOTOConfig(YOTOConfig(width=8))))
     centre, axes = axes_of(system)
     card = CARD | {"system": "YOTO", "reference": REFERENCE}
     file = export(system, centre, axes, card, tmp_path_factory.mktemp("yoto") / "pairs.onnx")

@@ -9,7 +9,7 @@ from noisy_sets import make_paired, make_rated
 import iqassay
 from iqassay.commands.train import export_main
 from iqassay.commands.train import train_main as main
-from iqassay.systems.yoto import TOP
+from iqassay.systems.yoto_extended import TOP
 from iqassay.training.recipes import smoke
 
 

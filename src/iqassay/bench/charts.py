@@ -1,4 +1,4 @@
-"""Charts as SVG text, drawn by hand: no library, no script; colours are the page's (report.html).
+"""Where things are in charts; charts.html draws them.
 
 Strips (a dot with its interval, one row a model or a kind of picture) have shares of their width for coordinates, so
 that their text keeps its size on a phone; the other charts are drawings of 520 x 400 units that scale as a whole.
@@ -9,11 +9,11 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 
 from iqassay.bench.details import Bin, Cloud, Levels
-from iqassay.pages.markup import short, text
 from iqassay.statistics.draws import Floats
 
 WIDTH, HEIGHT = 520, 400
@@ -61,35 +61,32 @@ def strips_span(charts: Iterable[Sequence[Strip]], limit: float = math.inf) -> t
     return low, min(high, limit) if low < limit else high
 
 
-def strips(rows: Sequence[Strip], title: str, ends: tuple[float, float]) -> str:
-    """Dots with their intervals on one axis below, from one of the ends to the other, with a line at 0 inside."""
-    low, high = ends
-    marks = ticks(low, high, 4)
+@dataclass(frozen=True)
+class Strips:
+    """Dots with their intervals on one axis, from one of the ends to the other."""
 
-    def at(value: float) -> str:
-        return f"{100 * (value - low) / (high - low):.2f}%"
+    rows: Sequence[Strip]
+    title: str
+    ends: tuple[float, float]
 
-    grid = "".join(f'<line class="grid" x1="{at(m)}" x2="{at(m)}" y1="0" y2="100%"/>' for m in marks)
-    if low < 0 < high:
-        grid += f'<line class="axis" x1="{at(0)}" x2="{at(0)}" y1="0" y2="100%"/>'
-    lines = []
-    for row in rows:
-        drawn = ""
-        if math.isfinite(row.low) and math.isfinite(row.high):
-            drawn += f'<line class="range" x1="{at(row.low)}" x2="{at(row.high)}" y1="50%" y2="50%"/>'
-        if math.isfinite(row.value):
-            drawn += f'<circle class="dot" cx="{at(row.value)}" cy="50%" r="4.5"/>'
-        faint = ' class="faint"' if row.faint else ""
-        lines.append(
-            f'<span class="name">{text(row.name)}</span><div><svg{faint}>{grid}{drawn}</svg></div>'
-            f"<span>{text(row.figure)}</span>"
-        )
-    axis = "".join(f'<text x="{at(m)}" y="14" text-anchor="middle">{short(m)}</text>' for m in marks)
-    return (
-        f'<div class="strips" role="img" aria-label="{text(title)}: '
-        + text("; ".join(f"{row.name} {row.figure}" for row in rows))
-        + f'">{"".join(lines)}<span></span><div class="scale"><svg>{axis}</svg></div><span></span></div>'
-    )
+    def at(self, value: float) -> str:
+        """The place of a number, as a share of the width; "" for one that does not exist."""
+        low, high = self.ends
+        return f"{100 * (value - low) / (high - low):.2f}%" if math.isfinite(value) else ""
+
+    @property
+    def zero(self) -> str:
+        """The place of 0, where it lies inside."""
+        return self.at(0) if self.ends[0] < 0 < self.ends[1] else ""
+
+    @property
+    def marks(self) -> list[tuple[str, float]]:
+        """Places, and the numbers that stand there."""
+        return [(self.at(mark), mark) for mark in ticks(*self.ends, 4)]
+
+    @property
+    def words(self) -> str:
+        return "; ".join(f"{row.name} {row.figure}" for row in self.rows)
 
 
 @dataclass(frozen=True)
@@ -109,66 +106,95 @@ class Frame:
         """The path of a line through points."""
         return "M" + "L".join(f"{a} {b}" for a, b in (self.at(*p) for p in zip(x, y, strict=True)))
 
-    def drawing(self, body: str, title: str, x: str, y: str, x_marks: Sequence[float] | None = None) -> str:
-        """The whole SVG: a grid, the axes' names, and the body."""
-        lines = []
-        for mark in ticks(*self.x) if x_marks is None else x_marks:
-            across, bottom = self.at(mark, self.y[0])
-            lines.append(f'<line class="grid" x1="{across}" x2="{across}" y1="{TOP}" y2="{bottom}"/>')
-            lines.append(f'<text x="{across}" y="{bottom + 22}" text-anchor="middle">{short(mark)}</text>')
-        for mark in ticks(*self.y):
-            left, up = self.at(self.x[0], mark)
-            lines.append(f'<line class="grid" x1="{left}" x2="{WIDTH - RIGHT}" y1="{up}" y2="{up}"/>')
-            lines.append(f'<text x="{left - 8}" y="{up + 6}" text-anchor="end">{short(mark)}</text>')
-        middle = (HEIGHT + TOP - BOTTOM) // 2
-        lines.append(f'<text x="{(WIDTH + LEFT) // 2}" y="{HEIGHT - 6}" text-anchor="middle">{text(x)}</text>')
-        lines.append(f'<text transform="translate(16 {middle}) rotate(-90)" text-anchor="middle">{text(y)}</text>')
-        return (
-            f'<svg class="chart" viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{text(title)}">'
-            f"{''.join(lines)}{body}</svg>"
-        )
+
+@dataclass(frozen=True)
+class Drawing:
+    """A frame with a grid; its title, the names of its axes, and the numbers along the first."""
+
+    frame: Frame
+    title: str
+    x_name: str
+    y_name: str
+    x_marks: Sequence[float]
+
+    width: ClassVar = WIDTH
+    height: ClassVar = HEIGHT
+    left: ClassVar = LEFT
+    right: ClassVar = WIDTH - RIGHT
+    top: ClassVar = TOP
+    bottom: ClassVar = HEIGHT - BOTTOM
+
+    @property
+    def across(self) -> list[tuple[int, float]]:
+        """Places, and the numbers that stand there."""
+        return [(self.frame.at(mark, self.frame.y[0])[0], mark) for mark in self.x_marks]
+
+    @property
+    def up(self) -> list[tuple[int, float]]:
+        """The same of the second axis."""
+        return [(self.frame.at(self.frame.x[0], mark)[1], mark) for mark in ticks(*self.frame.y)]
 
 
-def scatter(cloud: Cloud, title: str, on_scale: bool, x_name: str) -> str:
+@dataclass(frozen=True)
+class Scatter(Drawing):
+    """Paths: of the points, in several sheets; of the curve and of the band, "" for none."""
+
+    sheets: list[str]
+    few: bool
+    curve: str
+    band: str
+
+
+def scatter(cloud: Cloud, title: str, on_scale: bool, x_name: str) -> Scatter:
     """Predicted against MOS: points, the fitted curve, and the model's own 90 % interval as a band."""
     ends = [*((0.0, 100.0) if on_scale else ()), *cloud.said]
     frame = Frame(span(ends, 0.02), (-2, 102))
-    drawn = []
+    curve = band = ""
     if cloud.band is not None:
         x, low, high = cloud.band
-        outline = frame.path(np.concatenate([x, x[::-1]]), np.clip(np.concatenate([low, high[::-1]]), *frame.y))
-        drawn.append(f'<path class="band" d="{outline}z"/>')
-    chosen = np.linspace(0, len(cloud.said) - 1, min(len(cloud.said), MOST_POINTS)).astype(int)
-    places = [frame.at(x, y) for x, y in zip(cloud.said[chosen], cloud.mos[chosen], strict=True)]
-    few = " few" if len(places) < FEW_POINTS else ""
-    for layer in range(LAYERS):
-        dots = "".join(f"M{x} {y}h0" for x, y in places[layer::LAYERS])
-        drawn.append(f'<path class="points{few}" d="{dots}"/>' if dots else "")
+        outline = np.clip(np.concatenate([low, high[::-1]]), *frame.y)
+        band = frame.path(np.concatenate([x, x[::-1]]), outline) + "z"
     if cloud.curve is not None:
         x, y = cloud.curve
-        drawn.append(f'<path class="curve" d="{frame.path(x, np.clip(y, *frame.y))}"/>')
-    return frame.drawing("".join(drawn), title, x_name, "MOS")
+        curve = frame.path(x, np.clip(y, *frame.y))
+    chosen = np.linspace(0, len(cloud.said) - 1, min(len(cloud.said), MOST_POINTS)).astype(int)
+    places = [frame.at(x, y) for x, y in zip(cloud.said[chosen], cloud.mos[chosen], strict=True)]
+    sheets = ["".join(f"M{x} {y}h0" for x, y in places[layer::LAYERS]) for layer in range(min(LAYERS, len(places)))]
+    few = len(places) < FEW_POINTS
+    return Scatter(frame, title, x_name, "MOS", ticks(*frame.x), sheets, few, curve, band)
 
 
-def level_lines(found: Levels, title: str) -> str:
+@dataclass(frozen=True)
+class LevelLines(Drawing):
+    """Each line: of whom it is, its path, and its points."""
+
+    lines: list[tuple[str, str, list[tuple[int, int]]]]
+
+
+def level_lines(found: Levels, title: str) -> LevelLines:
     """Mean prediction and mean MOS at each level of damage."""
     frame = Frame(span(found.level, 0.06), (-2, 102))
-    drawn = []
+    lines = []
     for kind, values in (("people", found.mos), ("curve", found.predicted)):
-        drawn.append(f'<path class="{kind}" d="{frame.path(found.level, values)}"/>')
-        for place in zip(found.level, values, strict=True):
-            x, y = frame.at(*place)
-            drawn.append(f'<circle class="{kind}" cx="{x}" cy="{y}" r="6"/>')
-    return frame.drawing("".join(drawn), title, "level of damage", "points", found.level.tolist())
+        dots = [frame.at(*place) for place in zip(found.level, values, strict=True)]
+        lines.append((kind, frame.path(found.level, values), dots))
+    return LevelLines(frame, title, "level of damage", "points", found.level.tolist(), lines)
 
 
-def coverage(bins: Sequence[Bin], title: str, least: float = 0.5) -> str:
+@dataclass(frozen=True)
+class Coverage(Drawing):
+    """promise: how high 0.9 lies; each bin: where it is, and how high its share and the ends of its interval lie."""
+
+    promise: int
+    bins: list[tuple[int, int, int, int]]
+
+
+def coverage(bins: Sequence[Bin], title: str, least: float = 0.5) -> Coverage:
     """The share of MOS inside the interval for pictures of like score, from `least` to 1; 0.9 is right."""
     frame = Frame(span([0.0, 100.0, *(one.score for one in bins)]), (least - 0.03, 1.02))
-    (left, up), (right, _) = (frame.at(end, 0.9) for end in frame.x)
-    drawn = [f'<line class="people" x1="{left}" x2="{right}" y1="{up}" y2="{up}"/>']
+    places = []
     for one in bins:
-        (x, low), (_, high) = frame.at(one.score, one.low), frame.at(one.score, one.high)
-        drawn.append(f'<line class="range" x1="{x}" x2="{x}" y1="{low}" y2="{high}"/>')
-        drawn.append(f'<circle class="dot" cx="{x}" cy="{frame.at(one.score, one.share)[1]}" r="6"/>')
-    return frame.drawing("".join(drawn), title, "mean score", "share inside")
+        (x, share), (_, low), (_, high) = (frame.at(one.score, value) for value in (one.share, one.low, one.high))
+        places.append((x, share, low, high))
+    promise = frame.at(frame.x[0], 0.9)[1]
+    return Coverage(frame, title, "mean score", "share inside", ticks(*frame.x), promise, places)

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from iqassay.pages.markup import markdown_table
+from iqassay.bench.tables import markdown_table
 
 COLUMNS = ("set", "method", "srcc", "plcc", "source", "protocol")
 NOTICE = "published: their data, their protocol; not comparable"

@@ -17,9 +17,8 @@ from iqassay.bench.summary import (
     Value,
     summarise,
 )
-from iqassay.pages.markup import markdown_table, shown
 from iqassay.statistics.correlation import Spread
-from iqassay.support.text import printable
+from iqassay.support.text import printable, shown
 
 FEW_CONTENTS = 10  # a bootstrap over fewer says little
 CSV_COLUMNS = ("set", "split", "model", "measure", "over", "value", "low", "high", "median", "pictures", "errors")
@@ -113,6 +112,12 @@ def gaps_of(part: Sequence[Summary]) -> dict[str, str]:
 def markdown(summaries: Sequence[Summary]) -> str:
     """Tables for a document: for each set the measures, then means inside groups, then the values over splits."""
     return "\n".join(line for part in parts_of(summaries) for line in _markdown_part(part))
+
+
+def markdown_table(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
+    """The lines of a table in Markdown, and an empty one after it."""
+    lines = ["| " + " | ".join(cells) + " |" for cells in (heads, *rows)]
+    return [lines[0], "|" + " --- |" * len(heads), *lines[1:], ""]
 
 
 def _markdown_part(part: Sequence[Summary]) -> list[str]:

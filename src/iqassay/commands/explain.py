@@ -36,7 +36,7 @@ def explain(
     Writes DIR/index.html (one file, opens offline), DIR/explain.json and DIR/estimate.png, and prints the path of the
     page. Exit status: 0 explained, 1 a picture could not be read, 2 wrong usage.
     """
-    from iqassay.pages import page
+    from iqassay.pages import explanation_page
     from iqassay.pictures.image import ImageError
     from iqassay.scoring.explanation import explain as explain_picture
     from iqassay.support.errors import UsageError
@@ -49,11 +49,11 @@ def explain(
     scorer, healer = open_model(model, False, threads, max_pixels), open_model(restorer, False, threads, max_pixels)
     if not healer.restores:
         raise UsageError(f"--restorer {restorer}: restores nothing, want a model that does, such as 'dri'")
-    page.check_folder(output, *inputs)  # before the work
+    explanation_page.check_folder(output, *inputs)  # before the work
     try:
         explanation = explain_picture(picture, scorer, healer, ref, align.value)
     except (ImageError, MemoryError) as error:
         say(str(error) or "not enough memory")
         return 1
-    print(page.write_page(explanation, output), file=stdout())
+    print(explanation_page.write_page(explanation, output), file=stdout())
     return 0

@@ -30,7 +30,7 @@ def report(
     """
     import os
 
-    from iqassay.pages.report import write_report
+    from iqassay.pages.folder_report import write_report
     from iqassay.support.errors import UsageError
 
     if pictures is not None and not os.path.isdir(pictures):

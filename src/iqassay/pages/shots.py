@@ -14,7 +14,7 @@ from PIL import Image
 from iqassay.folders.cache import open_cache
 from iqassay.folders.folder import Pair, Result, score_pairs
 from iqassay.models.opening import open_scorer
-from iqassay.pages.page import fit, jpeg
+from iqassay.pages.embedded import fit, jpeg
 from iqassay.pictures.image import read_image
 from iqassay.scoring.heatmap import heatmap
 from iqassay.scoring.model_file import ModelFileError

@@ -1,6 +1,6 @@
 """Why a picture has its score: what a restoring model believes it looked like before, and which known damage it shows.
 
->>> from iqassay.pages.page import write_page
+>>> from iqassay.pages.explanation_page import write_page
 >>> write_page(iqassay.explain("photo.jpg", reference="original.png"), "why/")  # index.html, ...  # doctest: +SKIP
 """
 

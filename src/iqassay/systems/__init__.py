@@ -16,20 +16,20 @@ if TYPE_CHECKING:
     from iqassay.systems.dri import DRI
     from iqassay.systems.fidelity import FidelityLoss
     from iqassay.systems.mfen import MFEN
-    from iqassay.systems.yoto import YOTO
+    from iqassay.systems.yoto_extended import ExtendedYOTO
 
 __all__ = ["load_pretrained", "loss"]
 
 
 @overload
-def load_pretrained(model: Literal["yoto"] = "yoto") -> YOTO: ...
+def load_pretrained(model: Literal["yoto"] = "yoto") -> ExtendedYOTO: ...
 @overload
 def load_pretrained(model: Literal["mfen"]) -> MFEN: ...
 @overload
 def load_pretrained(model: Literal["dri"]) -> DRI: ...
 @overload
-def load_pretrained(model: str | os.PathLike[str]) -> MFEN | YOTO | DRI: ...
-def load_pretrained(model: str | os.PathLike[str] = "yoto") -> MFEN | YOTO | DRI:
+def load_pretrained(model: str | os.PathLike[str]) -> MFEN | ExtendedYOTO | DRI: ...
+def load_pretrained(model: str | os.PathLike[str] = "yoto") -> MFEN | ExtendedYOTO | DRI:
     """A trained system as a torch module, in evaluation mode, with the weights of a model file.
 
     model: ``"mfen"``, ``"yoto"`` or ``"dri"``, or the path of an .onnx file with its card beside it.
@@ -68,8 +68,8 @@ def loss(model: str | os.PathLike[str] = "yoto", reduction: str = "mean") -> Fid
     """
     system = load_pretrained(model)  # first: it says what is not installed
     from iqassay.systems.fidelity import FidelityLoss
-    from iqassay.systems.yoto import YOTO
+    from iqassay.systems.yoto_extended import ExtendedYOTO
 
-    if not isinstance(system, YOTO):
-        raise ValueError(f"got the model {os.fspath(model)!r}, want one of YOTO: it alone takes references")
+    if not isinstance(system, ExtendedYOTO) or not system.config.distance:
+        raise ValueError(f"got the model {os.fspath(model)!r}, want one of YOTO with its distance: it alone has one")
     return FidelityLoss(system, reduction)

@@ -39,7 +39,6 @@ from iqassay.systems.encoders import check_picture_batch, encoder
 from iqassay.systems.restorer import Modulation, Restorer
 
 LEVELS = 5  # of KADID-10k, for each distortion
-Seen = tuple[Tensor, ...]
 
 
 @dataclass
@@ -64,6 +63,47 @@ class DRIConfig:
     def paper(cls) -> DRIConfig:
         """Swin-T, vectors of 256; random weights."""
         return cls("swin_t", width=256, pretrained=False)
+
+
+@dataclass
+class Seen:
+    """What the kept parts say of a batch of pictures: all that the predictor sees of them.
+
+    S are the encoder's channels, C4 those of its last level, N cells of 32x32 pixels (in training fewer are kept of
+    each picture), R what the restorer's decoder and its changes have in a cell. The last two are there with a restorer.
+    """
+
+    described: Tensor  # (B, 6S): statistics of the encoder at full, half and quarter size
+    cells: Tensor  # (B, N, 2S - C4): the encoder's maps, their means and deviations in every cell
+    degradation: Tensor  # (B, D): the degradation vector
+    restored: Tensor | None = None  # (B, N, R): the restorer's decoder, and what it changed, in every cell
+    changes: Tensor | None = None  # (B, 2R): statistics of the same over the whole picture
+
+    def tensors(self) -> tuple[Tensor, ...]:
+        """Those that are there, in this order: ``Seen(*seen.tensors())`` is the same again."""
+        parts = (self.described, self.cells, self.degradation, self.restored, self.changes)
+        return tuple(part for part in parts if part is not None)
+
+
+@dataclass
+class Predicted:
+    """What the predictor makes of it: the raw score (B,); the two vectors after their interaction, (B, C) each, the
+    second with ``two_vectors`` only; the quality and the weight of every cell, (B, N) each."""
+
+    score: Tensor
+    quality: Tensor
+    degradation: Tensor | None
+    local: Tensor
+    weight: Tensor
+
+    @property
+    def vectors(self) -> list[Tensor]:
+        """One or both of the vectors, that of quality first."""
+        return [self.quality] if self.degradation is None else [self.quality, self.degradation]
+
+    def patch(self) -> Tensor:
+        """The weighted mean of the cells' quality, (B,)."""
+        return _weighted(self.local, self.weight)
 
 
 class DegradationEncoder(nn.Module):
@@ -109,20 +149,18 @@ class Interaction(nn.Module):
         self.degradation = GatedAttention(width) if two_vectors else None
         self.norms = nn.ModuleList(nn.LayerNorm(width) for _ in range(2 if two_vectors else 1))
 
-    def forward(self, vectors: list[Tensor], tokens: Tensor, restored: Tensor) -> list[Tensor]:
-        q, *rest = vectors
-        out = [self.quality(q, q, torch.cat([*(v.expand_as(tokens) for v in rest), tokens], 1))]
-        if self.degradation is not None:
-            (d,) = rest
-            out.append(self.degradation(d, d, torch.cat([q.expand_as(restored), restored], 1)))
-        return [norm(v) for norm, v in zip(self.norms, out, strict=True)]
+    def forward(self, q: Tensor, d: Tensor | None, tokens: Tensor, restored: Tensor) -> tuple[Tensor, Tensor | None]:
+        beside = tokens if d is None else torch.cat([d.expand_as(tokens), tokens], 1)
+        found = self.norms[0](self.quality(q, q, beside))
+        if d is None or self.degradation is None:
+            return found, None
+        return found, self.norms[1](self.degradation(d, d, torch.cat([q.expand_as(restored), restored], 1)))
 
 
 class Predictor(nn.Module):
-    """All that is above the line: ``forward(*seen)``, with what ``DRI.kept`` returns, or such of any number of cells N.
+    """All that is above the line, for any number of cells N: ``forward(seen) -> Predicted``.
 
-    Returns the raw score (B,), the vectors after their interaction, quality first, (B, C) each, and the quality s and
-    weight w of every cell (B, N). The score is a regression on the whole picture plus sum(s w) / sum(w).
+    The score is a regression on the whole picture plus the weighted mean of the cells' quality.
     """
 
     def __init__(self, config: DRIConfig, sizes: tuple[int, ...]) -> None:
@@ -148,28 +186,34 @@ class Predictor(nn.Module):
         inputs = described + sum(restored[1:]) + 2 * width + vectors
         self.regressor = Regressor(inputs, dropout=config.dropout, scaled=False)
 
-    def forward(self, *seen: Tensor) -> tuple[Tensor, list[Tensor], Tensor, Tensor]:
-        seen = tuple(scale(v.float()).clamp(-6, 6) for scale, v in zip(self.scales, seen, strict=True))
-        described, cells, vector, *restored = seen
-        tokens = self.embed(self.drop(cells))  # (B, N, C)
-        d = self.degradation(vector) if self.config.two_vectors else None
+    def forward(self, seen: Seen) -> Predicted:
+        parts = zip(self.scales, seen.tensors(), strict=True)
+        seen = Seen(*(scale(part.float()).clamp(-6, 6) for scale, part in parts))
+        tokens = self.embed(self.drop(seen.cells))  # (B, N, C)
+        d = self.degradation(seen.degradation) if self.config.two_vectors else None
         if d is not None and self.config.interaction:
             tokens = self.modulate(tokens, d)
         beside = tokens
-        if restored:
-            beside = self.embed_restored(self.drop(restored[0]))
+        if seen.restored is not None:
+            beside = self.embed_restored(self.drop(seen.restored))
             maps = (v.transpose(1, 2)[..., None] for v in (tokens, beside))  # (B, C, N, 1)
             tokens = self.fuse(*maps)[..., 0].transpose(1, 2)
-        q = self.quality(torch.cat([_pooled(tokens), *([vector] if d is None else [])], 1))
-        vectors = [self.drop(v)[:, None] for v in (q, d) if v is not None]
+        q = self.quality(torch.cat([_pooled(tokens), *([seen.degradation] if d is None else [])], 1))
+        q, d = self.drop(q)[:, None], None if d is None else self.drop(d)[:, None]
         for interact in self.rounds:
-            vectors = interact(vectors, tokens, beside)
+            q, d = interact(q, d, tokens, beside)
+        vectors = [q] if d is None else [q, d]
         everywhere = [v.expand(-1, tokens.shape[1], -1) for v in vectors]
         s, w = self.cells(torch.cat([tokens, *everywhere], 2)).float().unbind(2)
         w = torch.sigmoid(w) + 1e-3
-        flat = [v[:, 0] for v in vectors]
-        whole = torch.cat([described, *restored[1:], _pooled(tokens), *flat], 1)
-        return self.regressor(whole, (s * w).sum(1) / w.sum(1)), flat, s, w
+        changes = [] if seen.changes is None else [seen.changes]
+        whole = torch.cat([seen.described, *changes, _pooled(tokens), *(v[:, 0] for v in vectors)], 1)
+        score = self.regressor(whole, _weighted(s, w))
+        return Predicted(score, q[:, 0], None if d is None else d[:, 0], s, w)
+
+
+def _weighted(s: Tensor, w: Tensor) -> Tensor:
+    return (s * w).sum(1) / w.sum(1)
 
 
 def _pooled(tokens: Tensor) -> Tensor:
@@ -210,25 +254,19 @@ class DRI(nn.Module):
         if reference is not None:
             raise ValueError("got a reference, but DRI-IQA scores pictures by themselves")
         seen, estimate = self.see(x)
-        score, vectors, s, w = self.predictor(*seen)
-        patch = (s * w).sum(1) / w.sum(1)
-        quality_map = (s + (score - patch)[:, None]).reshape(-1, 1, x.shape[2] // 32, x.shape[3] // 32)
+        said = self.predictor(seen)
+        local = said.local + (said.score - said.patch())[:, None]
         extras = {
-            "statistics": seen[0][:, : seen[0].shape[1] // 3],
-            **self.distortions(self.readable(*seen).detach()),
-            "vectors": torch.stack(vectors, 1),  # (B, 2, C), quality first
+            "statistics": _at_full_size(seen.described),
+            **self.distortions(self.readable(*seen.tensors()).detach()),
+            "vectors": torch.stack(said.vectors, 1),  # (B, 2, C), quality first
             "estimate": estimate.clamp(0, 1),
-            "nearness": self.degradation.embed(seen[2]) @ self.known.T,
+            "nearness": self.degradation.embed(seen.degradation) @ self.known.T,
         }
-        return Prediction(score, quality_map, extras)
+        return Prediction(said.score, local.reshape(-1, 1, x.shape[2] // 32, x.shape[3] // 32), extras)
 
     def see(self, x: Tensor) -> tuple[Seen, Tensor]:
-        """What the kept parts say of x, for the predictor, and the estimate (B, 3, H, W).
-
-        Statistics of the encoder at full, half and quarter size (B, 6S), its cells (B, N, 2S - C4), the degradation
-        vector (B, D); with a restorer, the cells of its decoder and of what it changed (B, N, R), and their statistics
-        (B, 2R). S: the encoder's channels, C4 of its last level. N cells of 32x32 pixels.
-        """
+        """What the kept parts say of x, for the predictor, and the estimate (B, 3, H, W)."""
         check_picture_batch(x)
         f = self.encoder.encode(x)
         # Mirrored at its borders, or at a quarter a side of 64 would be less than the encoder can halve five times.
@@ -240,24 +278,30 @@ class DRI(nn.Module):
         spread = [(v.clamp(min=0) + 1e-6).sqrt() for v in spread]
         cells = torch.cat([*(_cells(g, s) for g, s in zip(f, (8, 4, 2, 1), strict=True)), *spread], 2)
         if self.restorer is None:
-            return (described, cells, d), x
+            return Seen(described, cells, d), x
         estimate, u = self.restorer(x, d)
         after = self.encoder.encode(estimate.clamp(0, 1))
         changes = [*u, (estimate - x).abs(), *((a - b).abs() for a, b in zip(f, after, strict=True))]
         sides = (4, 8, 16, 32, 8, 4, 2, 1)
         restored = torch.cat([_cells(g, s) for g, s in zip(changes, sides, strict=True)], 2)
-        return (described, cells, d, restored, pool_statistics(changes)), estimate
+        return Seen(described, cells, d, restored, pool_statistics(changes)), estimate
 
-    def kept(self, x: Tensor) -> Seen:
-        """Of ``see``, what the second stage of training keeps of a picture: what ``predictor`` takes."""
-        return self.see(x)[0]
+    def kept(self, x: Tensor) -> tuple[Tensor, ...]:
+        """What the second stage of training keeps of a picture: the tensors of ``Seen``."""
+        return self.see(x)[0].tensors()
 
-    def readable(self, described: Tensor, cells: Tensor, vector: Tensor, *_: Tensor) -> Tensor:
+    def readable(self, *kept: Tensor) -> Tensor:
         """Of what is ``kept``, what the distortions are read from: statistics at full size, and the degradation vector.
 
         They are learned from pictures of 256x256, whose smaller views look like no photo's.
         """
-        return torch.cat([described[:, : described.shape[1] // 3], vector], 1)
+        seen = Seen(*kept)
+        return torch.cat([_at_full_size(seen.described), seen.degradation], 1)
+
+
+def _at_full_size(described: Tensor) -> Tensor:
+    """Of statistics at full, half and quarter size, the first."""
+    return described[:, : described.shape[1] // 3]
 
 
 def _cells(f: Tensor, side: int) -> Tensor:

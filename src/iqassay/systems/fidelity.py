@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from iqassay.systems.yoto import TOP, YOTO
+from iqassay.systems.yoto_extended import TOP, ExtendedYOTO
 
 REDUCTIONS = ("mean", "sum", "none")
 
@@ -24,7 +24,7 @@ class FidelityLoss(nn.Module):
         ValueError: for another reduction, other shapes, or values that cannot be in [0, 1].
     """
 
-    def __init__(self, system: YOTO, reduction: str = "mean") -> None:
+    def __init__(self, system: ExtendedYOTO, reduction: str = "mean") -> None:
         super().__init__()
         if reduction not in REDUCTIONS:
             raise ValueError(f"got reduction {reduction!r}, want one of {', '.join(REDUCTIONS)}")

@@ -18,12 +18,13 @@ from iqassay.scoring.model_file import ModelFile
 from iqassay.systems.dri import DRI, DRIConfig
 from iqassay.systems.encoders import ConvBN
 from iqassay.systems.mfen import MFEN, MFENConfig
-from iqassay.systems.yoto import YOTO, YOTOConfig
+from iqassay.systems.yoto import YOTOConfig
+from iqassay.systems.yoto_extended import ExtendedYOTO, ExtendedYOTOConfig, rename
 
 COUNTERS = ("num_batches_tracked", "distance.seen")  # of training alone: no graph has them
 
 
-def read_back(file: ModelFile) -> MFEN | YOTO | DRI:
+def read_back(file: ModelFile) -> MFEN | ExtendedYOTO | DRI:
     """The system of a model file, with its weights, in evaluation mode.
 
     Raises:
@@ -34,6 +35,8 @@ def read_back(file: ModelFile) -> MFEN | YOTO | DRI:
         weights = named_weights(file.content)
     except DecodeError:
         raise ValueError(f"{file.path}: got a file that is no ONNX graph, want one") from None
+    if isinstance(system, ExtendedYOTO):
+        rename(weights)
     for name, module in system.named_modules():
         if isinstance(module, ConvBN) and f"{name}.1.running_var" not in weights:
             module.fold()  # as it was when it was exported
@@ -46,23 +49,34 @@ def read_back(file: ModelFile) -> MFEN | YOTO | DRI:
     return system.eval()
 
 
-def build(file: ModelFile) -> MFEN | YOTO | DRI:
+def build(file: ModelFile) -> MFEN | ExtendedYOTO | DRI:
     """The system that a card describes, with random weights. Raises ValueError if it does not describe one."""
-    settings: dict[str, Any] = {**(file.card.architecture or {}), "pretrained": False}
+    settings: dict[str, Any] = file.card.architecture or {}
+    random = {"pretrained": False}
     try:
         if file.card.architecture is not None:
             match file.card.system.split(",")[0]:
                 case "MFEN":
-                    return MFEN(MFENConfig(**settings))
+                    return MFEN(MFENConfig(**{**settings, **random}))
                 case "YOTO":
-                    return YOTO(YOTOConfig(**{**settings, "pool": tuple(settings["pool"])}))
+                    settings = settings if "network" in settings else _of_an_older_card(settings)
+                    inner = {**settings["network"], **random, "pool": tuple(settings["network"]["pool"])}
+                    return ExtendedYOTO(ExtendedYOTOConfig(**{**settings, "network": YOTOConfig(**inner)}))
                 case "DRI" | "DRI-IQA":
-                    return DRI(DRIConfig(**settings))
+                    return DRI(DRIConfig(**{**settings, **random}))
     except (KeyError, TypeError) as error:
         raise ValueError(f"{file.path}: got a card whose architecture does not fit its system: {error}") from None
     raise ValueError(
         f"{file.path}: got a model file of {file.card.system}, want one of MFEN, YOTO or DRI-IQA with its architecture"
     )
+
+
+def _of_an_older_card(settings: dict[str, Any]) -> dict[str, Any]:
+    """The architecture of a YOTO on a card of 0.1.0, where ``statistics`` stood for both terms and for a switch of the
+    network, which has all that stands there beside them."""
+    ours = settings["statistics"]
+    network = {k: v for k, v in settings.items() if k not in ("statistics", "sway")} | {"normalise": ours}
+    return {"network": network, "whole_picture": ours, "distance": ours, "sway": settings["sway"]}
 
 
 def named_weights(content: bytes) -> dict[str, Tensor]:

@@ -1,4 +1,4 @@
-"""YOTO: one network for image quality assessment with and without a reference.
+"""YOTO: one network for image quality assessment with and without a reference, as it was published.
 
     [1] Yun & Lin, "You Only Train Once", arXiv 2310.09560 (v2, 2024), and its official code, read for facts.
     [2] Yang et al., "MANIQA", CVPR-W 2022: attention over channels, the patch-weighted head.
@@ -11,8 +11,8 @@
 
 Without a reference, x takes its place: the same weights then do self-attention, and nothing is computed twice. A
 segment embedding tells the two streams apart. ``YOTOConfig.paper()`` is the published network with the faults of its
-release mended (docs/yoto.md lists them); the default is a light one for CPUs, with two terms of our own behind
-``statistics``: a regression on whole-picture statistics without a reference, a distance with one.
+release mended (docs/yoto.md lists them); the default is a light one for CPUs. Everything here is the paper's; the terms
+of our own that the shipped model adds around it stand in ``yoto_extended.py``.
 """
 
 from __future__ import annotations
@@ -25,19 +25,18 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from iqassay.systems.blocks import DistortionHead, GatedAttention, Prediction, Regressor, pool_statistics
-from iqassay.systems.distance import Distance, plain_maps
+from iqassay.systems.blocks import GatedAttention, Prediction
 from iqassay.systems.encoders import check_picture_batch, encoder
 
-TOP = 2.0  # raw score of a picture that is its own reference: 100 on the common scale of (opinion - 60) / 20
 ADAPTERS = ("attention", "difference", "concat")
 
 
 @dataclass
 class YOTOConfig:
-    """What to build. The defaults are what ships; ``YOTOConfig.paper()`` is the published network.
+    """What to build. The defaults are the network of the shipped model; ``YOTOConfig.paper()`` is the published one.
 
-    adapter ("attention" is HA), sda, windows, segments, statistics are the switches of the ablation.
+    adapter ("attention" is HA), sda, windows and segments are the switches of the ablation. normalise: a LayerNorm of
+    each level's tokens before they are embedded; the stages of the paper's encoder end in normalisations of their own.
     """
 
     encoder: str = "efficientnet_lite0"
@@ -48,15 +47,30 @@ class YOTOConfig:
     sda: bool = True
     windows: bool = True
     segments: bool = True
-    statistics: bool = True
-    sway: float = 1.4  # how far s may scale the distance of a cell: by exp(-sway) to exp(sway); 0 leaves it to w
+    normalise: bool = True
     dropout: float = 0.1
     pretrained: bool = True
 
     @classmethod
     def paper(cls) -> YOTOConfig:
         """Swin-T, width 768, every position a token, crops of 224; random weights."""
-        return cls("swin_t", 768, (1, 1, 1, 1), 224, statistics=False, pretrained=False)
+        return cls("swin_t", 768, (1, 1, 1, 1), 224, normalise=False, pretrained=False)
+
+
+@dataclass
+class Cells:
+    """What the head says of every cell of 32x32 pixels: quality and weight, (B, H/32, W/32) each."""
+
+    quality: Tensor
+    weight: Tensor
+
+    def __getitem__(self, pictures: slice) -> Cells:
+        """Those of some pictures of the batch."""
+        return Cells(self.quality[pictures], self.weight[pictures])
+
+    def mean(self) -> Tensor:
+        """The weighted mean over the cells, (B,): the paper's score."""
+        return (self.quality * self.weight).sum((1, 2)) / self.weight.sum((1, 2))
 
 
 class ChannelAttention(nn.Module):
@@ -121,11 +135,10 @@ class HierarchicalAttention(nn.Module):
 
 
 class YOTO(nn.Module):
-    """The whole system: ``forward(x, reference=None) -> Prediction``.
+    """The published system: ``forward(x, reference=None) -> Prediction``.
 
-    x and reference are (B, 3, H, W), RGB in [0, 1], H and W multiples of 32, aligned pixel by pixel. With a reference
-    the score says how good x is as a copy of it, at most TOP, which identical pictures get; without one, how good x
-    looks. extras, in both modes: ``statistics``, ``kind`` and ``severity`` of x (none of them without ``statistics``).
+    x and reference are (B, 3, H, W), RGB in [0, 1], H and W multiples of 32, aligned pixel by pixel. The score says how
+    good x is, as a copy of the reference where there is one; higher is better, on no scale of its own.
 
     Raises:
         ValueError: for another shape, or a size that the paper's configuration does not take.
@@ -140,8 +153,7 @@ class YOTO(nn.Module):
         width, channels = config.width, self.encoder.channels
         # A pooled token holds the mean and the deviation of its patch: texture is what pooling would lose.
         lifted = [c * (2 if p > 1 else 1) for c, p in zip(channels, config.pool, strict=True)]
-        # The stages of the paper's encoder end in normalisations of their own.
-        self.norms = nn.ModuleList(nn.LayerNorm(c) if config.statistics else nn.Identity() for c in lifted)
+        self.norms = nn.ModuleList(nn.LayerNorm(c) if config.normalise else nn.Identity() for c in lifted)
         self.embed = nn.ModuleList(nn.Linear(c, width) for c in lifted)
         sides = [config.crop and config.crop // (4 * 2**i * p) for i, p in enumerate(config.pool)]
         self.ctr = nn.ModuleList(ChannelAttention(width, s and s * s, config.dropout) for s in sides)
@@ -153,51 +165,28 @@ class YOTO(nn.Module):
             nn.Sequential(nn.Linear(width, width // 2), nn.ReLU(), nn.Dropout(config.dropout), nn.Linear(width // 2, 1))
             for _ in range(2)
         )
-        if config.statistics:
-            self.regressor = Regressor(4 * sum(channels) + 8 * width)
-            self.distortions = DistortionHead(2 * sum(channels))
-            self.distance = Distance(channels)
 
     def forward(self, x: Tensor, reference: Tensor | None = None) -> Prediction:
-        check_picture_batch(x)
+        check_pair(x, reference)
         if reference is None:
-            seen: Sequence[Tensor] = self.see(x)
-            tokens = self.tokens(seen)
-            cells = self.cells(tokens, tokens, x.new_zeros(()))
-            raw, quality_map = self.without_reference(self.statistics(x, seen), *cells)
-            return Prediction(raw, quality_map, self.causes(seen))
-        if reference.shape != x.shape:
-            raise ValueError(
-                f"got x of shape {tuple(x.shape)} and reference of {tuple(reference.shape)}, want the same"
-            )
-        both = self.see(torch.cat([x, reference]))
-        seen, other = halves(both)
-        raw, quality_map = self.with_reference(seen, other, *self.cells(*halves(self.tokens(both)), x.new_ones(())))
-        return Prediction(raw, quality_map, self.causes(seen))
+            tokens = self.tokens(self.encode(x))
+            cells = self.head(self.merged(tokens, tokens, x.new_zeros(())))
+        else:
+            both = self.tokens(self.encode(torch.cat([x, reference])))
+            cells = self.head(self.merged(*halves(both), x.new_ones(())))
+        return Prediction(cells.mean(), cells.quality[:, None], {})
 
-    def see(self, x: Tensor) -> tuple[Tensor, ...]:
-        """The pyramid of a batch: plain maps (for the distance), then the encoder's at strides 4, 8, 16, 32."""
+    def encode(self, x: Tensor) -> list[Tensor]:
+        """The encoder's pyramid, at strides 4, 8, 16 and 32."""
         side = self.config.crop
         if side and x.shape[2:] != (side, side):
             raise ValueError(f"got pictures of {x.shape[3]}x{x.shape[2]} pixels, want crops of {side}x{side}")
-        return plain_maps(x) if self.config.statistics else x, *self.encoder.encode(x)
+        return list(self.encoder.encode(x))
 
-    def causes(self, seen: Sequence[Tensor]) -> dict[str, Tensor]:
-        """``statistics``, ``kind`` and ``severity`` of x. Naming distortions is no part of YOTO: this reads the
-        encoder's statistics and teaches the network nothing."""
-        if not self.config.statistics:
-            return {}
-        described = pool_statistics(list(seen[1:]))
-        return {"statistics": described, **self.distortions(described.detach())}
-
-    def readable(self, statistics: Tensor, *_: Tensor) -> Tensor:
-        """Of what is ``kept``, what the distortions are read from: the encoder's own statistics, which come first."""
-        return statistics[:, : self.distortions.scale.num_features]
-
-    def tokens(self, seen: Sequence[Tensor]) -> list[Tensor]:
+    def tokens(self, pyramid: Sequence[Tensor]) -> list[Tensor]:
         """Each level's map -> tokens (B, h, w, width): pooled to mean and deviation, normalised, embedded, then CTR."""
         out = []
-        for i, (f, pool) in enumerate(zip(seen[1:], self.config.pool, strict=True)):
+        for i, (f, pool) in enumerate(zip(pyramid, self.config.pool, strict=True)):
             if pool > 1:
                 mean = F.avg_pool2d(f, pool)
                 spread = (F.avg_pool2d(f.square(), pool) - mean.square()).clamp(min=0)
@@ -206,70 +195,33 @@ class YOTO(nn.Module):
             out.append(t.reshape(-1, f.shape[2], f.shape[3], self.config.width))
         return out
 
-    def cells(self, x: Sequence[Tensor], r: Sequence[Tensor], paired: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """What the attention says, from the tokens of x and of the reference (``paired`` 1) or of x again (0).
-
-        Quality s and weight w of every cell, (B, H/32, W/32), and what the merged tokens hold, (B, 8 width).
-        """
-        merged = [[norm(ha(a, b, paired))] for norm, ha, a, b in zip(self.merge, self.ha, x, r, strict=False)]
+    def merged(self, x: Sequence[Tensor], r: Sequence[Tensor], paired: Tensor) -> list[Tensor]:
+        """HA and SDA, from the tokens of x and of the reference (``paired`` 1) or of x again (0): (B, h, w, width) a
+        level, the mean of its HA and of all SDA whose shallow level it is, each normalised."""
+        levels = [[norm(ha(a, b, paired))] for norm, ha, a, b in zip(self.merge, self.ha, x, r, strict=False)]
         grid = (x[3].shape[1], x[3].shape[2])
         for norm, (pair, attend) in zip(self.merge[4:], self.sda.items(), strict=True):
             i, j = int(pair[0]), int(pair[1])
             shallow, deep = cut(x[i], grid), cut(x[j], grid)  # (B * cells, tokens of a cell, C)
-            merged[i].append(norm(paste(attend(shallow, shallow, deep), x[i], grid)))
-        levels = [torch.stack(parts).mean(0) for parts in merged]
-        s = w = x[3].new_zeros(())
+            levels[i].append(norm(paste(attend(shallow, shallow, deep), x[i], grid)))
+        return [torch.stack(parts).mean(0) for parts in levels]
+
+    def head(self, levels: Sequence[Tensor]) -> Cells:
+        """A local quality and a weight of every merged token, gathered in the cells of the deepest level."""
+        grid = (levels[3].shape[1], levels[3].shape[2])
+        s = w = levels[3].new_zeros(())
         for t in levels:
             local, weight = self.local(t), torch.sigmoid(self.weight(t)) + 1e-3
             inside = [cut(v, grid).sum(1).reshape(-1, *grid) for v in (local * weight, weight)]
             s, w = s + inside[0], w + inside[1]
-        held = pool_statistics([t.permute(0, 3, 1, 2) for t in levels])
-        return s / w, w, held
+        return Cells(s / w, w)
 
-    def statistics(self, x: Tensor, seen: Sequence[Tensor]) -> Tensor:
-        """Encoder statistics of x and of x at half its size, (B, D): what the whole-picture term sees beside tokens."""
-        if not self.config.statistics:
-            return x.new_zeros(len(x), 0)
-        return pool_statistics([*seen[1:], *self.encoder.encode(F.avg_pool2d(x, 2))])
 
-    def without_reference(self, described: Tensor, s: Tensor, w: Tensor, held: Tensor) -> tuple[Tensor, Tensor]:
-        """Raw score (B,) and map (B, 1, H/32, W/32): the patches' weighted mean and the whole-picture term."""
-        patch = (s * w).sum((1, 2)) / w.sum((1, 2))
-        if not self.config.statistics:
-            return patch, s[:, None]
-        score = self.regressor(torch.cat([described, held], 1), patch)
-        return score, (s + (score - patch)[:, None, None])[:, None]
-
-    def kept(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """What the regressor sees of a picture without a reference: (B, D), and the patches' weighted mean (B,)."""
-        seen = self.see(x)
-        tokens = self.tokens(seen)
-        s, w, held = self.cells(tokens, tokens, x.new_zeros(()))
-        return torch.cat([self.statistics(x, seen), held], 1), (s * w).sum((1, 2)) / w.sum((1, 2))
-
-    def compared(self, x: Tensor, reference: Tensor) -> tuple[Tensor, Tensor]:
-        """What the score with a reference is made of: the cells' differences (B, cells, K), and their qualities and
-        weights (B, cells, 2)."""
-        both = self.see(torch.cat([x, reference]))
-        s, w, _ = self.cells(*halves(self.tokens(both)), x.new_ones(()))
-        return self.distance.differences(*halves(both)), torch.stack([s.flatten(1), w.flatten(1)], 2)
-
-    def with_reference(
-        self, seen: Sequence[Tensor], reference: Sequence[Tensor], s: Tensor, w: Tensor, _: Tensor
-    ) -> tuple[Tensor, Tensor]:
-        """Raw score (B,) and map (B, 1, H/32, W/32): TOP less the distance of the cells, which the attention weighs."""
-        if not self.config.statistics:
-            return (s * w).sum((1, 2)) / w.sum((1, 2)), s[:, None]
-        found = self.distance.differences(seen, reference)
-        score, local = self.graded(found, torch.stack([s.flatten(1), w.flatten(1)], 2))
-        return score, local.reshape(s.shape)[:, None]
-
-    def graded(self, differences: Tensor, answers: Tensor) -> tuple[Tensor, Tensor]:
-        """Score (B,) and local scores (B, cells) from what ``compared`` returns: the distance of a cell, scaled by
-        exp(-sway tanh(s)) and weighed by w, the attention's two answers."""
-        s, w = answers.unbind(2)
-        far = self.distance(differences) * torch.exp(-self.config.sway * torch.tanh(s))
-        return TOP - (far * w).sum(1) / w.sum(1), TOP - far
+def check_pair(x: Tensor, reference: Tensor | None) -> None:
+    """Raise ValueError unless x is a batch of pictures and the reference, if there is one, of the same shape."""
+    check_picture_batch(x)
+    if reference is not None and reference.shape != x.shape:
+        raise ValueError(f"got x of shape {tuple(x.shape)} and reference of {tuple(reference.shape)}, want the same")
 
 
 def halves(maps: Sequence[Tensor]) -> tuple[list[Tensor], list[Tensor]]:

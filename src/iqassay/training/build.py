@@ -6,10 +6,11 @@ import torch
 
 from iqassay.systems.dri import DRI, DRIConfig
 from iqassay.systems.mfen import MFEN, MFENConfig
-from iqassay.systems.yoto import YOTO, YOTOConfig
+from iqassay.systems.yoto import YOTOConfig
+from iqassay.systems.yoto_extended import ExtendedYOTO, ExtendedYOTOConfig
 from iqassay.training.recipes import Recipe
 
-System = MFEN | YOTO | DRI
+System = MFEN | ExtendedYOTO | DRI
 
 
 def build_system(recipe: Recipe) -> System:
@@ -17,8 +18,9 @@ def build_system(recipe: Recipe) -> System:
     name = recipe.encoder
     system: System
     if recipe.system == "yoto":
-        switches = ("adapter", "sda", "windows", "segments", "statistics", "sway")
-        system = YOTO(YOTOConfig(name, recipe.tokens, **{key: getattr(recipe, key) for key in switches}))
+        switches = ("adapter", "sda", "windows", "segments", "normalise")
+        network = YOTOConfig(name, recipe.tokens, **{key: getattr(recipe, key) for key in switches})
+        system = ExtendedYOTO(ExtendedYOTOConfig(network, recipe.whole_picture, recipe.distance, recipe.sway))
     elif recipe.system == "dri":
         system = DRI(DRIConfig(name, **{k: getattr(recipe, k) for k in ("restoration", "interaction", "two_vectors")}))
     else:

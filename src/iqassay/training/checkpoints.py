@@ -8,6 +8,7 @@ from pathlib import Path
 
 import torch
 
+from iqassay.systems.yoto_extended import ExtendedYOTO, rename
 from iqassay.training.build import System
 from iqassay.training.recipes import Recipe
 
@@ -38,6 +39,8 @@ def load_weights(system: System, checkpoint: Path, new: tuple[str, ...] = ()) ->
     except (OSError, EOFError, KeyError, TypeError, RuntimeError, pickle.UnpicklingError):
         raise ValueError(f"{checkpoint}: cannot be read as a checkpoint of iqassay train") from None
     weights = {k.removeprefix("system."): v for k, v in state.items() if k.startswith("system.")}
+    if isinstance(system, ExtendedYOTO):
+        rename(weights)
     own = system.state_dict()
     weights = {k: v for k, v in weights.items() if k in own and v.shape == own[k].shape}
     missing = [k for k in own if k not in weights and not k.startswith(new)]

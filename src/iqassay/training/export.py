@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from iqassay.systems.blocks import Prediction
 from iqassay.systems.dri import DRI
 from iqassay.systems.mfen import MFEN
-from iqassay.systems.yoto import YOTO
+from iqassay.systems.yoto_extended import ExtendedYOTO
 from iqassay.training.optimise import optimise
 
 OUTPUTS = ("score", "map", "presence", "severity", "unlike")
@@ -39,14 +39,14 @@ class Deployed(nn.Module):
     centre: Tensor
     axes: Tensor
 
-    def __init__(self, system: MFEN | YOTO | DRI, centre: Tensor, axes: Tensor) -> None:
+    def __init__(self, system: MFEN | ExtendedYOTO | DRI, centre: Tensor, axes: Tensor) -> None:
         super().__init__()
         self.system = system
         self.register_buffer("centre", centre)  # (D,)
         self.register_buffer("axes", axes)  # (D, K)
 
     def forward(self, image: Tensor, pictures: Tensor | None = None) -> tuple[Tensor, ...]:
-        if pictures is not None and isinstance(self.system, YOTO):
+        if pictures is not None and isinstance(self.system, ExtendedYOTO):
             prediction = either(self.system, image, pictures[0])
         else:
             prediction = self.system(image)
@@ -57,18 +57,18 @@ class Deployed(nn.Module):
         return prediction.score, prediction.quality_map, presence, prediction.extras["severity"], unlike, *more
 
 
-def either(yoto: YOTO, image: Tensor, pictures: Tensor) -> Prediction:
+def either(yoto: ExtendedYOTO, image: Tensor, pictures: Tensor) -> Prediction:
     """YOTO's answer for the first ``pictures`` of a batch, whose rest are their references."""
-    count = image.shape[0]
+    count, network = image.shape[0], yoto.network
     references, alone = count - pictures, 2 * pictures - count
     seen = yoto.see(image)
-    tokens = yoto.tokens(seen)
+    tokens = network.tokens(seen[1:])
     x, r = [t[:pictures] for t in tokens], [t[references:] for t in tokens]  # without references, r is x
-    s, w, held = yoto.cells(x, r, references.clamp(max=1).to(image.dtype))
-    described = yoto.statistics(image[:alone], [f[:alone] for f in seen])
-    without = yoto.without_reference(described, s[:alone], w[:alone], held[:alone])
-    pairs = [f[:references] for f in seen], [f[pictures:] for f in seen]
-    graded = yoto.with_reference(*pairs, s[:references], w[:references], held)
+    levels = network.merged(x, r, references.clamp(max=1).to(image.dtype))
+    cells = network.head(levels)
+    by_themselves = image[:alone], [f[:alone] for f in seen], [t[:alone] for t in levels]
+    without = yoto.without_reference(*by_themselves, cells[:alone])
+    graded = yoto.with_reference([f[:references] for f in seen], [f[pictures:] for f in seen], cells[:references])
     score, quality_map = (torch.cat(parts) for parts in zip(without, graded, strict=True))
     return Prediction(score, quality_map, yoto.causes([f[:pictures] for f in seen]))
 
@@ -81,9 +81,9 @@ def principal_axes(statistics: np.ndarray, keep: int = 48) -> tuple[Tensor, Tens
     return torch.tensor(centre, dtype=torch.float32), torch.tensor(rows[:keep].T / spread[:keep], dtype=torch.float32)
 
 
-def export(system: MFEN | YOTO | DRI, centre: Tensor, axes: Tensor, card: dict, file: Path) -> Path:
+def export(system: MFEN | ExtendedYOTO | DRI, centre: Tensor, axes: Tensor, card: dict, file: Path) -> Path:
     """Write ``file`` (.onnx, float16 weights, float32 arithmetic) and, beside it, its card, which gains the sha256."""
-    inputs = ("image", "pictures") if isinstance(system, YOTO) else ("image",)
+    inputs = ("image", "pictures") if isinstance(system, ExtendedYOTO) else ("image",)
     outputs = OUTPUTS + (("estimate", "nearness") if isinstance(system, DRI) else ())
     graph = to_onnx(Deployed(system, centre, axes).eval(), outputs, inputs)
     halve_weights(graph)

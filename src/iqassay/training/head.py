@@ -16,7 +16,7 @@ from torch.utils.data import ConcatDataset, TensorDataset
 from iqassay.data.pipeline import MixedBatches, standard_of
 from iqassay.statistics.correlation import srcc
 from iqassay.systems.blocks import Regressor
-from iqassay.systems.dri import DRI, Predictor
+from iqassay.systems.dri import DRI, Predictor, Seen
 from iqassay.training.build import System
 from iqassay.training.kept_pictures import Pictures
 from iqassay.training.losses import SetScales, ranking_loss, score_loss, semantic_loss
@@ -107,7 +107,8 @@ def _rows(sets: list[Pictures], chosen: list[np.ndarray]) -> list[Tensor]:
 def _answer(head: Head, kept: list[Tensor]) -> tuple[Tensor, list[Tensor]]:
     """Raw scores, and the vectors of a head that has them."""
     if isinstance(head, Predictor):
-        return head(*kept)[:2]
+        said = head(Seen(*kept))
+        return said.score, said.vectors
     return head(*kept), []
 
 

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from iqassay.data.pipeline import standard_of
 from iqassay.statistics.correlation import srcc
-from iqassay.systems.yoto import YOTO
+from iqassay.systems.yoto_extended import ExtendedYOTO
 from iqassay.training.cached_pass import fingerprint, keep
 from iqassay.training.descent import descend
 from iqassay.training.losses import SetScales, ranking_loss, score_loss
@@ -25,9 +25,9 @@ CELLS = 64  # of a pair are kept: all of a picture of 256x256, evenly spread one
 
 
 class Compared(nn.Module):
-    """What the score with a reference is made of, for one pair: see ``YOTO.compared``."""
+    """What the score with a reference is made of, for one pair: see ``ExtendedYOTO.compared``."""
 
-    def __init__(self, system: YOTO) -> None:
+    def __init__(self, system: ExtendedYOTO) -> None:
         super().__init__()
         self.system = system
 
@@ -47,7 +47,7 @@ class Pairs:
     train: int
 
 
-def gather_pairs(recipe: Recipe, system: YOTO) -> list[Pairs]:
+def gather_pairs(recipe: Recipe, system: ExtendedYOTO) -> list[Pairs]:
     """Every set of the recipe that has references, seen by the system; kept in ``recipe.out`` like ``gather``'s."""
     sets: list[tuple[str, list, np.ndarray, int]] = []
     for argument in recipe.data:
@@ -66,7 +66,7 @@ def gather_pairs(recipe: Recipe, system: YOTO) -> list[Pairs]:
     return out
 
 
-def fit_distance(recipe: Recipe, system: YOTO, sets: list[Pairs]) -> dict[str, float]:
+def fit_distance(recipe: Recipe, system: ExtendedYOTO, sets: list[Pairs]) -> dict[str, float]:
     """Train ``system.distance`` on what the fixed rest of the system says of the pairs. Returns the val SRCC.
 
     Anew, and for ``recipe.steps`` batches only: longer training follows the modelled opinions of the synthetic pairs
@@ -94,13 +94,13 @@ def fit_distance(recipe: Recipe, system: YOTO, sets: list[Pairs]) -> dict[str, f
     return found
 
 
-def grade(system: YOTO, pairs: Pairs, rows: np.ndarray) -> Tensor:
+def grade(system: ExtendedYOTO, pairs: Pairs, rows: np.ndarray) -> Tensor:
     """Raw scores of some pairs."""
     return system.graded(*(torch.from_numpy(np.asarray(part[rows], np.float32)) for part in pairs.kept))[0]
 
 
 @torch.no_grad()
-def graded(system: YOTO, pairs: Pairs) -> np.ndarray:
+def graded(system: ExtendedYOTO, pairs: Pairs) -> np.ndarray:
     """Raw scores of the validation pairs."""
     rows = np.array_split(np.arange(pairs.train, len(pairs.score)), max(1, (len(pairs.score) - pairs.train) // 64))
     return np.concatenate([grade(system, pairs, part).numpy() for part in rows])

@@ -24,7 +24,7 @@ from iqassay.scoring.scorer import Scorer
 from iqassay.statistics.correlation import plcc, srcc
 from iqassay.support.version import __version__
 from iqassay.systems.blocks import pool_statistics
-from iqassay.systems.yoto import TOP, YOTO
+from iqassay.systems.yoto_extended import TOP, ExtendedYOTO
 from iqassay.training.build import System, build_system
 from iqassay.training.calibrate import calibration_table, conformal_interval
 from iqassay.training.checkpoints import load_weights, recipe_of
@@ -60,9 +60,9 @@ def ship(job: Export) -> Path:
     recipe = recipe_of(job.checkpoint)
     if not job.calibrate:
         raise ValueError("got no --calibrate set, want at least one rated set to put scores on 0-100")
-    if not (recipe.statistics if recipe.system == "yoto" else recipe.dan):
+    if not (recipe.whole_picture and recipe.distance if recipe.system == "yoto" else recipe.dan):
         raise ValueError(
-            f"{job.checkpoint}: got a run with --no-dan or --no-statistics, want one that names distortions"
+            f"{job.checkpoint}: got a run with --no-dan, --no-whole-picture or --no-distance, want one without"
         )
     if recipe.system == "yoto" and not recipe.encoder.startswith("efficientnet_lite"):
         # The graph computes the other mode for an empty batch, which onnxruntime cannot do for every network.
@@ -85,12 +85,12 @@ def ship(job: Export) -> Path:
     card |= {"distortions": list(KINDS), "views": VIEWS, "unlike": {"threshold": 1e9}}
     scale = {"calibration": {"raw": [0, 1], "score": [0, 1]}, "interval": {"score": [0], "below": [0], "above": [0]}}
     card["architecture"] = dataclasses.asdict(system.config)
-    card |= scale | ({"reference": scale} if isinstance(system, YOTO) else {})
+    card |= scale | ({"reference": scale} if isinstance(system, ExtendedYOTO) else {})
     with tempfile.TemporaryDirectory() as folder:  # a first file without a scale, to see every picture as users will
         scorer = Scorer(load_model_file(export(system, centre, axes, card, Path(folder) / "raw.onnx")))
         seen = [_look(scorer, [row.image for row in ratings.split("val").rows]) for ratings in sets]
         seen_made = _look(scorer, list(made.pixels))[0] if made is not None else np.empty(0)
-        if isinstance(system, YOTO):
+        if isinstance(system, ExtendedYOTO):
             card["reference"] = _with_reference(scorer, sets, made)
     opinions = [np.array([row.score for row in ratings.split("val").rows]) for ratings in sets]
 

@@ -13,9 +13,9 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from iqassay.systems.dri import DRI
+from iqassay.systems.dri import DRI, Seen
 from iqassay.systems.mfen import MFEN
-from iqassay.systems.yoto import YOTO
+from iqassay.systems.yoto_extended import ExtendedYOTO
 from iqassay.training.build import build_system
 from iqassay.training.checkpoints import load_weights
 from iqassay.training.distortion_reader import fit_distortions
@@ -46,8 +46,10 @@ def fit_on_whole_pictures(recipe: Recipe) -> Path:
             found["distortion type"] = fit_distortions(recipe, system.distortions, read, synthetic_sets(recipe)[:2])
             if isinstance(system, DRI):
                 train = sets[-1].train
-                system.known.copy_(known_degradations(system, kept[2].numpy()[:train], sets[-1].labels[:train]))
-    if isinstance(system, YOTO) and recipe.mode != "no-reference":
+                system.known.copy_(
+                    known_degradations(system, Seen(*kept).degradation.numpy()[:train], sets[-1].labels[:train])
+                )
+    if isinstance(system, ExtendedYOTO) and recipe.mode != "no-reference":
         found |= fit_distance(recipe, system, gather_pairs(recipe, system))
     (recipe.out / "recipe.json").write_text(
         json.dumps({"recipe": dataclasses.asdict(recipe), "val": found}, indent=1, default=str)

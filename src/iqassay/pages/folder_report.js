@@ -4,7 +4,7 @@
 
 const data = JSON.parse(document.getElementById("data").textContent);
 const count = data.score.length;
-const ROW = 52; // pixels, as in report.html
+const ROW = 52; // pixels, as in folder_report.css
 const BEYOND = 10; // rows drawn above and below what is seen
 const MOST = 300000; // rows listed: browsers end at some 17 million pixels
 const UNLIKE = data.words.map((words) => words.includes("unlike the training data"));

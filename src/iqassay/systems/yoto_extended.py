@@ -1,0 +1,163 @@
+"""The YOTO that ships: the published network, and around it what is ours and not the paper's.
+
+- Without a reference, a regression on whole-picture statistics is added to the paper's score (``whole_picture``).
+- With one, the score is TOP less a distance between the two pictures, which the paper's head weighs cell by cell
+  (``distance``), so that a picture scores TOP as a copy of itself and less as a copy of any other.
+- Distortions are read from the encoder's statistics. That is no part of YOTO and teaches the network nothing.
+
+Without either term the answers are the published network's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from iqassay.systems.blocks import DistortionHead, Prediction, Regressor, pool_statistics
+from iqassay.systems.distance import Distance, plain_maps
+from iqassay.systems.encoders import Encoder
+from iqassay.systems.yoto import YOTO, Cells, YOTOConfig, check_pair, halves
+
+TOP = 2.0  # raw score of a picture that is its own reference: 100 on the common scale of (opinion - 60) / 20
+
+
+@dataclass
+class ExtendedYOTOConfig:
+    """What to build: the network, and the two terms of our own. The defaults are what ships.
+
+    sway: how far a cell's quality may scale its distance, by exp(-sway) to exp(sway); 0 leaves it to the cell's weight.
+    """
+
+    network: YOTOConfig = field(default_factory=YOTOConfig)
+    whole_picture: bool = True
+    distance: bool = True
+    sway: float = 1.4
+
+
+class ExtendedYOTO(nn.Module):
+    """The whole system: ``forward(x, reference=None) -> Prediction``.
+
+    x and reference are (B, 3, H, W), RGB in [0, 1], H and W multiples of 32, aligned pixel by pixel. With a reference
+    the score says how good x is as a copy of it, at most TOP, which identical pictures get; without one, how good x
+    looks. extras, in both modes: ``statistics``, ``kind`` and ``severity`` of x.
+
+    Raises:
+        ValueError: for another shape, or a size that the paper's configuration does not take.
+    """
+
+    def __init__(self, config: ExtendedYOTOConfig | None = None) -> None:
+        super().__init__()
+        self.config = config = config or ExtendedYOTOConfig()
+        self.network = YOTO(config.network)
+        channels, width = self.network.encoder.channels, config.network.width
+        if config.whole_picture:
+            self.regressor = Regressor(4 * sum(channels) + 8 * width)
+        self.distortions = DistortionHead(2 * sum(channels))
+        if config.distance:
+            self.distance = Distance(channels)
+        self.register_load_state_dict_pre_hook(_take_older_names)
+
+    @property
+    def encoder(self) -> Encoder:
+        """The network's."""
+        return self.network.encoder
+
+    def forward(self, x: Tensor, reference: Tensor | None = None) -> Prediction:
+        check_pair(x, reference)
+        if reference is None:
+            seen: Sequence[Tensor] = self.see(x)
+            tokens = self.network.tokens(seen[1:])
+            levels = self.network.merged(tokens, tokens, x.new_zeros(()))
+            raw, quality_map = self.without_reference(x, seen, levels, self.network.head(levels))
+        else:
+            both = self.see(torch.cat([x, reference]))
+            tokens = self.network.tokens(both[1:])
+            seen, other = halves(both)
+            levels = self.network.merged(*halves(tokens), x.new_ones(()))
+            raw, quality_map = self.with_reference(seen, other, self.network.head(levels))
+        return Prediction(raw, quality_map, self.causes(seen))
+
+    def see(self, x: Tensor) -> tuple[Tensor, ...]:
+        """The pyramid of a batch: plain maps (for the distance), then the encoder's at strides 4, 8, 16, 32."""
+        pyramid = self.network.encode(x)
+        return plain_maps(x) if self.config.distance else x, *pyramid
+
+    def causes(self, seen: Sequence[Tensor]) -> dict[str, Tensor]:
+        """``statistics``, ``kind`` and ``severity`` of x."""
+        described = pool_statistics(list(seen[1:]))
+        return {"statistics": described, **self.distortions(described.detach())}
+
+    # ---- without a reference
+
+    def without_reference(
+        self, x: Tensor, seen: Sequence[Tensor], levels: Sequence[Tensor], cells: Cells
+    ) -> tuple[Tensor, Tensor]:
+        """Raw score (B,) and map (B, 1, H/32, W/32): the paper's, and the whole-picture term."""
+        if not self.config.whole_picture:
+            return cells.mean(), cells.quality[:, None]
+        score = self.regressor(self.whole(x, seen, levels), cells.mean())
+        return score, (cells.quality + (score - cells.mean())[:, None, None])[:, None]
+
+    def whole(self, x: Tensor, seen: Sequence[Tensor], levels: Sequence[Tensor]) -> Tensor:
+        """What the regressor sees, (B, D): statistics of the encoder at full and at half size, and of merged tokens."""
+        pyramids = [*seen[1:], *self.encoder.encode(F.avg_pool2d(x, 2))]
+        return pool_statistics([*pyramids, *(t.permute(0, 3, 1, 2) for t in levels)])
+
+    def kept(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """What the regressor sees of a picture without a reference: (B, D), and the paper's score (B,)."""
+        seen = self.see(x)
+        tokens = self.network.tokens(seen[1:])
+        levels = self.network.merged(tokens, tokens, x.new_zeros(()))
+        return self.whole(x, seen, levels), self.network.head(levels).mean()
+
+    def readable(self, statistics: Tensor, *_: Tensor) -> Tensor:
+        """Of what is ``kept``, what the distortions are read from: the encoder's own statistics, which come first."""
+        return statistics[:, : self.distortions.scale.num_features]
+
+    # ---- with one
+
+    def with_reference(
+        self, seen: Sequence[Tensor], reference: Sequence[Tensor], cells: Cells
+    ) -> tuple[Tensor, Tensor]:
+        """Raw score (B,) and map (B, 1, H/32, W/32): TOP less the distance of the cells, which the head weighs."""
+        if not self.config.distance:
+            return cells.mean(), cells.quality[:, None]
+        score, local = self.graded(self.distance.differences(seen, reference), _answers(cells))
+        return score, local.reshape(cells.quality.shape)[:, None]
+
+    def compared(self, x: Tensor, reference: Tensor) -> tuple[Tensor, Tensor]:
+        """What the score with a reference is made of: the cells' differences (B, cells, K), and their qualities and
+        weights (B, cells, 2)."""
+        both = self.see(torch.cat([x, reference]))
+        levels = self.network.merged(*halves(self.network.tokens(both[1:])), x.new_ones(()))
+        return self.distance.differences(*halves(both)), _answers(self.network.head(levels))
+
+    def graded(self, differences: Tensor, answers: Tensor) -> tuple[Tensor, Tensor]:
+        """Score (B,) and local scores (B, cells) from what ``compared`` returns: the distance of a cell, scaled by
+        exp(-sway tanh(s)) and weighed by w, the head's two answers."""
+        s, w = answers.unbind(2)
+        far = self.distance(differences) * torch.exp(-self.config.sway * torch.tanh(s))
+        return TOP - (far * w).sum(1) / w.sum(1), TOP - far
+
+
+def _answers(cells: Cells) -> Tensor:
+    return torch.stack([cells.quality.flatten(1), cells.weight.flatten(1)], 2)
+
+
+def _take_older_names(module: nn.Module, weights: dict[str, Tensor], prefix: str, *_: Any) -> None:
+    rename(weights, prefix)
+
+
+def rename(weights: dict[str, Tensor], prefix: str = "") -> None:
+    """Model files and checkpoints of 0.1.0 name the network's weights without ``network.`` before them: put it there.
+
+    Changes weights, in which the system's names begin with the prefix; leaves today's names alone.
+    """
+    terms = tuple(f"{prefix}{own}." for own in ("network", "regressor", "distortions", "distance"))
+    for key in [key for key in weights if key.startswith(prefix) and not key.startswith(terms)]:
+        weights[f"{prefix}network.{key.removeprefix(prefix)}"] = weights.pop(key)
