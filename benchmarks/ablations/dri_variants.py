@@ -30,8 +30,10 @@ from iqassay.bench.train import plan
 from iqassay.statistics.correlation import srcc
 from iqassay.systems.blocks import Regressor
 from iqassay.systems.dri import DRIConfig, Predictor
-from iqassay.training.fit import build_system, load_weights, recipe_of
-from iqassay.training.head import Head, Pictures, fit_head, gather, predict
+from iqassay.training.build import build_system
+from iqassay.training.checkpoints import load_weights, recipe_of
+from iqassay.training.head import Head, fit_head, predict
+from iqassay.training.kept_pictures import Pictures, gather
 from iqassay.training.recipes import Recipe
 
 HERE = Path(__file__).parent

@@ -23,9 +23,12 @@ from variants import write
 
 from iqassay.data.distortions import KINDS
 from iqassay.statistics.correlation import srcc
-from iqassay.training.fit import build_system, load_weights, synthetic_sets
-from iqassay.training.head import Pictures, fit_head, gather, predict
+from iqassay.training.build import build_system
+from iqassay.training.checkpoints import load_weights
+from iqassay.training.head import fit_head, predict
+from iqassay.training.kept_pictures import Pictures, gather
 from iqassay.training.recipes import Recipe
+from iqassay.training.sets import synthetic_sets
 
 Answer = Callable[[Pictures], np.ndarray]
 UNSEEN = ("lens_blur", "jpeg2000", "white_noise_color", "color_quantization", "jitter")

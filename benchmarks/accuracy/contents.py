@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from iqassay.data.synthetic import SyntheticConfig, eight_bit_photo, make, pristine_files
-from iqassay.training.fit import held_out
+from iqassay.training.sets import held_out
 
 SEED = 2026  # training makes its pictures with seed 0 and those it validates on with seed 1, unless told otherwise
 

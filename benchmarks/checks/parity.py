@@ -17,7 +17,8 @@ import torch
 from iqassay.data.filters import through_codec
 from iqassay.pictures.image import read_image, to_float
 from iqassay.scoring.model_file import load_model_file, open_session
-from iqassay.training.fit import build_system, load_weights, recipe_of
+from iqassay.training.build import build_system
+from iqassay.training.checkpoints import load_weights, recipe_of
 
 QUALITIES = (8, 20, 40, 75)  # of the JPEGs, in turn
 

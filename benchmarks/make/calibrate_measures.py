@@ -29,7 +29,7 @@ from iqassay.measures.measure import CALIBRATION, MEASURES, function_of
 from iqassay.pictures.image import read_image
 from iqassay.statistics.correlation import srcc
 from iqassay.training.calibrate import calibration_table, conformal_interval
-from iqassay.training.fit import held_out
+from iqassay.training.sets import held_out
 
 SEED = 5  # training makes its pictures with seeds 0 and 1
 KNOTS = 15

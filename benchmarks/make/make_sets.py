@@ -29,7 +29,7 @@ from PIL import Image
 
 from iqassay.data.distortions import KINDS
 from iqassay.data.synthetic import SyntheticConfig, contents, pristine_files, render
-from iqassay.training.fit import held_out
+from iqassay.training.sets import held_out
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "common"))
 from toyama import made_again

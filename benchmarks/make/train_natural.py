@@ -5,7 +5,7 @@
 
 niqe: the features of the sharp patches of clean photos, as in the authors' estimatemodelparam: those above 0.75 of the
 sharpest patch of their photo. No opinion has a part in it. Ours: CID22's training references and CLIC's photos, without
-those that training holds out (``fit.held_out`` of PRISTINE, which may hold others too).
+those that training holds out (``sets.held_out`` of PRISTINE, which may hold others too).
 
 brisque: ridge regression with a Gaussian kernel on the standardised features, on about 1,300 of the training pictures
 (Nystroem). Trained on the split "train" of the CSV (ours: BIQ2021) and on synthetic pictures of the clean photos that
@@ -31,7 +31,7 @@ from iqassay.data.synthetic import SyntheticConfig, pristine_files, render
 from iqassay.measures import natural
 from iqassay.pictures.image import read_image
 from iqassay.statistics.correlation import plcc, srcc
-from iqassay.training.fit import held_out
+from iqassay.training.sets import held_out
 
 HERE = Path(natural.__file__).parent
 SHARP = 0.75

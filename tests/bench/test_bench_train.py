@@ -9,7 +9,6 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-import torch
 from PIL import Image
 
 from iqassay.bench import ablate as bench_ablate
@@ -24,7 +23,7 @@ from iqassay.cli import main
 from iqassay.commands.train import train_main
 from iqassay.data.opening import open_set
 from iqassay.statistics.correlation import plcc, srcc
-from iqassay.training import head
+from iqassay.training import cached_pass
 from iqassay.training.recipes import smoke
 
 
@@ -159,8 +158,10 @@ def test_a_folder_with_another_training_is_refused(rated, learned, tmp_path):
 
 def test_the_frozen_statistics_tell_noise_and_are_kept_once(rated, other, tmp_path, monkeypatch):
     sets, looks = [open_set(rated), open_set(other)], []
-    look = head.look
-    monkeypatch.setattr(head, "look", lambda network, sources: looks.append(len(sources)) or look(network, sources))
+    look = cached_pass.look
+    monkeypatch.setattr(
+        cached_pass, "look", lambda network, sources: looks.append(len(sources)) or look(network, sources)
+    )
     parts = split_parts(sets[0], 0, others=sets[1:])
     first, second = (
         ridge_learner("van_tiny", sets, tmp_path)({**parts, "train": parts["train"]}, 0, tmp_path) for _ in range(2)
@@ -201,26 +202,6 @@ def test_the_head_learns_from_the_training_pictures_alone(rated, tmp_path):
 
 def _turned(rows):
     return tuple(type(row)(**{**row.__dict__, "score": 100 - row.score}) for row in rows)
-
-
-def test_keeping_goes_on_where_it_was_stopped(tmp_path, monkeypatch):
-    asked = []
-
-    def look(network, sources):
-        asked.append(len(sources))
-        for (i,) in sources:
-            if i == 700 and len(asked) == 1:
-                raise KeyboardInterrupt
-            yield [np.full((1, 3), i, np.float32)]
-
-    monkeypatch.setattr(head, "look", look)
-    sources = [(i,) for i in range(1200)]
-    with pytest.raises(KeyboardInterrupt):
-        head.keep(tmp_path / "kept", torch.nn.Identity(), sources, 24)
-    (kept,) = head.keep(tmp_path / "kept", torch.nn.Identity(), sources, 24)
-    np.testing.assert_array_equal(kept, np.repeat(np.arange(1200), 3).reshape(1200, 3))
-    head.keep(tmp_path / "kept", torch.nn.Identity(), sources, 24)
-    assert asked == [1200, 700]
 
 
 def in_this_process(command, **_):

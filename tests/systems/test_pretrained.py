@@ -21,8 +21,8 @@ from iqassay.systems import load_pretrained
 from iqassay.systems.dri import DRI
 from iqassay.systems.mfen import MFEN, MFENConfig
 from iqassay.systems.yoto_extended import ExtendedYOTO
+from iqassay.training.checkpoints import load_weights
 from iqassay.training.export import export
-from iqassay.training.fit import load_weights
 
 SHIPPED = {"mfen": MFEN, "yoto": ExtendedYOTO, "dri": DRI}
 SMALL = {"encoder": "van_tiny", "dan_encoder": "van_tiny", "dan_shared": 0, "width": 8, "pretrained": False}

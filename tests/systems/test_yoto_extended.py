@@ -9,7 +9,7 @@ from torch.nn import functional as F
 from iqassay.systems.blocks import GatedAttention
 from iqassay.systems.yoto_extended import TOP
 from iqassay.training.export import Deployed
-from iqassay.training.fit import Training
+from iqassay.training.lightning_module import Training
 from iqassay.training.recipes import Recipe
 
 TERMS = [{}, {"whole_picture": False}, {"distance": False}, ALONE]

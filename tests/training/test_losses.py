@@ -4,7 +4,6 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from iqassay.training.head import semantic_loss
 from iqassay.training.losses import (
     SetScales,
     alike_by,
@@ -13,6 +12,7 @@ from iqassay.training.losses import (
     label,
     ranking_loss,
     representation_loss,
+    semantic_loss,
     severity_loss,
 )
 

@@ -14,8 +14,7 @@ import iqassay
 from iqassay.commands.train import export_main
 from iqassay.commands.train import train_main as main
 from iqassay.data.distortions import KINDS
-from iqassay.systems.dri import DRI, DRIConfig
-from iqassay.training import fit, head, restoration
+from iqassay.training import cached_pass, restoration, sets
 from iqassay.training.recipes import smoke
 from iqassay.training.restoration import SLOW, Assistants, halves, psnr, retrieval
 
@@ -122,7 +121,7 @@ def test_the_second_stage_again_reads_what_was_kept_whatever_the_switches(second
     out, flags = second
     before, again = weights(out), shutil.copytree(out, out.with_name("again"))
     flags = [*flags, "--out", str(again), "--epochs", "1"]
-    monkeypatch.setattr(head, "look", lambda *_: pytest.fail("looked at the pictures again"))
+    monkeypatch.setattr(cached_pass, "look", lambda *_: pytest.fail("looked at the pictures again"))
     for switch in ([], ["--no-interaction"], ["--no-two-vectors"], ["--representation", "0"]):
         assert main([*flags, *switch]) == 0
         assert changed(before, weights(again)) == ({"predictor"} if switch else set())  # the same run, the same network
@@ -298,23 +297,7 @@ def test_types_left_out_are_left_out_of_the_pairs(folder, monkeypatch):
         seen.append(config)
         raise ValueError("enough")
 
-    monkeypatch.setattr(fit, "render", stop)
+    monkeypatch.setattr(sets, "render", stop)
     flags = ["--stage", "restoration", "--synthetic", str(folder / "clean"), "--synthetic-without", "jpeg"]
     assert main([*TINY, *flags, "--out", str(folder / "runs" / "without")]) == 2
     assert set(KINDS) - set(seen[0].kinds) == {"jpeg"}
-
-
-# --------------------------------------------------------------------------------------------------- known degradations
-
-
-def test_known_degradations_are_the_mean_of_their_pictures_by_type_and_level():
-    torch.manual_seed(0)
-    net = DRI(DRIConfig("van_tiny", vector=6, width=8, pretrained=False))
-    d = np.random.default_rng(0).normal(size=(6, 6)).astype(np.float32)
-    labels = np.array([[3, 1.6], [3, 2.4], [3, 4.0], [25, 0.0], [25, 0.0], [-1, 2.0]], np.float32)
-    found = head.known_degradations(net, d, labels)
-    with torch.no_grad():
-        z = net.degradation.embed(torch.from_numpy(d))
-    want = torch.zeros(126, 128)
-    want[5 * 3 + 1], want[5 * 3 + 3], want[125] = z[:2].mean(0), z[2], z[3:5].mean(0)
-    torch.testing.assert_close(found, F.normalize(want, dim=1))

@@ -26,19 +26,11 @@ from iqassay.data.rating import Ratings
 from iqassay.data.splits import SPLITS
 from iqassay.data.synthetic import UNKNOWN
 from iqassay.systems.dri import DRI, DRIConfig
-from iqassay.training.fit import System, build_system, load_weights
-from iqassay.training.head import (
-    CELLS,
-    Head,
-    Pictures,
-    fingerprint,
-    fit_head,
-    gather,
-    head_of,
-    keep,
-    kept_of,
-    predict,
-)
+from iqassay.training.build import System, build_system
+from iqassay.training.cached_pass import fingerprint, keep
+from iqassay.training.checkpoints import load_weights
+from iqassay.training.head import Head, fit_head, head_of, predict
+from iqassay.training.kept_pictures import CELLS, Pictures, gather, kept_of
 from iqassay.training.losses import SetScales
 from iqassay.training.recipes import Recipe
 

@@ -43,7 +43,7 @@ from iqassay.data.rating import Ratings
 from iqassay.data.splits import SEEDS, split_ratings
 from iqassay.statistics.correlation import over_splits, plcc, srcc
 from iqassay.support.files import replace_file
-from iqassay.training.fit import recipe_of
+from iqassay.training.checkpoints import recipe_of
 from iqassay.training.flags import parser
 from iqassay.training.recipes import Recipe, smoke
 

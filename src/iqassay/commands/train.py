@@ -47,7 +47,7 @@ def train_main(arguments: list[str]) -> int:
     def work(given: dict) -> Path:
         recipe = smoke(**given) if given.pop("smoke") else Recipe(**given)
         if recipe.stage == "head":
-            from iqassay.training.head import fit_on_whole_pictures
+            from iqassay.training.whole_pictures import fit_on_whole_pictures
 
             return fit_on_whole_pictures(recipe)
         if recipe.stage == "restoration":

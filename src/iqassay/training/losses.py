@@ -95,3 +95,19 @@ def alike_by(labels: Tensor, others: Tensor) -> Tensor:
     """(N, 2), (M, 2) -> (N, M): of one type, and of about one level."""
     kind = (labels[:, None, 0] == others[None, :, 0]) & (labels[:, None, 0] >= 0)
     return kind & ((labels[:, None, 1] - others[None, :, 1]).abs() <= NEAR)
+
+
+def semantic_loss(vectors: list[Tensor], target: Tensor, dataset: Tensor, labels: Tensor) -> Tensor:
+    """The representation loss of quality vectors and, where there are such, of degradation vectors.
+
+    Alike are pictures of one set with opinions within a quarter of a deviation, unlike those more than a deviation
+    apart; and for degradations, of one type at about one level, and all others whose type is known.
+    """
+    itself = torch.eye(len(target), dtype=torch.bool)
+    same, apart = dataset[:, None] == dataset[None, :], (target[:, None] - target[None, :]).abs()
+    total = representation_loss(vectors[0], vectors[0], same & (apart < 0.25) & ~itself, same & (apart > 1))
+    known = labels[:, 0] >= 0
+    if len(vectors) > 1 and known.any():
+        d, alike = vectors[1][known], alike_by(labels[known], labels[known])
+        total = total + representation_loss(d, d, alike & ~itself[: len(d), : len(d)], ~alike)
+    return total

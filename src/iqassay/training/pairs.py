@@ -15,10 +15,11 @@ from torch import Tensor, nn
 from iqassay.data.pipeline import standard_of
 from iqassay.statistics.correlation import srcc
 from iqassay.systems.yoto_extended import ExtendedYOTO
-from iqassay.training.fit import synthetic_sets
-from iqassay.training.head import descend, fingerprint, keep, rated_rows
+from iqassay.training.cached_pass import fingerprint, keep
+from iqassay.training.descent import descend
 from iqassay.training.losses import SetScales, ranking_loss, score_loss
 from iqassay.training.recipes import Recipe
+from iqassay.training.sets import rated_rows, synthetic_sets
 
 CELLS = 64  # of a pair are kept: all of a picture of 256x256, evenly spread ones of a larger one
 

@@ -26,7 +26,7 @@ from iqassay.scoring.scorer import Scorer, calibrated, raw_value
 from iqassay.statistics.correlation import plcc, srcc
 from iqassay.support.version import __version__
 from iqassay.training.calibrate import calibration_table, conformal_interval
-from iqassay.training.fit import held_out
+from iqassay.training.sets import held_out
 from iqassay.training.ship import ENOUGH
 
 Floats = NDArray[np.float64]

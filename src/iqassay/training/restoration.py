@@ -22,9 +22,13 @@ from iqassay.data.pipeline import MixedBatches, SyntheticPictures
 from iqassay.data.synthetic import SyntheticConfig
 from iqassay.systems.blocks import N_KINDS
 from iqassay.systems.dri import DRI
-from iqassay.training.fit import build_system, draw, load_weights, run, scheduled
+from iqassay.training.build import build_system
+from iqassay.training.checkpoints import load_weights
+from iqassay.training.descent import scheduled
 from iqassay.training.losses import alike_by, contrast_loss, label, representation_loss
 from iqassay.training.recipes import Recipe
+from iqassay.training.run import Monitored, run
+from iqassay.training.sets import draw
 
 # What can be restored comes twice as often as what cannot, such as a lost colour or a moved patch; and what codecs do,
 # which is the hardest to learn, seven times.
@@ -35,7 +39,7 @@ CLEAN_ENOUGH = 3e-4  # an error (35 dB) well below which there is little to gain
 SLOW = 0.99  # of the old weights are kept at each step of the encoder that fills the queue
 
 
-class Assistants(lightning.LightningModule):
+class Assistants(Monitored):
     """DRI-IQA's degradation encoder and restorer, and what they learn by; the rest of the system is not touched."""
 
     monitor = "val/chosen"

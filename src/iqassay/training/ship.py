@@ -25,10 +25,12 @@ from iqassay.statistics.correlation import plcc, srcc
 from iqassay.support.version import __version__
 from iqassay.systems.blocks import pool_statistics
 from iqassay.systems.yoto_extended import TOP, ExtendedYOTO
+from iqassay.training.build import System, build_system
 from iqassay.training.calibrate import calibration_table, conformal_interval
+from iqassay.training.checkpoints import load_weights, recipe_of
 from iqassay.training.export import export, principal_axes
-from iqassay.training.fit import System, build_system, load_weights, recipe_of, synthetic_sets
-from iqassay.training.head import VIEW_AREA, whole_view
+from iqassay.training.onnx_pass import VIEW_AREA, whole_view
+from iqassay.training.sets import synthetic_sets
 
 # Opinions of one distortion at one level spread by 8.4 points between KADID-10k's pictures, of which our targets follow
 # about half: this much of an opinion a synthetic target cannot know, so that the interval must allow for it.

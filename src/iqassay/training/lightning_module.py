@@ -1,0 +1,111 @@
+"""The Lightning module that trains a whole system on crops: its losses, its validation and its optimiser."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from iqassay.statistics.correlation import srcc
+from iqassay.systems.blocks import Prediction
+from iqassay.systems.dri import DRI
+from iqassay.systems.mfen import MFEN
+from iqassay.training.build import build_system
+from iqassay.training.descent import scheduled
+from iqassay.training.losses import SetScales, kind_loss, ranking_loss, score_loss, severity_loss
+from iqassay.training.recipes import Recipe
+from iqassay.training.run import Monitored
+
+
+class Training(Monitored):
+    """A system, a learned scale for each data set, and the losses of the recipe."""
+
+    monitor = "val/srcc"
+
+    def __init__(self, recipe: Recipe, sets: list[str], chosen_by: int, standards: list[tuple[float, float]]) -> None:
+        super().__init__()
+        self.recipe, self.sets, self.chosen_by = recipe, sets, chosen_by
+        self.system = build_system(recipe)
+        self.scales = SetScales(standards)
+        self.pretrained = list(self.system.encoder.levels)
+        fixed = self.pretrained[: recipe.frozen]
+        if isinstance(self.system, MFEN) and recipe.dan:
+            fixed += self.system.dan.levels[: max(0, recipe.dan_frozen - self.system.dan.shared)]
+            self.pretrained += self.system.dan.levels
+        assistants = (self.system.degradation, self.system.restorer) if isinstance(self.system, DRI) else ()
+        self.learned = [part for part in assistants if part is not None]  # before, from pairs
+        for part in fixed + self.learned:
+            part.requires_grad_(False)
+        self.answers: list[tuple[Tensor, ...]] = []
+        self.train()
+
+    def train(self, mode: bool = True) -> Training:
+        super().train(mode)
+        for part in self.learned:
+            part.eval()  # or its batch normalisation would follow these pictures
+        return self
+
+    def training_step(self, batch: dict[str, Tensor], _: int) -> Tensor:
+        prediction = self.look(batch)
+        raw, recipe = prediction.score.float(), self.recipe
+        losses = {
+            "score": score_loss(self.scales(raw, batch["dataset"]), batch["score"]),
+            "rank": recipe.rank * ranking_loss(raw, batch["score"], batch["dataset"]),
+        }
+        if "kind" in prediction.extras:
+            losses["kind"] = recipe.kind * kind_loss(prediction.extras["kind"].float(), batch["kind"])
+            losses["severity"] = recipe.severity * severity_loss(
+                prediction.extras["severity"].float(), batch["severity"]
+            )
+        total = torch.stack(list(losses.values())).sum()
+        self.log_dict(
+            {f"train/{name}": value.detach() for name, value in losses.items()},
+            on_step=False,
+            on_epoch=True,
+            sync_dist=True,
+        )
+        self.log("loss", total.detach(), prog_bar=True, logger=False)
+        return total
+
+    def look(self, batch: dict[str, Tensor]) -> Prediction:
+        """The system's answer to a batch, with the references where it has them."""
+        pictures = [batch[k].contiguous(memory_format=torch.channels_last) for k in ("x", "reference") if k in batch]
+        return self.system(*pictures)
+
+    def validation_step(self, batch: dict[str, Tensor], _: int, dataloader_idx: int = 0) -> None:
+        prediction = self.look(batch)
+        right = torch.full_like(batch["score"], torch.nan)
+        if "kind" in prediction.extras:
+            known = batch["kind"][:, 0] >= 0
+            right[known] = (
+                batch["kind"].gather(1, prediction.extras["kind"].argmax(1, keepdim=True))[known, 0].gt(0).float()
+            )
+        self.answers.append((prediction.score.float(), batch["score"], batch["dataset"], right))
+
+    def on_validation_epoch_end(self) -> None:
+        columns = [torch.cat(column) for column in zip(*self.answers, strict=True)]
+        self.answers.clear()
+        gathered: list[Any] = [self.all_gather(column) for column in columns]
+        raw, score, dataset, right = (column.reshape(-1).cpu().numpy() for column in gathered)
+        if self.trainer.is_global_zero:
+            scale = np.stack([self.scales.log_gain.exp().cpu().numpy(), self.scales.offset.cpu().numpy()], 1)
+            file = self.recipe.out / f"val-{self.trainer.current_epoch}.npz"
+            np.savez(file, raw=raw, score=score, dataset=dataset, sets=self.sets, scale=scale)
+        found = [srcc(raw[dataset == i], score[dataset == i]) for i in range(len(self.sets))]
+        for name, value in zip(self.sets, found, strict=True):
+            self.log(f"val/srcc_{name}", float(value), prog_bar=True)
+        self.log("val/srcc", float(np.nan_to_num(np.mean(found[: self.chosen_by]))))
+        if np.isfinite(right).any():
+            self.log("val/kind_accuracy", float(np.nanmean(right)))
+
+    def configure_optimizers(self) -> Any:
+        recipe = self.recipe
+        # A dictionary, not a set: the order of parameters must be the same when a run goes on.
+        pretrained = {p: None for level in self.pretrained for p in level.parameters()}
+        groups: list[dict] = [
+            {"params": [p for p in self.parameters() if p.requires_grad and p not in pretrained], "lr": recipe.lr},
+            {"params": [p for p in pretrained if p.requires_grad], "lr": recipe.lr * recipe.encoder_lr},
+        ]
+        return scheduled([g for g in groups if g["params"]], recipe.decay, self.trainer)

@@ -1,0 +1,36 @@
+"""The pictures of a run: which sets it has, with references and without."""
+
+import pytest
+from noisy_sets import make_paired, make_rated
+
+from iqassay.training.recipes import smoke
+from iqassay.training.sets import load_sets, shares_of
+
+
+@pytest.fixture(scope="module")
+def rated(tmp_path_factory):
+    return make_rated(tmp_path_factory.mktemp("rated"))
+
+
+@pytest.fixture(scope="module")
+def paired(tmp_path_factory):
+    return make_paired(tmp_path_factory.mktemp("paired"))
+
+
+def test_a_set_with_references_is_also_a_set_of_pairs(rated, paired):
+    """Fault 6 of YOTO's release, data files that cannot be had, does not arise: a CSV and its pictures are all."""
+    data = [str(rated / "set.csv"), str(paired / "pairs.csv")]
+    wanted = {
+        ("yoto", "joint"): (["set", "pairs", "pairs with reference"], [2], [1, 3, 3]),
+        ("yoto", "no-reference"): (["set", "pairs"], [], [1, 3]),
+        ("yoto", "full-reference"): (["pairs with reference"], [0], [3]),
+        ("mfen", "joint"): (["set", "pairs"], [], [1, 3]),
+    }
+    for (system, mode), (names, with_reference, shares) in wanted.items():
+        recipe = smoke(system=system, mode=mode, data=data, shares=[1, 3])
+        sets = load_sets(recipe)
+        assert (sets.names, sets.paired) == (names, with_reference)
+        assert shares_of(recipe, sets) == shares
+        for i, part in enumerate(sets.train.datasets):
+            assert ("reference" in part[0]) == (i in with_reference)
+            assert part[0]["dataset"] == i
