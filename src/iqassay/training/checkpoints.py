@@ -23,8 +23,10 @@ def recipe_of(checkpoint: Path) -> Recipe:
         settings = json.loads((checkpoint.parent / "recipe.json").read_text())["recipe"]
     except (OSError, ValueError, KeyError):
         raise ValueError(f"{checkpoint}: no recipe.json beside it, want a checkpoint of iqassay train") from None
-    folders = {"out": Path(settings["out"]), "synthetic": [Path(folder) for folder in settings["synthetic"]]}
-    return Recipe(**(settings | folders))
+    settings |= {"out": Path(settings["out"]), "synthetic": [Path(folder) for folder in settings["synthetic"]]}
+    if "statistics" in settings:  # of 0.1.0, where it stood for three switches
+        settings |= dict.fromkeys(("normalise", "whole_picture", "distance"), settings.pop("statistics"))
+    return Recipe(**settings)
 
 
 def load_weights(system: System, checkpoint: Path, new: tuple[str, ...] = ()) -> None:
