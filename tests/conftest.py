@@ -7,7 +7,9 @@ without one it answers like the first, with one the score is 2 minus the mean ab
 from __future__ import annotations
 
 import hashlib
+import itertools
 import json
+from collections.abc import Iterator
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -17,6 +19,15 @@ from PIL import Image
 
 import iqassay  # before any test has onnxruntime, whose telemetry it turns off
 from iqassay.scoring import model_file
+
+SLOW_FILE = "\npytestmark = pytest.mark.slow\n"
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """The quick half need not load Lightning to find that all of a file is slow."""
+    quick = config.getoption("markexpr") == "not slow" and collection_path.suffix == ".py"
+    return True if quick and SLOW_FILE in collection_path.read_text(encoding="utf-8") else None
+
 
 KINDS = ("jpeg", "white_noise", "gaussian_blur")
 PRESENCE = (0.45, 0.35, 0.15, 0.05)  # the last is "none"
@@ -206,10 +217,17 @@ def write_panel(folder: Path, stem: str = "panel", of: tuple[str, ...] = ("mfen"
     return path
 
 
+@pytest.fixture(scope="session")
+def caches(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """One file of a cache after another, in one folder: thousands of folders would take long to number."""
+    folder = tmp_path_factory.mktemp("caches")
+    return (folder / f"{number}.sqlite" for number in itertools.count())
+
+
 @pytest.fixture(autouse=True)
-def own_cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+def own_cache(caches: Iterator[Path], monkeypatch: pytest.MonkeyPatch) -> None:
     """Each test has a cache of answers of its own, so that none sees what another has scored."""
-    monkeypatch.setenv("IQASSAY_CACHE", str(tmp_path_factory.mktemp("cache") / "answers.sqlite"))
+    monkeypatch.setenv("IQASSAY_CACHE", str(next(caches)))
 
 
 @pytest.fixture(scope="session")

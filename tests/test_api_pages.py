@@ -33,12 +33,14 @@ def pages(make_api: ModuleType) -> dict[str, str]:
     return make_api.pages()
 
 
+@pytest.mark.slow
 def test_the_pages_are_up_to_date(pages):
     on_disk = {file.name: file.read_text(encoding="utf-8") for file in (DOCS / "api").glob("*.md")}
     stale = [name for name in {*pages, *on_disk} if pages.get(name) != on_disk.get(name)]
     assert not stale, f"docs/api: {', '.join(sorted(stale))} differ from the docstrings: run python docs/make_api.py"
 
 
+@pytest.mark.slow
 def test_every_public_name_has_its_place(pages):
     for name in set(iqassay.__all__) - {"__version__"}:
         assert f"\n### `{name}`\n" in pages["scoring.md"], name

@@ -30,6 +30,8 @@ from iqassay.pictures.image import ImageError, read_image
 from iqassay.scoring.model_file import ModelFileError, load_model_file, open_session, read_card
 from iqassay.support.errors import UsageError
 
+pytestmark = pytest.mark.slow
+
 LIMIT = 60  # seconds: whoever takes longer hangs
 SEEDS = sorted((Path(__file__).parent / "fuzz").iterdir())
 POSIX = pytest.mark.skipif(os.name == "nt", reason="needs a POSIX system")

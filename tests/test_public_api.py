@@ -56,6 +56,7 @@ def test_importing_the_package_loads_nothing_heavy() -> None:
     assert loaded_after(f"import iqassay; {names}") == []
 
 
+@pytest.mark.slow
 def test_scoring_never_loads_torch_or_the_command_line(pair_model: Path) -> None:
     code = (
         f"import iqassay, numpy; p = numpy.zeros((64, 64, 3), 'uint8'); iqassay.compare(p, p, p, {str(pair_model)!r})"

@@ -26,6 +26,8 @@ from iqassay.statistics.correlation import plcc, srcc
 from iqassay.training import cached_pass
 from iqassay.training.recipes import smoke
 
+pytestmark = pytest.mark.slow
+
 
 def make_set(folder: Path, name: str, count: int = 40, contents: int = 20, references: bool = False) -> str:
     """Noisy pictures of 96x80, the more noise the lower the score, two of each content."""

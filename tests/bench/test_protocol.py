@@ -20,6 +20,8 @@ from iqassay.bench.results import read_results
 from iqassay.cli import main
 from iqassay.data.ratings import read_ratings
 
+pytestmark = pytest.mark.slow
+
 
 def make_set(folder: Path, name: str = "grays", count: int = 12, references: bool = False, side: int = 64) -> Path:
     """Gray pictures, whose brightness is their MOS; every third is of the split test. Returns the CSV."""

@@ -80,6 +80,7 @@ def page_of(found, folder, **options):
     return page
 
 
+@pytest.mark.slow
 def test_a_full_report(tmp_path):
     found = [
         results_of(photos(), "panel"),
@@ -107,6 +108,7 @@ def test_a_full_report(tmp_path):
     assert {row["model"] for row in rows} == {"panel", "niqe", "ssim", "twin", "net"}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "rows",
     [
@@ -153,6 +155,7 @@ def test_findings_stand_at_the_top(tmp_path, monkeypatch):
     assert "warnings" not in page_of([results_of(photos())], tmp_path).classes
 
 
+@pytest.mark.slow
 def test_worst_pictures_are_shown_where_they_can_be_read(tmp_path):
     rows = photos()
     (tmp_path / "set").mkdir()
@@ -257,6 +260,7 @@ def kept(tmp_path):
     return tmp_path / "kept"
 
 
+@pytest.mark.slow
 def test_the_command_prints_the_page_it_wrote(kept, tmp_path):
     arguments = [
         "report",

@@ -146,6 +146,7 @@ def _json(result: SimpleNamespace) -> Any:
 # ---- odd names and folders ------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_odd_file_names_survive_every_format(run: Run, tmp_path: Path, picture: Path) -> None:
     place = tmp_path / "odd"
     place.mkdir()
@@ -459,6 +460,7 @@ def test_a_map_never_overwrites_a_reference(against: Run, tmp_path: Path) -> Non
     assert Path("refs/a.bmp.png").read_bytes() == before
 
 
+@pytest.mark.slow
 def test_bad_references_are_refused_before_anything_is_scored(against: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Scorer, "score", lambda *_: pytest.fail("scored before the usage was checked"))
     Path("empty").mkdir()
@@ -569,6 +571,7 @@ def test_compare_of_what_cannot_be_read(run: Run, picture: Path, tiny_model: Pat
 # ---- usage ----------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_bad_usage_ends_in_one_line_before_anything_is_scored(
     run: Run, picture: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -621,6 +624,7 @@ def test_version(run: Run) -> None:
     assert run("--version").out == f"iqassay {iqassay.__version__}\n"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "words", [["--help"], ["--version"], ["score", "--help"], ["compare", "--help"], ["bench", "--help"]]
 )
@@ -633,6 +637,7 @@ def test_help_loads_nothing_heavy(words: list[str]) -> None:
     assert done.stdout
 
 
+@pytest.mark.slow
 def test_scoring_loads_no_templates(picture: Path, tiny_model: Path) -> None:
     words = ["score", str(picture), "--model", str(tiny_model)]
     code = f"import sys\nfrom iqassay.cli import main\nassert main({words}) == 0\nsys.exit('jinja2' in sys.modules)"
@@ -687,6 +692,7 @@ def test_the_training_side_gets_its_words_untouched(
 # ---- a process of its own -------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="needs signals")
 def test_ctrl_c_keeps_what_was_computed(tiny_model: Path, picture: Path, tmp_path: Path) -> None:
     target = tmp_path / "out.json"
@@ -709,6 +715,7 @@ def test_ctrl_c_keeps_what_was_computed(tiny_model: Path, picture: Path, tmp_pat
     assert not partial.exists()
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="needs pipes")
 def test_a_closed_pipe_is_quiet(tiny_model: Path, picture: Path) -> None:
     words = ["score", *[str(picture)] * 300, "--model", str(tiny_model), "--threads", "1", "--format", "jsonl"]
@@ -721,6 +728,7 @@ def test_a_closed_pipe_is_quiet(tiny_model: Path, picture: Path) -> None:
     assert process.returncode == 141
 
 
+@pytest.mark.slow
 def test_an_ascii_terminal_is_no_reason_to_crash(tiny_model: Path, picture: Path, tmp_path: Path) -> None:
     named = tmp_path / "Büro.png"
     named.write_bytes(picture.read_bytes())
@@ -732,6 +740,7 @@ def test_an_ascii_terminal_is_no_reason_to_crash(tiny_model: Path, picture: Path
         assert "Büro".encode() in done.stdout or (form == "table" and b"B\\xfcro" in done.stdout)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="needs a terminal")
 def test_the_progress_bar_is_for_terminals_and_keeps_off_standard_output(tiny_model: Path, album: Path) -> None:
     import pty

@@ -17,6 +17,8 @@ from iqassay.folders.cache import open_cache
 from iqassay.scoring import model_file
 from iqassay.support.errors import UsageError
 
+pytestmark = pytest.mark.slow
+
 TOPICS = ["versions", "extras", "onnxruntime", "formats", "models", "cache", "self-test"]
 
 

@@ -143,6 +143,7 @@ def test_what_is_there_is_left_alone_and_said(run: Run, album: Path, tmp_path: P
     assert run("--copy-to", "out", "--yes").status == 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("of", "words", "reason"),
     [

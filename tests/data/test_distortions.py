@@ -27,6 +27,7 @@ def test_there_are_25_kinds_in_seven_groups() -> None:
 
 @pytest.mark.parametrize("kind", KINDS)
 class TestEveryKind:
+    @pytest.mark.slow
     def test_keeps_shape_type_range_and_input(self, kind: str) -> None:
         before = PHOTO.copy()
         for level in (1, 2.5, 5):
@@ -42,12 +43,14 @@ class TestEveryKind:
     def test_same_seed_same_picture(self, kind: str) -> None:
         np.testing.assert_array_equal(run(kind, 3.3), run(kind, 3.3))
 
+    @pytest.mark.slow
     def test_level_1_changes_the_file_a_little_and_level_5_more(self, kind: str) -> None:
         change = [error(run(kind, level), PHOTO) for level in (1, 5)]
         assert np.any(np.rint(run(kind, 1) * 255) != np.rint(PHOTO * 255))
         assert change[0] < change[1]
         assert change[0] < 0.02
 
+    @pytest.mark.slow
     def test_levels_between_lie_between(self, kind: str) -> None:
         changes = [error(run(kind, level), PHOTO) for level in (1, 3, 5)]
         assert changes[0] < changes[2]

@@ -23,6 +23,7 @@ def photos(tmp_path_factory):
     return folder
 
 
+@pytest.mark.slow
 def test_a_rendered_set_is_the_same_on_every_run_and_any_number_of_processes(photos, tmp_path):
     config = SyntheticConfig(count=24, size=64)
     files = pristine_files([photos])

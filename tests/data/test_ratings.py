@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from iqassay.data import ratings
+from iqassay.data import opening
 from iqassay.data.opening import open_set
 from iqassay.data.ratings import detect_scale, read_ratings
 from iqassay.data.splits import hashed_split
@@ -119,7 +119,7 @@ def test_pictures_need_not_be_there_where_opinions_alone_are_of_use(tmp_path):
 )
 def test_a_set_on_the_command_line(argument, parts, monkeypatch):
     seen = []
-    monkeypatch.setattr(ratings, "read_ratings", lambda *a, scale, pictures: seen.append((*a, scale)))
+    monkeypatch.setattr(opening, "read_ratings", lambda *a, scale, pictures: seen.append((*a, scale)))
     open_set(argument)
     assert seen == [parts]
 

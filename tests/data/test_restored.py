@@ -22,6 +22,7 @@ def psnr(name: str, strength: float, seeds: int = 4) -> float:
 
 @pytest.mark.parametrize("name", [*RESTORATIONS, "jpeg"])
 class TestEveryRestoration:
+    @pytest.mark.slow
     def test_keeps_shape_type_range_and_input(self, name: str) -> None:
         before = PHOTO.copy()
         for strength in (0, 0.5, 1):
@@ -38,10 +39,12 @@ class TestEveryRestoration:
         once, again = (restore(PHOTO, name, 0.7, np.random.default_rng(1)) for _ in range(2))
         np.testing.assert_array_equal(once, again)
 
+    @pytest.mark.slow
     def test_worse_with_strength(self, name: str) -> None:
         mild, medium, hard = (psnr(name, strength) for strength in (0, 0.5, 1))
         assert 90 > mild > medium > hard
 
+    @pytest.mark.slow
     @pytest.mark.parametrize("shape", [(8, 8), (8, 61), (31, 9)])
     def test_small_and_odd_sizes(self, name: str, shape: tuple[int, int]) -> None:
         for strength in (0, 1):
@@ -108,6 +111,7 @@ def test_chain_is_seeded_and_varied() -> None:
     assert len({error(restore_chain(PHOTO, np.random.default_rng(i))[0]) for i in range(10)}) == 10
 
 
+@pytest.mark.slow
 def test_chain_holds_all_restorations_pairs_codecs_and_near_perfect_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
     used: list[list[str]] = []
 

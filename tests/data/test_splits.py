@@ -108,6 +108,7 @@ def test_there_is_a_file_for_each_of_these_sets_and_no_other():
     assert sum(file.stat().st_size for file in FOLDER.iterdir()) < 900_000
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", SHIPPED)
 def test_the_shipped_splits_are_what_their_own_groups_give(name):
     lines = [line.rsplit(",", 1) for line in (FOLDER / f"{name}.csv").read_text().splitlines()[1:]]

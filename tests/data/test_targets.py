@@ -107,6 +107,7 @@ def test_untouched_scores_like_kadids_untouched() -> None:
     assert target_score(PHOTO, PHOTO, []) == target_score(PHOTO, PHOTO, None)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", KINDS)
 def test_one_distortion_scores_near_its_mean_and_falls(kind: str) -> None:
     scores = []

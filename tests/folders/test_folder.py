@@ -91,6 +91,7 @@ def test_another_question_is_asked_anew(pair_model: Path, album: list[Pair], tmp
             assert found[2]["reference"] == references[0]
 
 
+@pytest.mark.slow
 def test_maps_come_from_the_cache_too(scorer: Scorer, photo: np.ndarray, tmp_path: Path) -> None:
     Image.fromarray(np.tile(photo, (16, 16, 1))).save(tmp_path / "big.png")
     pairs = [Pair(str(tmp_path / "big.png"))]

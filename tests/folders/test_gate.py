@@ -366,6 +366,7 @@ def test_a_file_that_cannot_be_written_is_said_and_the_others_are(gate: Gate) ->
 # ---- wrong usage ----------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("words", "message"),
     [

@@ -19,7 +19,7 @@ from PIL import Image
 from iqassay import cli
 from iqassay.folders.cache import open_cache
 
-pytestmark = pytest.mark.skipif(os.name == "nt", reason="no SIGKILL")
+pytestmark = [pytest.mark.slow, pytest.mark.skipif(os.name == "nt", reason="no SIGKILL")]
 
 PICTURES = 100
 SECONDS = 0.02  # that a picture takes

@@ -75,11 +75,13 @@ def check(picture: np.ndarray, reference: np.ndarray, golden: tuple[float, ...],
     assert classical.ssim(picture, reference, shrink=False) == pytest.approx(golden[-1], abs=tolerance)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("made_as", GOLDEN)
 def test_another_implementation_agrees(made_as: tuple[str, int, int]) -> None:
     check(*made(*made_as), GOLDEN[made_as], 2e-5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("names", GOLDEN_EXAMPLES)
 def test_another_implementation_agrees_on_photos(names: tuple[str, str]) -> None:
     """piq has other last digits of YIQ in HaarPSI (4e-5), and decoders of JPEG differ by one here and there."""
@@ -130,6 +132,7 @@ def test_resizing_is_matlabs() -> None:
 # ---- what every measure does ----------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ALL)
 def test_identical_is_best_and_harm_is_worse(name: str) -> None:
     measure, best = getattr(classical, name), BEST.get(name, 1)
@@ -151,6 +154,7 @@ def test_depths_agree(name: str) -> None:
     assert as_floats == pytest.approx(whole, abs=2e-3)  # luma of 8 bits is rounded
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ALL)
 def test_flat_gray_and_black_pictures(name: str) -> None:
     measure = getattr(classical, name)

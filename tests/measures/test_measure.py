@@ -64,6 +64,7 @@ def test_cards_name_the_variant(name: str) -> None:
 # ---- verdicts -------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", COMPARING)
 def test_a_verdict_holds_the_raw_value_and_a_score(name: str) -> None:
     measure, picture, reference = open_scorer(name), small("coffee-jpeg"), small()
@@ -110,6 +111,7 @@ def test_order_is_the_measures_own() -> None:
         assert by_score.tolist() == (by_raw if MEASURES[name].best == 1 else by_raw[::-1]).tolist()
 
 
+@pytest.mark.slow
 def test_threads_and_runs_agree() -> None:
     measure, picture, reference = Measure("vsi"), small("coffee-jpeg"), small()
     wanted = measure.score(picture, reference)

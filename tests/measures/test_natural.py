@@ -110,6 +110,7 @@ def test_sums():
     assert natural._sums(np.array([[-2.0, 0, 3, 1]])).tolist() == [4, 6, 4, 10, 1, 2]  # 0 is on neither side
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("shape", [0.5, 1.0, 2.0, 4.0])
 def test_a_known_shape_is_found(shape):
     # 2^16 quantiles stand for the distribution; the left side is drawn out by half.
@@ -149,6 +150,7 @@ def test_distance_by_hand():
 # --- what they are for --------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["white_noise", "gaussian_blur", "jpeg"])
 def test_worse_pictures_are_called_worse(kind, photo):
     bad, ruined = (distort(to_float(photo), kind, level, np.random.default_rng(0)) for level in (3, 5))
@@ -161,6 +163,7 @@ def test_usual_scales(photo):
     assert 60 < brisque(photo) <= 100
 
 
+@pytest.mark.slow
 def test_depth_makes_no_difference(photo):
     deep = photo.astype(np.uint16) * 257
     for same in (deep, to_float(photo), to_float(photo).astype(np.float64)):
@@ -174,6 +177,7 @@ def test_what_is_beyond_the_last_whole_patch_is_not_looked_at(photo):
     assert niqe(framed) == niqe(photo[:480, :480])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("measure", [niqe, brisque])
 def test_threads_and_repetition_change_nothing(measure, photo):
     pictures = [photo, photo[::-1], photo[:, :300]]
@@ -187,6 +191,7 @@ def test_threads_and_repetition_change_nothing(measure, photo):
     assert [said[i] for i in range(6)] == alone * 2
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("measure", [niqe, brisque])
 def test_memory_does_not_grow_with_every_step(measure, photo):
     large = np.tile(photo, (3, 4, 1))  # 3 megapixels

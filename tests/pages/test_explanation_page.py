@@ -223,6 +223,7 @@ def test_sizes_that_differ_are_aligned_when_asked(
     assert "resized from 96x70" in read_page(folder).text
 
 
+@pytest.mark.slow
 def test_large_pictures_are_shrunk_and_get_a_close_up(run: Callable[..., SimpleNamespace], tmp_path: Path) -> None:
     path, folder = tmp_path / "wide.png", tmp_path / "why"
     Image.fromarray(np.random.default_rng(0).integers(0, 256, (100, 1800, 3), dtype=np.uint8)).save(path)
@@ -234,6 +235,7 @@ def test_large_pictures_are_shrunk_and_get_a_close_up(run: Callable[..., SimpleN
     assert tags.ranges == 2
 
 
+@pytest.mark.slow
 def test_bad_input_is_one_line(
     run: Callable[..., SimpleNamespace], noisy: Path, tiny_model: Path, tmp_path: Path
 ) -> None:
@@ -252,6 +254,7 @@ def test_bad_input_is_one_line(
     assert not list(folder.glob("*"))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["estimate.png", "index.html", "explain.json.partial"])
 def test_an_input_is_never_overwritten(
     run: Callable[..., SimpleNamespace], noisy: Path, tmp_path: Path, name: str
@@ -290,6 +293,7 @@ def test_a_failure_leaves_the_earlier_page(
 # ---- pictures on the page --------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("height", "width"), [(3001, 4003), (2000, 700), (100, 5000), (1100, 1100)])
 def test_the_close_up_is_where_most_was_changed(height: int, width: int) -> None:
     change = np.zeros((height, width, 3), np.uint8)

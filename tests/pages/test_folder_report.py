@@ -203,6 +203,7 @@ def test_a_page_of_errors_alone(tmp_path):
     assert not re.search(r"\bnan\b", page.html.partition("<body>")[2])
 
 
+@pytest.mark.slow
 def test_ten_thousand_pictures_make_a_small_page_and_need_no_model(tmp_path, monkeypatch):
     monkeypatch.setattr(shots, "open_scorer", None)
     monkeypatch.setattr(shots, "read_image", None)

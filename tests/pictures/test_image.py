@@ -707,6 +707,7 @@ def test_cut_short(kind):
         assert length > len(data) / 4
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize("kind", FILES)
 def test_flipped_bytes_give_a_picture_or_an_image_error(kind):

@@ -149,6 +149,7 @@ def read_all(folder: Path) -> dict[str, str]:
     return json.loads(done.stdout)
 
 
+@pytest.mark.slow
 def test_small_files_that_ask_for_much_are_refused_or_read_in_little_time_and_memory(tmp_path: Path) -> None:
     """1.5 GB of addresses is what Linux leaves them."""
     for number, (data, _) in enumerate(traps().values()):
@@ -162,6 +163,7 @@ def test_small_files_that_ask_for_much_are_refused_or_read_in_little_time_and_me
     assert wrong == {}
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(os.name == "nt", reason="a hole takes no room on POSIX systems alone")
 def test_files_far_longer_than_their_pictures(tmp_path: Path) -> None:
     """Twenty gigabytes of nothing come after the picture."""

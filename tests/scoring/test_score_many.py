@@ -37,6 +37,7 @@ def scorer(request: pytest.FixtureRequest, pair_model: Path) -> Scorer:
     return Scorer(pair_model, threads=request.param)
 
 
+@pytest.mark.slow
 def test_verdicts_come_in_order_whatever_each_picture_costs(scorer: Scorer) -> None:
     pictures = [flat(value, *size) for value, size in zip(range(0, 240, 10), [(900, 700), (9, 9)] * 12, strict=True)]
     want = [scorer.score(picture) for picture in pictures]

@@ -180,6 +180,7 @@ def noise(height: int, width: int, seed: int = 6) -> np.ndarray:
     return np.random.default_rng(seed).integers(0, 256, (height, width, 3), dtype=np.uint8)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("shape", [(1, 1), (63, 65), (375, 500), (97, 9000), (300, 2500), (1500, 2000)])
 def test_identical_pictures_get_exactly_the_top(pair_scorer: Scorer, shape: tuple[int, int]) -> None:
     picture = noise(*shape)
@@ -232,6 +233,7 @@ def test_a_picture_goes_through_the_network_once_unless_it_has_a_reference(
     assert seen == [(2, [1])] * 5
 
 
+@pytest.mark.slow
 def test_picture_and_reference_are_not_mixed_up(pair_model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The pictures come first, in every call; the tiny model could not tell."""
     scorer = Scorer(pair_model, threads=1)
@@ -251,6 +253,7 @@ def test_picture_and_reference_are_not_mixed_up(pair_model: Path, monkeypatch: p
     assert scorer.score(flat(0, 900, 1300), flat(255, 900, 1300)).score == pytest.approx(0, abs=1e-4)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("shape", [(80, 100), (700, 900)])
 def test_threads_and_order_do_not_change_the_score_of_a_pair(pair_model: Path, shape: tuple[int, int]) -> None:
     picture, reference = noise(*shape), noise(*shape, seed=7)
@@ -328,6 +331,7 @@ def test_look_is_what_comes_before_the_card_for_pairs_too(pair_scorer: Scorer) -
         pair_scorer.look(flat(51), flat(51, 90, 100))
 
 
+@pytest.mark.slow
 def test_one_scorer_serves_several_threads_in_both_modes(pair_scorer: Scorer) -> None:
     jobs = [(flat(value, 400, 400), flat(90, 400, 400) if value % 2 else None) for value in range(0, 240, 15)]
     want = [pair_scorer.score(*job).score for job in jobs]
@@ -346,6 +350,7 @@ def test_a_pair_whose_score_is_not_a_number_is_an_error(pair_scorer: Scorer) -> 
 # ---- the map as a picture -------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("shape", [(90, 120), (1500, 2000), (1, 1), (1, 3000)])
 def test_a_heatmap_has_the_pictures_size_up_to_a_limit(scorer: Scorer, shape: tuple[int, int]) -> None:
     picture = Picture(flat(128, *shape))

@@ -11,6 +11,8 @@ from PIL import Image, ImageFilter
 import iqassay
 from iqassay.scoring.model_file import WEIGHTS, default_model, load_model_file
 
+pytestmark = pytest.mark.slow
+
 EXAMPLES = Path(__file__).parents[2] / "examples"
 
 

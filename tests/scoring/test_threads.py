@@ -25,6 +25,8 @@ from iqassay.scoring.panel import Panel
 from iqassay.scoring.scorer import Scorer
 from iqassay.scoring.verdict import Verdict
 
+pytestmark = pytest.mark.slow
+
 SIZES = [(64, 64), (9, 9), (481, 640)]
 Job = tuple[np.ndarray, np.ndarray | None]
 

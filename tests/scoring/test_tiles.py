@@ -146,6 +146,7 @@ def test_pad_reflects_and_repeats_a_single_line() -> None:
     assert pad(exact) is exact, "nothing is copied that fits"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("height", "width"), [*SIZES, (97, 20_000)])
 def test_the_map_has_the_proportions_of_the_picture_and_at_most_128_cells(height: int, width: int) -> None:
     answers = look(np.full((height, width, 3), 51, dtype=np.uint8), VIEWS, brightness)
@@ -157,6 +158,7 @@ def test_the_map_has_the_proportions_of_the_picture_and_at_most_128_cells(height
     assert np.abs(answers.map - 0.2).max() < 1e-5, "no holes, no seams"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("limit", [96, 4])
 def test_the_map_shows_where(limit: int) -> None:
     """A dark corner is dark in the map and nowhere else, also where windows leave gaps."""
@@ -177,6 +179,7 @@ def test_detail_cells_lie_where_their_pixels_are() -> None:
     assert np.abs(look(pixels, views, brightness).map - cells / 255).max() < 1e-6
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("height", "width"), [(60, 70), (480, 640), (900, 1300)])
 def test_callers_change_nothing_however_their_answers_come(height: int, width: int) -> None:
     pixels, reference = np.random.default_rng(4).integers(0, 256, (2, height, width, 3), dtype=np.uint8)
@@ -206,6 +209,7 @@ def test_as_many_callers_as_asked_for_are_in_the_network_at_once() -> None:
     look(np.zeros((500, 1100, 3), dtype=np.uint8), Views(VIEWS.area, 384, 5, 0.5), network, callers=2)  # 3 + 1 views
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("callers", [1, 3])
 def test_networks_that_look_together_say_what_each_says_alone(callers: int, monkeypatch: pytest.MonkeyPatch) -> None:
     cut, real = [], tiles.shrink
@@ -256,6 +260,7 @@ def test_global_and_detail_views_share_the_score_as_the_card_says() -> None:
     assert answers.severity == pytest.approx([(0.6 * 3 + 0.05 * 1) / 0.65, 2.0])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("height", "width"), [(1, 1), (1, 5000), (63, 65), (480, 640), (481, 640), (700, 900), (97, 9000)]
 )
@@ -277,6 +282,7 @@ def test_a_reference_is_seen_through_the_same_views(height: int, width: int) -> 
     assert got.score == pytest.approx(float(look(pixels, VIEWS, brightness).score), abs=1e-6), "the picture's own views"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("height", "width"), [(375, 500), (1500, 2000), (97, 9000)])
 @pytest.mark.parametrize("axis", [0, 1])
 def test_a_shift_of_one_pixel_is_seen_in_every_view(height: int, width: int, axis: int) -> None:
@@ -296,6 +302,7 @@ def test_a_shift_of_one_pixel_is_seen_in_every_view(height: int, width: int, axi
     assert np.concatenate(views).max() == 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("height", "width"), [(1, 1), (63, 65), (375, 500), (97, 9000), (300, 2500), (700, 1100), (1500, 2000)]
 )
@@ -314,6 +321,7 @@ def test_identical_pictures_get_exactly_what_the_network_says_of_each_view(heigh
             assert look(pixels, views, network, pixels).score == np.float32(top)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("size", [(80, 100), (700, 900)])
 def test_depth_makes_no_difference(size: tuple[int, int]) -> None:
     pixels = np.random.default_rng(9).integers(0, 256, (*size, 3), dtype=np.uint8)
@@ -325,6 +333,7 @@ def test_depth_makes_no_difference(size: tuple[int, int]) -> None:
         assert np.allclose(answers.map, 2)
 
 
+@pytest.mark.slow
 def test_the_map_shows_where_a_picture_differs() -> None:
     reference = np.random.default_rng(10).integers(0, 256, (1536, 2048, 3), dtype=np.uint8)
     pixels = reference.copy()
@@ -341,6 +350,7 @@ def test_a_reference_of_another_size_is_refused() -> None:
         look(pixels, VIEWS, likeness, pixels.swapaxes(0, 1))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("pair", [False, True])
 def test_memory_stays_small_beside_a_large_picture(pair: bool) -> None:
     pixels = np.zeros((4000, 5000, 3), dtype=np.uint8)  # 60 MB, 240 MB as floats

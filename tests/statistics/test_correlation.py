@@ -193,6 +193,7 @@ def test_five_parameters_are_found_again():
     assert fitted(x) == pytest.approx(sheikh(x, *fitted.parameters), rel=1e-9)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("parameters", "curve"), [(4, vqeg), (5, sheikh)])
 @pytest.mark.parametrize("kind", ["saturated", "ssim", "line", "step", "outlier", "reversed"])
 def test_curve_is_as_near_as_curve_fit_from_many_starts(parameters, curve, kind):
@@ -225,6 +226,7 @@ def test_curve_is_as_near_as_curve_fit_from_many_starts(parameters, curve, kind)
     assert ours <= best * 1.003
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("parameters", [4, 5])
 def test_never_worse_than_a_line_on_data_of_every_kind(parameters):
     rng = np.random.default_rng(0)
@@ -257,6 +259,7 @@ def test_four_parameters_are_monotone_and_five_need_not_be():
     assert np.any(five < 0)
 
 
+@pytest.mark.slow
 def test_a_curve_flatters_small_sets():
     rng = np.random.default_rng(0)
     raw, fitted = [], []
@@ -440,6 +443,7 @@ def test_many_draws_come_in_blocks(monkeypatch):
     assert over_splits([0.5, 0.7]).high == 0.7
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("statistic", [pair_accuracy, different_or_similar, better_or_worse])
 def test_intervals_of_pair_measures_agree_with_draws_one_by_one(statistic, opinions):
     predicted, target, error = opinions

@@ -134,6 +134,7 @@ def test_holm_by_hand():
     assert holm([]).shape == (0,)
 
 
+@pytest.mark.slow
 def test_nothing_is_found_where_there_is_nothing():
     """Each test calls about 5 % of equal models different, Williams's on ranks a little more; 250 sets."""
     rng = np.random.default_rng(4)
@@ -148,6 +149,7 @@ def test_nothing_is_found_where_there_is_nothing():
     assert 3 <= found["bootstrap"] <= 20, found
 
 
+@pytest.mark.slow
 def test_versions_of_one_content_are_no_witnesses_of_their_own():
     """Equal models, whose mistakes belong to the content: only the test that knows the contents is not taken in."""
     rng = np.random.default_rng(5)

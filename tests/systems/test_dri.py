@@ -59,6 +59,7 @@ def test_statistics_are_those_of_the_encoder_at_full_size_as_the_other_systems_h
     torch.testing.assert_close(found[:, -128:-64], means[3])
 
 
+@pytest.mark.slow
 @SWITCHES
 @torch.no_grad()
 def test_what_the_second_stage_trains_on_makes_the_score_and_the_map(off):
@@ -205,6 +206,7 @@ def test_nearness_is_the_cosine_to_what_is_known():
 # ------------------------------------------------------------------------------------------------------------ switches
 
 
+@pytest.mark.slow
 @SWITCHES
 def test_every_switch_builds_answers_and_learns(off):
     net, x = tiny(off).train(), pictures()
@@ -248,6 +250,7 @@ def test_flat_picture_has_finite_gradients():
     assert torch.isfinite(x.grad).all()
 
 
+@pytest.mark.slow
 def test_the_paper_configuration_builds_scores_and_learns():
     pytest.importorskip("transformers")
     torch.manual_seed(0)

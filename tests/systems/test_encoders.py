@@ -18,6 +18,7 @@ def photo(name: str) -> torch.Tensor:
     return torch.from_numpy(np.array(picture)[16:240, 16:240]).permute(2, 0, 1)[None] / 255
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("variant", [0, 1, 2])
 def test_packaged_weights_know_a_cat_and_a_cup(variant):
     classify = lite_classifier(variant)
@@ -34,6 +35,7 @@ def test_pyramid_has_strides_4_to_32_and_the_stated_channels(name):
     ]
 
 
+@pytest.mark.slow
 def test_swin_t_is_that_of_transformers_with_a_normalisation_after_each_stage():
     pytest.importorskip("transformers")
     torch.manual_seed(0)

@@ -78,6 +78,7 @@ def test_unknown_reduction():
         tiny("max")
 
 
+@pytest.mark.slow
 def test_the_shipped_loss_is_the_shipped_score_and_can_be_minimised():
     measure = iqassay.systems.loss("yoto")
     reference = photo()

@@ -75,6 +75,7 @@ SWITCHES = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("changes", SWITCHES)
 def test_every_switch_builds_answers_and_learns(changes):
     net = tiny(**changes)
@@ -98,6 +99,7 @@ def test_switched_off_parts_do_not_exist():
     assert names == {"qen", "head"}
 
 
+@pytest.mark.slow
 def test_the_paper_configuration_builds_and_answers():
     net = MFEN(MFENConfig.paper()).eval()
     with torch.no_grad():
@@ -107,6 +109,7 @@ def test_the_paper_configuration_builds_and_answers():
     assert not hasattr(net.dan, "own") or len(net.dan.own) == 0  # the DAN has a whole pyramid of its own
 
 
+@pytest.mark.slow
 def test_answers_do_not_depend_on_the_batch():
     net = MFEN().eval()
     x = torch.rand(3, 3, 64, 64)

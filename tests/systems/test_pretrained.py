@@ -24,6 +24,8 @@ from iqassay.systems.yoto_extended import ExtendedYOTO
 from iqassay.training.checkpoints import load_weights
 from iqassay.training.export import export
 
+pytestmark = pytest.mark.slow
+
 SHIPPED = {"mfen": MFEN, "yoto": ExtendedYOTO, "dri": DRI}
 SMALL = {"encoder": "van_tiny", "dan_encoder": "van_tiny", "dan_shared": 0, "width": 8, "pretrained": False}
 CLOSE = 1e-3  # raw, 0.02 points; 5e-6 is seen, and another processor may add up in another order

@@ -51,6 +51,7 @@ def test_before_training_the_estimate_is_the_picture_and_the_decoder_has_three_m
     assert [tuple(m.shape) for m in maps] == want
 
 
+@pytest.mark.slow
 def test_a_few_steps_restore_a_noisy_picture_and_another_like_it():
     net, (x, clean) = small(), noisy_photo()
     d = torch.ones(1, 4)
@@ -62,6 +63,7 @@ def test_a_few_steps_restore_a_noisy_picture_and_another_like_it():
         assert after > before + 1  # dB
 
 
+@pytest.mark.slow
 def test_the_vector_decides_what_is_done_once_that_is_learned():
     net, (x, _) = small(), noisy_photo(32)
     x, d = x.repeat(2, 1, 1, 1) * 0.5 + 0.25, torch.eye(4)[:2]

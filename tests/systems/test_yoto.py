@@ -178,6 +178,7 @@ def test_normalisation_of_tokens_is_a_switch_of_its_own():
     assert louder[True] < 0.01 * louder[False]
 
 
+@pytest.mark.slow
 def test_the_paper_configuration_builds_and_answers_in_both_modes():
     pytest.importorskip("transformers")
     with torch.device("meta"):  # shapes without numbers: no memory and no time

@@ -9,7 +9,6 @@ from torch.nn import functional as F
 from iqassay.systems.blocks import GatedAttention
 from iqassay.systems.yoto_extended import TOP
 from iqassay.training.export import Deployed
-from iqassay.training.lightning_module import Training
 from iqassay.training.recipes import Recipe
 
 TERMS = [{}, {"whole_picture": False}, {"distance": False}, ALONE]
@@ -22,6 +21,8 @@ def ways_to_ask():
         return net(x).score if r is None else net(x, r).score
 
     def training(net, x, r):
+        from iqassay.training.lightning_module import Training  # takes seconds to load
+
         module = Training(Recipe(system="yoto", encoder="van_tiny", tokens=8, data=["a.csv"]), ["a"], 1, [(0.0, 1.0)])
         module.system = net
         return module.look({"x": x} if r is None else {"x": x, "reference": r}).score
@@ -31,9 +32,10 @@ def ways_to_ask():
         graph = Deployed(net, torch.zeros(size), torch.ones(size, 1))
         return graph(x if r is None else torch.cat([x, r]), torch.tensor([len(x)]))[0]
 
-    return [direct, training, deployed]
+    return [direct, pytest.param(training, marks=pytest.mark.slow), deployed]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("ask", ways_to_ask(), ids=lambda way: way.__name__)
 @torch.no_grad()
 def test_fault_1_segment_row_1_is_the_references_and_row_0_all_elses(ask):
@@ -96,6 +98,7 @@ def test_weights_of_0_1_0_find_their_place_under_the_network():
     assert torch.equal(holder["system"](x).score, moved(x).score)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("terms", TERMS, ids=str)
 @MODES
 @torch.no_grad()
@@ -119,6 +122,7 @@ def test_what_the_second_stage_trains_on_makes_the_score():
     torch.testing.assert_close(net.graded(*net.compared(x, r))[0], net(x, r).score)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("size", [(64, 64), (64, 96), (96, 64), (160, 128)])
 @torch.no_grad()
 def test_identical_pictures_score_exactly_the_top_and_others_less(size):
@@ -166,6 +170,7 @@ def test_distance_grows_with_noise_and_with_blur(worsen):
     assert (np.diff(torch.stack(scores).numpy(), axis=0) < 0).all()
 
 
+@pytest.mark.slow
 @MODES
 @torch.no_grad()
 def test_answers_do_not_depend_on_the_batch(paired):
@@ -190,6 +195,7 @@ SWITCHES = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("changes", SWITCHES, ids=str)
 def test_every_switch_builds_answers_in_both_modes_and_learns(changes):
     net = tiny_extended(**changes).train()

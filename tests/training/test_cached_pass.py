@@ -6,6 +6,8 @@ import torch
 
 from iqassay.training import cached_pass
 
+pytestmark = pytest.mark.slow
+
 
 def test_keeping_goes_on_where_it_was_stopped(tmp_path, monkeypatch):
     asked = []

@@ -29,6 +29,7 @@ def test_a_recipe_of_0_1_0_had_one_switch_for_three(tmp_path, statistics):
     assert (found.normalise, found.whole_picture, found.distance) == (statistics,) * 3
 
 
+@pytest.mark.slow
 @torch.no_grad()
 def test_weights_of_yoto_come_back_whichever_version_wrote_them(tmp_path):
     torch.manual_seed(0)

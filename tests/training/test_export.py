@@ -27,6 +27,8 @@ from iqassay.training import calibrate
 from iqassay.training.export import OUTPUTS, Deployed, export, principal_axes
 from iqassay.training.optimise import optimise, rewrite
 
+pytestmark = pytest.mark.slow
+
 EXAMPLES = Path(__file__).parents[2] / "examples"
 CARD = {
     "name": "test",

@@ -9,6 +9,8 @@ from iqassay.training.build import build_system
 from iqassay.training.kept_pictures import gather
 from iqassay.training.recipes import smoke
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def rated(tmp_path_factory):

@@ -18,6 +18,8 @@ from iqassay.training import cached_pass, restoration, sets
 from iqassay.training.recipes import smoke
 from iqassay.training.restoration import SLOW, Assistants, halves, psnr, retrieval
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):

@@ -12,6 +12,8 @@ from iqassay.commands.train import train_main as main
 from iqassay.systems.yoto_extended import TOP
 from iqassay.training.recipes import smoke
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def rated(tmp_path_factory):
