@@ -63,7 +63,7 @@ def rmse(predicted: ArrayLike, target: ArrayLike) -> float:
 
 
 def fit_logistic(predicted: ArrayLike, target: ArrayLike, parameters: int = 4) -> Logistic:
-    """The least-squares logistic curve through (predicted, target), see ``bench.logistic``: call it with scores.
+    """The least-squares logistic curve through (predicted, target), see ``statistics.logistic``: call it with scores.
 
     parameters: 4, monotone (VQEG, "Final report on the validation of objective models", 2000), or 5, a logistic plus a
     straight line (Sheikh, Sabir and Bovik, "A statistical evaluation of recent full reference image quality assessment
@@ -244,7 +244,7 @@ def bootstrap(
     or if there is but one group.
 
     srcc, plcc and rmse are worked out for all draws at once (2,000 pictures, 1,000 draws: a tenth of a second),
-    measures of pairs to first order (see ``bench.pairs``); any other function is called once a draw.
+    measures of pairs to first order (see ``statistics.pairs``); any other function is called once a draw.
     Raises ValueError as the statistics do, for a confidence outside ]0, 1[ and for fewer than 10 resamples.
     Source: Efron, "Bootstrap methods: another look at the jackknife", Annals of Statistics 7 (1979).
     """

@@ -1,7 +1,7 @@
 """Many bootstrap draws at once: how often each picture is in each, and measures weighted by that.
 
 A draw is a row of counts, not a list of pictures, so that ranks need no sorting per draw and sums become products of
-matrices. Everything here takes checked arrays: x, y (n,) float64 and counts (draws, n); see ``bench.correlation``.
+matrices. Everything here takes checked arrays: x, y (n,) float64 and counts (draws, n); see ``statistics.correlation``.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Whether one model agrees better with the raters than another, or only looks so on these pictures.
 
 All of it is paired: both models have scored the same pictures. Every function raises ValueError for predictions and
-targets as ``bench.correlation`` does.
+targets as ``statistics.correlation`` does.
 """
 
 from __future__ import annotations
