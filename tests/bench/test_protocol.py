@@ -189,7 +189,11 @@ def test_training_pictures_in_the_set_are_counted(tmp_path, trained_on, name, co
 
 
 def test_without_scipy_nothing_is_scored_first(tmp_path, models, monkeypatch, capsys):
-    for name in [name for name in sys.modules if name.split(".")[0] == "scipy" or name.startswith("iqassay.bench.")]:
+    for name in [
+        name
+        for name in sys.modules
+        if name.split(".")[0] == "scipy" or name.startswith(("iqassay.bench.", "iqassay.statistics."))
+    ]:
         monkeypatch.delitem(sys.modules, name)
     monkeypatch.setitem(sys.modules, "scipy", None)
     data = f"{make_set(tmp_path)}:{tmp_path / 'grays'}"
