@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-import argparse
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import typer
 
 from iqassay.commands.options import say
+
+if TYPE_CHECKING:
+    import argparse
 
 # Their words, --help too, go on untouched to the training side.
 PASSED_ON: dict[str, Any] = {
