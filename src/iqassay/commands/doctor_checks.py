@@ -77,7 +77,7 @@ def _versions() -> Found:
     yield "iqassay", __version__, ""
     yield "python", platform.python_version(), ""
     yield "platform", platform.platform(), ""
-    for name in ("numpy", "pillow", "typer", "rich"):
+    for name in ("numpy", "pillow", "typer", "rich", "jinja2", "platformdirs"):
         yield name, _version(name) or "unknown", ""
 
 
