@@ -1,9 +1,11 @@
 """Draw docs/img/distortions.jpg: every distortion type at its five levels, on one photo.
 
-    python benchmarks/make/contact_sheet.py [PHOTO] [--out docs/img/distortions.jpg] [--restored]
+    python benchmarks/make/contact_sheet.py [PHOTO] [--out docs/img/distortions.jpg] [--restored | --covered | --drawn]
 
 The default photo is the astronaut of scikit-image (Eileen Collins, NASA, public domain); any photo will do. With
---restored the rows are the restorations of iqassay.data.restored instead, at strengths 0, 1/4, 1/2, 3/4 and 1.
+--restored the rows are the restorations of iqassay.data.restored instead, at strengths 0, 1/4, 1/2, 3/4 and 1. With
+--covered they are what iqassay.data.coverage adds (docs/img/coverage.jpg is of examples/coffee.jpg), the whole picture
+at a smaller size; with --drawn, the contents drawn by iqassay.data.rendered.
 """
 
 import argparse
@@ -13,8 +15,10 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageDraw
 
+from iqassay.data.coverage import COVERED, beside, cover_with
 from iqassay.data.distortions import KINDS, LEVELS, distort
-from iqassay.data.filters import to_pillow
+from iqassay.data.filters import from_pillow, to_pillow
+from iqassay.data.rendered import RENDERED, render_content
 from iqassay.data.restored import RESTORATIONS, restore
 from iqassay.data.targets import target_score
 
@@ -27,6 +31,8 @@ def main() -> None:
     parser.add_argument("photo", nargs="?", type=Path)
     parser.add_argument("--out", type=Path, default=Path("docs/img/distortions.jpg"))
     parser.add_argument("--restored", action="store_true")
+    parser.add_argument("--covered", action="store_true")
+    parser.add_argument("--drawn", action="store_true")
     parser.add_argument("--quality", type=int, default=72)
     arguments = parser.parse_args()
 
@@ -34,7 +40,11 @@ def main() -> None:
     y, x = round(image.shape[0] * 0.07), round(image.shape[1] * 0.30)
     window = (x, y, x + TILE, y + TILE)
 
-    rows: list[list[tuple[str, Image.Image]]] = []
+    if arguments.covered or arguments.drawn:
+        rows = covered_rows(middle(image)) if arguments.covered else drawn_rows()
+        save(draw(rows), arguments)
+        return
+    rows = []
     for name in RESTORATIONS if arguments.restored else KINDS:
         row = []
         for level in LEVELS:
@@ -47,10 +57,44 @@ def main() -> None:
             row.append((f"{level}: {score:.0f}", to_pillow(picture).crop(window)))
         rows.append([(f"{name}  {row[0][0]}", row[0][1]), *row[1:]])
 
-    sheet = draw(rows)
+    save(draw(rows), arguments)
+
+
+def save(sheet: Image.Image, arguments: argparse.Namespace) -> None:
     arguments.out.parent.mkdir(parents=True, exist_ok=True)
     sheet.save(arguments.out, quality=arguments.quality, optimize=True)
     print(f"{arguments.out}: {sheet.width}x{sheet.height}, {arguments.out.stat().st_size / 1000:.0f} kB")
+
+
+def middle(image: np.ndarray, side: int = 256) -> np.ndarray:
+    """The middle of a photo, shrunk first so that most of it is there: 256x256, as the synthesiser has it."""
+    short = min(image.shape[:2])
+    y, x = (image.shape[0] - short) // 2, (image.shape[1] - short) // 2
+    square = to_pillow(image[y : y + short, x : x + short])
+    return from_pillow(square.resize((side, side), Image.Resampling.LANCZOS))
+
+
+def covered_rows(image: np.ndarray) -> list[list[tuple[str, Image.Image]]]:
+    """Strengths 0, 1/4, 1/2, 3/4 and 1, labelled with the target and, where it says more, that beside the reference."""
+    rows = []
+    for name in COVERED:
+        row = []
+        for step in range(5):
+            made = cover_with(image, name, step / 4, np.random.default_rng(step))
+            pair = f"/{made.pair:.0f}" if abs(made.pair - beside(made.score)) > 0.5 else ""
+            tile = to_pillow(made.picture).resize((TILE, TILE), Image.Resampling.LANCZOS)
+            row.append((f"{made.score:.0f}{pair}", tile))
+        rows.append([(f"{name.replace('beyond_', '>5 ')}: {row[0][0]}", row[0][1]), *row[1:]])
+    return rows
+
+
+def drawn_rows() -> list[list[tuple[str, Image.Image]]]:
+    """Five of each kind of drawing, at native size."""
+    rows = []
+    for name in RENDERED:
+        tiles = [to_pillow(render_content(name, 256, np.random.default_rng(i))) for i in range(5)]
+        rows.append([(name if i == 0 else "", tile.crop((0, 0, TILE, TILE))) for i, tile in enumerate(tiles)])
+    return rows
 
 
 def bundled_photo() -> Path:
