@@ -220,6 +220,10 @@ def test_families_come_in_their_shares_and_kinds_left_out_never() -> None:
         share = np.mean([family_of(name) == family for name, _ in drawn])
         assert share == pytest.approx(SHARES[family] / there, abs=0.05)
     assert {made.kind for _, made in drawn} <= {None, "none", "jpeg", "white_noise"}
+    names = {name for name, _ in drawn}
+    assert "resaved_jpeg" in names
+    assert not names & {"beyond_gaussian_blur", "resampled_nearest", "resampled_box"}
+    assert "resaved_jpeg" not in {cover(small, generator, ("white_noise",))[0] for _ in range(200)}
 
 
 # --- in a rendered set --------------------------------------------------------------------------------------

@@ -45,12 +45,12 @@ def cover(clean: np.ndarray, rng: np.random.Generator, kinds: Sequence[str] = KI
     Args:
         clean: float array (H, W, 3), sRGB in [0, 1], at least 8x8. Never changed.
         rng: source of every random choice.
-        kinds: the KADID kinds that may appear, as contents or beyond their fifth level.
+        kinds: the KADID kinds that may appear, as contents, beyond their fifth level, or under another name.
 
     Returns:
         The name in `COVERED`, and what was made.
     """
-    names = [name for name in COVERED if not name.startswith("beyond_") or name.removeprefix("beyond_") in kinds]
+    names = [name for name in COVERED if _same_as(name) in (None, *kinds)]
     weights = np.array(
         [SHARES[family_of(name)] / sum(family_of(n) == family_of(name) for n in names) for name in names]
     )
@@ -200,6 +200,14 @@ SHARES: dict[str, float] = {
     "upscaled": 0.04,
     "structure": 0.14,
 }
+
+
+def _same_as(name: str) -> str | None:
+    """The KADID kind that a name in `COVERED` is much the same as, if any: left out, neither may appear."""
+    family, _, rest = name.partition("_")
+    if family == "beyond":
+        return rest
+    return {"resaved_jpeg": "jpeg", "resampled_nearest": "pixelate", "resampled_box": "pixelate"}.get(name)
 
 
 def family_of(name: str) -> str:
