@@ -4,8 +4,8 @@
 
 The default photo is the astronaut of scikit-image (Eileen Collins, NASA, public domain); any photo will do. With
 --restored the rows are the restorations of iqassay.data.restored instead, at strengths 0, 1/4, 1/2, 3/4 and 1. With
---covered they are what iqassay.data.coverage adds (docs/img/coverage.jpg is of examples/coffee.jpg), the whole picture
-at a smaller size; with --drawn, the contents drawn by iqassay.data.rendered.
+--covered they are what iqassay.data.coverage adds (docs/img/coverage.jpg is of examples/chelsea.jpg), the middle of
+the picture, made small; with --drawn, the contents that iqassay.data.rendered draws.
 """
 
 import argparse
@@ -41,8 +41,8 @@ def main() -> None:
     window = (x, y, x + TILE, y + TILE)
 
     if arguments.covered or arguments.drawn:
-        rows = covered_rows(middle(image)) if arguments.covered else drawn_rows()
-        save(draw(rows), arguments)
+        small = draw(covered_rows(middle(image)), 96, 26, 4) if arguments.covered else draw(drawn_rows())
+        save(small, arguments)
         return
     rows = []
     for name in RESTORATIONS if arguments.restored else KINDS:
@@ -75,16 +75,16 @@ def middle(image: np.ndarray, side: int = 256) -> np.ndarray:
 
 
 def covered_rows(image: np.ndarray) -> list[list[tuple[str, Image.Image]]]:
-    """Strengths 0, 1/4, 1/2, 3/4 and 1, labelled with the target and, where it says more, that beside the reference."""
+    """Strengths 0, 1/2 and 1, labelled with the target and, where it says more, that beside the reference."""
     rows = []
     for name in COVERED:
-        row = []
-        for step in range(5):
-            made = cover_with(image, name, step / 4, np.random.default_rng(step))
+        row: list[tuple[str, Image.Image]] = []
+        for step in range(3):
+            made = cover_with(image, name, step / 2, np.random.default_rng(3 + step))
             pair = f"/{made.pair:.0f}" if abs(made.pair - beside(made.score)) > 0.5 else ""
-            tile = to_pillow(made.picture).resize((TILE, TILE), Image.Resampling.LANCZOS)
-            row.append((f"{made.score:.0f}{pair}", tile))
-        rows.append([(f"{name.replace('beyond_', '>5 ')}: {row[0][0]}", row[0][1]), *row[1:]])
+            tile = to_pillow(made.picture).resize((96, 96), Image.Resampling.LANCZOS)
+            row.append((f"{name if not row else ''}\n{made.score:.0f}{pair}", tile))
+        rows.append(row)
     return rows
 
 
@@ -105,18 +105,20 @@ def bundled_photo() -> Path:
     return Path(spec.origin).parent / "data" / "astronaut.png"
 
 
-def draw(rows: list[list[tuple[str, Image.Image]]]) -> Image.Image:
+def draw(
+    rows: list[list[tuple[str, Image.Image]]], tile: int = TILE, label: int = LABEL, columns: int = COLUMNS
+) -> Image.Image:
     """A sheet of labelled tiles; the label of each stands above it."""
-    per_block = -(-len(rows) // COLUMNS)
-    step_x, step_y = TILE + MARGIN, TILE + MARGIN + LABEL
-    block_width = len(LEVELS) * step_x + 3 * MARGIN
-    sheet = Image.new("RGB", (COLUMNS * block_width + MARGIN, per_block * step_y + MARGIN), "white")
+    per_block = -(-len(rows) // columns)
+    step_x, step_y = tile + MARGIN, tile + MARGIN + label
+    block_width = len(rows[0]) * step_x + 3 * MARGIN
+    sheet = Image.new("RGB", (columns * block_width + MARGIN, per_block * step_y + MARGIN), "white")
     pen = ImageDraw.Draw(sheet)
     for i, row in enumerate(rows):
         left, top = MARGIN + i // per_block * block_width, MARGIN + i % per_block * step_y
-        for j, (label, tile) in enumerate(row):
-            pen.text((left + j * step_x, top), label, fill="black")
-            sheet.paste(tile, (left + j * step_x, top + LABEL))
+        for j, (text, picture) in enumerate(row):
+            pen.text((left + j * step_x, top), text, fill="black")
+            sheet.paste(picture, (left + j * step_x, top + label))
     return sheet
 
 
