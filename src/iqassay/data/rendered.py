@@ -174,8 +174,8 @@ def _font(size: int) -> ImageFont.ImageFont | ImageFont.FreeTypeFont:
 
 
 _SYLLABLES = (
-    *("ba", "ce", "di", "fo", "gu", "ha", "je", "ki", "lo", "mu", "na", "pe", "ri", "so", "tu", "va", "we", "xi", "yo"),
-    *("za", "ther", "ing", "ment", "str", "qu", "al", "en", "or", "ist"),
+    *("ba", "ce", "di", "fi", "gu", "ha", "je", "ki", "lo", "mu", "na", "pe", "ri", "so", "tu", "va", "we", "xi", "yo"),
+    *("za", "drum", "ing", "mond", "str", "qu", "al", "en", "or", "ost"),
 )
 
 
