@@ -4,7 +4,7 @@ import pytest
 from noisy_sets import make_paired, make_rated
 
 from iqassay.training.recipes import smoke
-from iqassay.training.sets import load_sets, shares_of
+from iqassay.training.sets import load_sets, shares_of, synthetic_sets
 
 
 @pytest.fixture(scope="module")
@@ -34,3 +34,13 @@ def test_a_set_with_references_is_also_a_set_of_pairs(rated, paired):
         for i, part in enumerate(sets.train.datasets):
             assert ("reference" in part[0]) == (i in with_reference)
             assert part[0]["dataset"] == i
+
+
+def test_the_share_of_covered_pictures_is_passed_on_but_not_to_types_left_out(paired, tmp_path):
+    recipe = smoke(synthetic=[paired], synthetic_covered=1.0, synthetic_without=["jpeg"], out=tmp_path / "run")
+    train, val, unseen = synthetic_sets(recipe)
+    assert train.pair is not None
+    assert val.pair is not None
+    assert unseen.pair is None
+    with pytest.raises(ValueError, match="got --synthetic-covered 2, want 0 to 1"):
+        smoke(synthetic=[paired], synthetic_covered=2)

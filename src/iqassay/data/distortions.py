@@ -99,9 +99,19 @@ def distort(image: np.ndarray, kind: str, level: float, rng: np.random.Generator
     Raises:
         ValueError: on an unknown kind, a level outside 1..5, or an array of another shape.
     """
+    return distort_by(image, kind, parameter_at(kind, level), rng)
+
+
+def distort_by(image: np.ndarray, kind: str, parameter: float, rng: np.random.Generator) -> np.ndarray:
+    """`distort` by the kind's own parameter, as in `PARAMETERS`, which may lie beyond its five levels.
+
+    Raises:
+        ValueError: on an unknown kind or an array of another shape.
+    """
     if image.ndim != 3 or image.shape[2] != 3 or min(image.shape[:2]) < 8:
         raise ValueError(f"got an image of shape {image.shape}, want (H, W, 3) with H and W at least 8")
-    parameter = parameter_at(kind, level)
+    if kind not in PARAMETERS:
+        raise ValueError(f"got the distortion {kind!r}, want one of: {', '.join(KINDS)}")
     out = _FUNCTIONS[kind](np.asarray(image, dtype=np.float32), parameter, rng)
     return np.ascontiguousarray(np.clip(out, 0, 1), dtype=np.float32)
 

@@ -38,6 +38,10 @@ class Recipe:
     synthetic_size: int = _flag(256, "size of the distorted pictures in pixels, at least the crop")
     synthetic_seed: int = _flag(0, "seed of the distorted pictures; runs that share it share them")
     synthetic_without: list[str] = _flag([], "distortion type to leave out; repeatable")
+    synthetic_covered: float = _flag(
+        0.0,
+        "share of the distorted pictures that are what people feed beside photos: empty, framed, drawn, rebuilt ...",
+    )
     limit: int = _flag(0, "use only the first so many rows of each rated split; 0 for all")
     out: Path = _flag(Path("runs/mfen"), "folder for checkpoints, log and curve; a run found there goes on")
     start: Path | None = _flag(None, "checkpoint to take the first weights from")
@@ -97,6 +101,8 @@ class Recipe:
         for name in ("frozen", "dan_frozen"):
             if not 0 <= getattr(self, name) <= 4:
                 raise ValueError(f"got --{name.replace('_', '-')} {getattr(self, name)}, want 0 to 4")
+        if not 0 <= self.synthetic_covered <= 1:
+            raise ValueError(f"got --synthetic-covered {self.synthetic_covered}, want 0 to 1")
         if self.queue < 0:
             raise ValueError(f"got --queue {self.queue}, want 0 or more")
         if not 0 <= self.average < 1:

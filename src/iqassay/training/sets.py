@@ -106,9 +106,15 @@ def synthetic_sets(recipe: Recipe) -> list[SyntheticSet]:
     if unknown:
         raise ValueError(f"got --synthetic-without {', '.join(unknown)}, want types among {', '.join(KINDS)}")
     seen = tuple(kind for kind in KINDS if kind not in recipe.synthetic_without)
-    config = SyntheticConfig(recipe.synthetic_count, recipe.synthetic_size, recipe.synthetic_seed, kinds=seen)
+    config = SyntheticConfig(
+        recipe.synthetic_count,
+        recipe.synthetic_size,
+        recipe.synthetic_seed,
+        covered=recipe.synthetic_covered,
+        kinds=seen,
+    )
     unseen = tuple(recipe.synthetic_without)
-    return draw(recipe, config, [{}, {"kinds": unseen, "chained": 0, "restored": 0}] if unseen else [{}])
+    return draw(recipe, config, [{}, {"kinds": unseen, "chained": 0, "restored": 0, "covered": 0}] if unseen else [{}])
 
 
 def draw(recipe: Recipe, config: SyntheticConfig, held: Sequence[dict[str, Any]] = ({},)) -> list[SyntheticSet]:
