@@ -11,11 +11,13 @@ from iqassay.training.checkpoints import load_weights
 from iqassay.training.lightning_module import Training
 from iqassay.training.recipes import Recipe
 from iqassay.training.run import run
+from iqassay.training.run_folder import refuse_another_run
 from iqassay.training.sets import load_sets, shares_of
 
 
 def fit(recipe: Recipe) -> Path:
     """Run a recipe, going on from its last checkpoint if there is one. Returns the best checkpoint's path."""
+    refuse_another_run(recipe)
     lightning.seed_everything(recipe.seed, workers=True, verbose=False)
     sets = load_sets(recipe)
     standards = [(fact["mean"], fact["deviation"]) for fact in sets.facts.values()]

@@ -17,6 +17,9 @@ def _flag(default: Any, text: str) -> Any:
     return field(default=default, metadata={"help": text})
 
 
+OUT = Path("runs/SYSTEM")  # stands for a folder by the system's name, and the stage's
+
+
 @dataclass
 class Recipe:
     """A run of ``iqassay train SYSTEM``; docs/mfen.md and docs/yoto.md have the commands of the shipped models.
@@ -39,7 +42,10 @@ class Recipe:
     synthetic_seed: int = _flag(0, "seed of the distorted pictures; runs that share it share them")
     synthetic_without: list[str] = _flag([], "distortion type to leave out; repeatable")
     limit: int = _flag(0, "use only the first so many rows of each rated split; 0 for all")
-    out: Path = _flag(Path("runs/mfen"), "folder for checkpoints, log and curve; a run found there goes on")
+    out: Path = _flag(
+        OUT,
+        "folder for checkpoints, log and curve; a run found there goes on; of a stage but the network's: runs/SYSTEM-STAGE",
+    )
     start: Path | None = _flag(None, "checkpoint to take the first weights from")
     stage: str = _flag(
         "network",
@@ -47,7 +53,9 @@ class Recipe:
         "the score, on whole pictures, after --start",
     )
 
+    config: str = _flag("light", "light, for CPUs; or paper: as near to the published network as is known")
     encoder: str = _flag("efficientnet_lite0", "encoder of every part that has one")
+    dan_encoder: str = _flag("", "mfen: encoder of the distortion-aware network, if it is another")
     hfen: bool = _flag(True, "mfen: high-frequency extraction network")
     dan: bool = _flag(True, "mfen: distortion-aware network")
     fusion: str = _flag("attention", "mfen: attention, concat or sum")
@@ -92,6 +100,8 @@ class Recipe:
     devices: str = _flag("auto", "Lightning's devices: a number, a list or auto")
 
     def __post_init__(self) -> None:
+        if self.out == OUT:
+            self.out = Path("runs") / (self.system + (f"-{self.stage}" if self.stage != "network" else ""))
         if self.crop % 32 or self.crop < 64:
             raise ValueError(f"got --crop {self.crop}, want a multiple of 32, at least 64")
         for name in ("frozen", "dan_frozen"):
@@ -110,6 +120,8 @@ class Recipe:
                 raise ValueError(f"got --{name.replace('_', '-')} {getattr(self, name)}, want at least 1")
         if self.synthetic and self.synthetic_size < self.crop:
             raise ValueError(f"got --synthetic-size {self.synthetic_size}, want at least the crop, {self.crop}")
+        if self.config not in ("light", "paper"):
+            raise ValueError(f"got --config {self.config}, want light or paper")
         if self.stage not in ("network", "restoration", "head"):
             raise ValueError(f"got --stage {self.stage}, want network, restoration or head")
         if self.stage == "restoration" and (self.system != "dri" or not self.synthetic):

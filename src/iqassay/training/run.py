@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import ctypes
-import dataclasses
-import json
 import logging
 import sys
 import warnings
@@ -26,6 +24,7 @@ from torch.utils.data import DataLoader, Dataset
 from iqassay.data.pipeline import MixedBatches
 from iqassay.training.learning_curve import draw_curve
 from iqassay.training.recipes import Recipe
+from iqassay.training.run_folder import write_recipe
 
 
 class Monitored(lightning.LightningModule):
@@ -55,9 +54,7 @@ def run(
     log = recipe.out / "metrics.csv"
     if log.exists():  # Lightning's logger would start it anew
         log.rename(recipe.out / f"metrics-{len(list(recipe.out.glob('metrics-*.csv'))) + 1}.csv")
-    (recipe.out / "recipe.json").write_text(
-        json.dumps({"recipe": dataclasses.asdict(recipe), "sets": facts}, indent=1, default=str)
-    )
+    write_recipe(recipe, sets=facts)
     more = recipe.workers > 0
     batches = DataLoader(pictures, batch_sampler=sampler, num_workers=recipe.workers, persistent_workers=more)
     # One loader for each set: some have references and some have not.
