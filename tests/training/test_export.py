@@ -2,6 +2,7 @@
 
 import importlib
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -371,14 +372,14 @@ def test_a_scorer_opens_dri(dri):
 
 @pytest.fixture
 def rated(tmp_path, monkeypatch):
-    """A folder with two models and 80 gray pictures, and what people say of these: 20 for black, 80 for white, and
+    """A folder with two models and 100 gray pictures, and what people say of these: 20 for black, 80 for white, and
     less of one mind at the ends, where the models differ."""
     monkeypatch.chdir(tmp_path)
     rng = np.random.default_rng(0)
     write_model(tmp_path, "plain", name="plain", training_data=["some", "more"])
     write_model(tmp_path, "steep", name="steep", calibration={"raw": [0.2, 0.8], "score": [0, 100]}, limits=["a limit"])
     lines = ["image,score,split"]
-    for i in range(80):
+    for i in range(100):
         gray = rng.uniform(0, 1)
         opinion = 20 + 60 * gray + rng.normal(0, 1 + 10 * abs(gray - 0.5))
         Image.new("RGB", (64, 64), (round(255 * gray),) * 3).save(f"{i}.png")
@@ -392,12 +393,12 @@ def test_several_models_become_a_panel(rated, capsys):
     assert export_main(["steep.onnx", "plain.onnx", *words]) == 0
     caught = capsys.readouterr()
     assert caught.out == "panel.json\n"
-    assert "80 of 80 pictures" in caught.err
+    assert "100 of 100 pictures" in caught.err
     assert "without" in caught.err
     panel = iqassay.load("panel.json", threads=1)
     card = panel.card
     assert list(card.members) == ["plain", "steep"]
-    assert [(row["set"], row["images"]) for row in card.accuracy] == [("set val", 80)] * 2
+    assert [(row["set"], row["images"]) for row in card.accuracy] == [("set val", 100)] * 2
     assert card.accuracy[0]["srcc"] > 0.7
     assert (card.training_data, card.limits) == (("some", "more", "nothing"), ("knows nothing", "a limit"))
     assert card.licence["weights"] == "CC0-1.0"
@@ -433,7 +434,38 @@ def test_synthetic_pictures_join_the_table_of_a_panel(rated, monkeypatch):
         scores.append(iqassay.load("panel.json", threads=1).score(Image.new("RGB", (64, 64))).score)
     assert scores[0] > 15
     assert scores[1] < 12
-    assert made == [16]  # 2 for every 5 of the half
+    assert made == [20]  # 2 for every 5 of the half
+
+
+def test_a_worthless_panel_is_refused_unless_forced_and_then_says_so(rated, capsys):
+    lines = Path("set.csv").read_text().split("\n")
+    opinions = np.random.default_rng(5).permutation([line.split(",")[1] for line in lines[1:]])
+    shuffled = [f"{i}.png,{opinion},val" for i, opinion in enumerate(opinions)]
+    Path("bad.csv").write_text("\n".join([lines[0], *shuffled]))
+    Path("few.csv").write_text("\n".join(lines[:22]))
+    wanted = {"bad": r"SRCC of scores and opinions on the rated pictures is -?0\.\d\d, want at least 0\.30",
+              "few": r"got 21 pictures of split val, want at least 100, or --force"}  # fmt: skip
+    for name, error in wanted.items():
+        words = ["plain.onnx", "steep.onnx", "-o", "panel.json", "--calibrate", f"{name}.csv:.:0..100"]
+        assert export_main(words) == 2
+        said = capsys.readouterr().err
+        assert re.search(error, said)
+        assert not Path("panel.json").exists()
+        assert export_main([*words, "--force"]) == 0
+        (limit,) = set(iqassay.load("panel.json").card.limits) - {"knows nothing", "a limit"}
+        assert limit.startswith({"bad": "SRCC of scores", "few": "calibrated on 21 rated pictures"}[name])
+        Path("panel.json").unlink()
+
+
+@pytest.mark.parametrize(("noise", "count"), [(1000, 0), (1, 1), (1, 99)])
+def test_what_speaks_against_a_calibration(noise, count, capsys):
+    truth = np.linspace(0, 100, count or 120)
+    raw = np.random.default_rng(0).normal(truth, noise)
+    with pytest.raises(ValueError, match="want at least"):
+        calibrate.doubts(raw, truth, "pictures", force=False)
+    assert len(calibrate.doubts(raw, truth, "pictures", force=True)) == 1 + (count == 1)
+    fine = np.linspace(0, 100, 100)
+    assert calibrate.doubts(fine, fine, "pictures", force=False) == []
 
 
 def test_what_is_said_about_a_panel_is_on_its_card(rated):

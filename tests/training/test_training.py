@@ -60,7 +60,12 @@ def test_smoke_recipe_runs_resumes_and_leaves_what_it_says(rated, tmp_path, capf
     (rated / "few.csv").write_text("image,mos,split\n0.png,20,train\n1.png,80,val\n")
     assert export_main([str(head / "best.ckpt"), "-o", str(model), "--calibrate", str(rated / "few.csv")]) == 2
     assert "few: got 1 rows of split val, want at least 4" in capfd.readouterr().err
-    assert export_main([str(head / "best.ckpt"), "-o", str(model), "--calibrate", str(rated / "set.csv")]) == 0
+    few = [str(head / "best.ckpt"), "-o", str(model), "--calibrate", str(rated / "set.csv")]
+    assert export_main(few) == 2  # no model from 6 pictures, unless it says so
+    assert "got 6 pictures of split val, want at least 100, or --force" in capfd.readouterr().err
+    assert not model.exists()
+    assert export_main([*few, "--force"]) == 0
+    assert "calibrated on 6 rated pictures, want at least 100" in iqassay.load(model).card.limits
     verdict = iqassay.load(model).score(rated / "0.png")  # as README says: train, export, score
     assert 0 <= verdict.low <= verdict.score <= verdict.high <= 100
     assert [row["set"] for row in iqassay.load(model).card.accuracy] == ["set val"]
@@ -83,7 +88,9 @@ def test_yoto_trains_in_two_stages_and_its_model_file_scores_with_and_without_a_
     changed = {key for key in after if not torch.equal(after[key], before[key])}
     assert {key.split(".")[1] for key in changed} == {"regressor", "distortions", "distance"}
     assert not changed & {"system.distance.mean", "system.distance.energy"}  # fixed, like the maps that they are of
-    assert export_main([str(head / "best.ckpt"), "-o", str(model), "--calibrate", str(pairs)]) == 0
+    assert export_main([str(head / "best.ckpt"), "-o", str(model), "--calibrate", str(pairs), "--force"]) == 0
+    limits = iqassay.load(model).card.limits
+    assert any(text.startswith("calibrated on 12 pairs of pictures and references") for text in limits)
 
     scorer = iqassay.load(model)
     assert scorer.takes_reference

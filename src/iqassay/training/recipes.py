@@ -44,7 +44,7 @@ class Recipe:
     limit: int = _flag(0, "use only the first so many rows of each rated split; 0 for all")
     out: Path = _flag(
         OUT,
-        "folder for checkpoints, log and curve; a run found there goes on; of a stage but the network's: runs/SYSTEM-STAGE",
+        "folder for checkpoints, log and curve; a run found there goes on; of other stages runs/SYSTEM-STAGE",
     )
     start: Path | None = _flag(None, "checkpoint to take the first weights from")
     stage: str = _flag(

@@ -26,7 +26,7 @@ from iqassay.support.version import __version__
 from iqassay.systems.blocks import pool_statistics
 from iqassay.systems.yoto_extended import TOP, ExtendedYOTO
 from iqassay.training.build import System, build_system
-from iqassay.training.calibrate import calibration_table, conformal_interval
+from iqassay.training.calibrate import calibration_table, conformal_interval, doubts, refuse_few
 from iqassay.training.checkpoints import load_weights, recipe_of
 from iqassay.training.export import export, principal_axes
 from iqassay.training.onnx_pass import VIEW_AREA, whole_view
@@ -48,6 +48,7 @@ class Export:
     calibrate: list[str] = dataclasses.field(default_factory=list)  # rated sets that share the 0-100 scale
     report: list[str] = dataclasses.field(default_factory=list)  # further rated sets whose accuracy goes on the card
     about: Path | None = None  # JSON with the words of the card: summary, licence, training_data, limits
+    force: bool = False  # write a model that hardly follows the opinions, or a scale made of few, and say so on the card
 
 
 def ship(job: Export) -> Path:
@@ -71,6 +72,7 @@ def ship(job: Export) -> Path:
     for ratings in sets:
         if len(ratings.split("val")) < 4:
             raise ValueError(f"{ratings.name}: got {len(ratings.split('val'))} rows of split val, want at least 4")
+    refuse_few(sum(len(ratings.split("val")) for ratings in sets[: len(job.calibrate)]), job.force)
     made = synthetic_sets(recipe)[1] if recipe.synthetic else None  # first: it may fail, and what follows takes long
     system = build_system(recipe).eval()
     load_weights(system, job.checkpoint)
@@ -86,17 +88,20 @@ def ship(job: Export) -> Path:
     scale = {"calibration": {"raw": [0, 1], "score": [0, 1]}, "interval": {"score": [0], "below": [0], "above": [0]}}
     card["architecture"] = dataclasses.asdict(system.config)
     card |= scale | ({"reference": scale} if isinstance(system, ExtendedYOTO) else {})
+    limits: list[str] = []
     with tempfile.TemporaryDirectory() as folder:  # a first file without a scale, to see every picture as users will
         scorer = Scorer(load_model_file(export(system, centre, axes, card, Path(folder) / "raw.onnx")))
         seen = [_look(scorer, [row.image for row in ratings.split("val").rows]) for ratings in sets]
         seen_made = _look(scorer, list(made.pixels))[0] if made is not None else np.empty(0)
         if isinstance(system, ExtendedYOTO):
-            card["reference"] = _with_reference(scorer, sets, made)
+            card["reference"], limits = _with_reference(scorer, sets, made, job.force)
     opinions = [np.array([row.score for row in ratings.split("val").rows]) for ratings in sets]
 
     count = len(job.calibrate)
     raw, unlike = np.concatenate([s[0] for s in seen[:count]]), np.concatenate([s[1] for s in seen])
     opinion = np.concatenate(opinions[:count])
+    limits = doubts(raw, opinion, "rated pictures", job.force) + limits
+    card["limits"] = [*card["limits"], *limits]
     table_half, interval_half = np.arange(len(raw)) % 2 == 0, np.arange(len(raw)) % 2 == 1
     fit_raw, fit_opinion = raw[table_half], opinion[table_half]
     if made is not None:  # rated photos set the scale; few are ruined, and what that means the synthetic ones say
@@ -114,8 +119,11 @@ def ship(job: Export) -> Path:
     return export(system, centre, axes, card, job.out)
 
 
-def _with_reference(scorer: Scorer, sets: list[Ratings], made: SyntheticSet | None) -> dict[str, dict]:
-    """Calibration and interval of the full-reference mode, from validation pairs, rated and synthetic."""
+def _with_reference(
+    scorer: Scorer, sets: list[Ratings], made: SyntheticSet | None, force: bool
+) -> tuple[dict[str, dict], list[str]]:
+    """Calibration and interval of the full-reference mode, from validation pairs, rated and synthetic; and what speaks
+    against them, see ``doubts``."""
     rows = [row for ratings in sets for row in ratings.split("val").rows if row.reference is not None]
     pictures: list = [row.image for row in rows]
     references: list = [row.reference for row in rows]
@@ -132,10 +140,11 @@ def _with_reference(scorer: Scorer, sets: list[Ratings], made: SyntheticSet | No
             f"got {len(pictures)} validation pairs, want at least 4 to put the full-reference score on 0-100"
         )
     raw = _look(scorer, pictures, references)[0]
+    limits = doubts(raw, target, "pairs of pictures and references", force)
     table_half, interval_half = np.arange(len(raw)) % 2 == 0, np.arange(len(raw)) % 2 == 1
     table = calibration_table(raw[table_half], target[table_half], top=(TOP, 100.0))
     score = np.interp(raw, table["raw"], table["score"])
-    return {"calibration": table, "interval": conformal_interval(score[interval_half], opinion[interval_half])}
+    return {"calibration": table, "interval": conformal_interval(score[interval_half], opinion[interval_half])}, limits
 
 
 @torch.no_grad()
