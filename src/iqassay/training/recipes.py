@@ -79,6 +79,11 @@ class Recipe:
     batch: int = _flag(24, "pictures in a batch, on each device")
     crop: int = _flag(224, "crop size in pixels, a multiple of 32")
     scales: list[float] = _flag([1.0, 0.75, 0.5], "scale of a rated photo; repeatable; the last one validates")
+    test_crops: int = _flag(
+        0,
+        "answer for a rated picture of val or test by the mean over so many crops at random places of the largest scale, "
+        "20 to 50 in papers; 0: by the centre crop at the last scale",
+    )
     lr: float = _flag(7e-4, "peak step of the new parts")
     encoder_lr: float = _flag(0.05, "step of the pretrained levels, relative to --lr")
     frozen: int = _flag(4, "how many levels of the quality encoder stay fixed (0 to 4)")
@@ -107,8 +112,11 @@ class Recipe:
         for name in ("frozen", "dan_frozen"):
             if not 0 <= getattr(self, name) <= 4:
                 raise ValueError(f"got --{name.replace('_', '-')} {getattr(self, name)}, want 0 to 4")
-        if self.queue < 0:
-            raise ValueError(f"got --queue {self.queue}, want 0 or more")
+        for name in ("queue", "test_crops"):
+            if getattr(self, name) < 0:
+                raise ValueError(f"got --{name.replace('_', '-')} {getattr(self, name)}, want 0 or more")
+        if self.test_crops and self.stage == "head":
+            raise ValueError(f"got --test-crops {self.test_crops} for --stage head, which sees whole pictures: want 0")
         if not 0 <= self.average < 1:
             raise ValueError(f"got --average {self.average}, want 0 to below 1")
         if not self.scales or min(self.scales) <= 0 or max(self.scales) > 1:

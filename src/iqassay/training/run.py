@@ -57,8 +57,9 @@ def run(
     write_recipe(recipe, sets=facts)
     more = recipe.workers > 0
     batches = DataLoader(pictures, batch_sampler=sampler, num_workers=recipe.workers, persistent_workers=more)
-    # One loader for each set: some have references and some have not.
-    answers = [DataLoader(part, batch_size=recipe.batch, num_workers=recipe.workers) for part in judged]
+    # One loader for each set: some have references and some have not, some have several crops of each picture.
+    size = max(1, recipe.batch // max(1, recipe.test_crops))
+    answers = [DataLoader(part, batch_size=size, num_workers=recipe.workers) for part in judged]
     best = ModelCheckpoint(recipe.out, "best", monitor=module.monitor, mode="max", enable_version_counter=False)
     last = ModelCheckpoint(recipe.out, "last", save_top_k=1, monitor=None, enable_version_counter=False)
     stop = EarlyStopping(module.monitor, mode="max", patience=recipe.patience)
