@@ -1,5 +1,6 @@
 """The model file says what torch says, whatever the size of the picture, and its card is one the runtime accepts."""
 
+import dataclasses
 import importlib
 import json
 import re
@@ -14,6 +15,7 @@ from conftest import write_model, write_panel
 from PIL import Image
 
 import iqassay
+import iqassay.systems
 from iqassay.commands.train import export_main
 from iqassay.data.distortions import KINDS
 from iqassay.data.synthetic import SyntheticSet
@@ -309,6 +311,41 @@ def test_fault_4_each_mode_does_the_others_work_for_an_empty_slice_alone(yoto, m
     deployed(*map(torch.from_numpy, feed(x, r).values()))
     assert encoded == [(4, 3, 64, 64), (0, 3, 32, 32)]
     assert compared == [0, 2]
+
+
+@pytest.mark.parametrize("encoder", ["van_tiny", "swin_t"])
+def test_the_papers_yoto_is_one_graph_for_both_modes_and_any_size(encoder, tmp_path):
+    if encoder == "swin_t":
+        pytest.importorskip("transformers")
+    torch.manual_seed(0)
+    network = YOTOConfig(encoder, 8, (1, 1, 1, 1), 64, normalise=False, pretrained=False)
+    system = as_if_trained(ExtendedYOTO(ExtendedYOTOConfig(network, whole_picture=False, distance=False)))
+    centre, axes = axes_of(system)
+    card = CARD | {"system": "YOTO", "reference": REFERENCE, "architecture": dataclasses.asdict(system.config)}
+    file = export(system, centre, axes, card, tmp_path / "paper.onnx")
+    session, deployed = open_session(load_model_file(file)), Deployed(system, centre, axes).eval()
+    again = iqassay.systems.load_pretrained(file)
+    for batch, height, width in ((2, 64, 64), (1, 96, 160)):
+        x, r = two_batches(batch, height, width)
+        answers = []
+        for reference in (None, r):
+            asked = feed(x, reference)
+            found = session.run(OUTPUTS, asked)
+            with torch.no_grad():
+                want = deployed(*map(torch.from_numpy, asked.values()))
+                for got, value in zip(found, want, strict=True):
+                    np.testing.assert_allclose(got, value.numpy(), atol=2e-3)
+                if (height, width) == (64, 64):  # a single crop is the network's own answer
+                    pictures = [torch.from_numpy(p) for p in (x, reference) if p is not None]
+                    for module in (system, again):
+                        np.testing.assert_allclose(found[0], module(*pictures).score.numpy(), atol=2e-3)
+            assert found[1].shape == (batch, 1, height // 32, width // 32)
+            answers.append(found[0])
+        assert (answers[0] != answers[1]).all()
+    # What only repeats an edge does not count: the map is that of the crop, and the score the mean of its cells.
+    small = np.ascontiguousarray(x[:, :, :64, :64])
+    whole, alone = session.run(["map"], feed(x))[0], session.run(["map"], feed(small))[0]
+    np.testing.assert_allclose(whole[:, :, :2, :2], alone, atol=1e-4)
 
 
 # ------------------------------------------------------------------------------------------ two outputs more: DRI-IQA

@@ -44,10 +44,10 @@ def _on_the_training_side(run: Callable[[list[str]], int], arguments: list[str])
 def train_main(arguments: list[str]) -> int:
     """Run ``iqassay train``. Returns the exit status: 0 done, 2 for a wrong flag, file or range, 130 when stopped."""
     from iqassay.training.flags import parser
-    from iqassay.training.recipes import Recipe, smoke
+    from iqassay.training.presets import chosen
 
     def work(given: dict) -> Path:
-        recipe = smoke(**given) if given.pop("smoke") else Recipe(**given)
+        recipe = chosen(given, given.pop("smoke"))
         if recipe.stage == "head":
             from iqassay.training.whole_pictures import fit_on_whole_pictures
 
