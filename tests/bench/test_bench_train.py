@@ -244,7 +244,9 @@ def test_one_epoch_is_chosen_for_both_modes_of_a_network_by_their_mean(rated):
     rng = np.random.default_rng(0)
     noise = {"val": (0, 9, 99), "test": (9, 0, 99), "val" + WITH: (99, 9, 0), "test" + WITH: (0, 9, 99)}
     score = {
-        key: np.stack([truth[key.removesuffix(WITH)] + rng.normal(0, n, len(truth[key.removesuffix(WITH)])) for n in by])
+        key: np.stack(
+            [truth[key.removesuffix(WITH)] + rng.normal(0, n, len(truth[key.removesuffix(WITH)])) for n in by]
+        )
         for key, by in noise.items()
     }
     one = bench_train.Training(0, parts, Curve(("a", "b", "c"), score, score))
@@ -380,6 +382,26 @@ def test_cross_tests_on_all_of_the_other_sets_and_on_its_own_test(rated, other, 
     (line,) = [text for text in matrix.splitlines() if text.startswith("| noisy |")]
     assert line.split(" | ")[2].startswith(f"{np.median(found):.3f} (")
     assert list(train(plan("dri"), [rated], 1, tmp_path))  # whose trainings answer to less, and are others
+
+
+def test_cross_has_a_matrix_for_each_mode_where_there_are_references(rated, tmp_path, monkeypatch):
+    paired = make_set(tmp_path, "pairs", references=True)
+
+    def learn(parts, seed, work):
+        """As joint training does: beside references where both the set that is learned and the other have them."""
+        whole = {key: learners.opinions(part)[None] for key, part in parts.items() if key != "train"}
+        has = {key: all(row.reference for row in parts[key].rows) for key in parts}
+        said = whole | {key + WITH: 100 - v for key, v in whole.items() if has["train"] and has[key]}
+        return Curve(("epoch 0",), said, said)
+
+    monkeypatch.setattr(bench_train, "learner_of", lambda *_: learn)
+    alone, beside = cross(plan("yoto"), [rated, paired], 1, tmp_path / "out")
+    assert [line.split(" | ")[1][:5] for line in alone.splitlines()[4:]] == ["1.000", "1.000"]
+    (line,) = beside.splitlines()[4:]
+    assert beside.startswith("yoto, with reference, median")
+    assert line == "| pairs | -1.000 (-1.000) |"
+    found = read_results(results_file(tmp_path / "out", "pairs", "yoto, with reference trained on pairs"))
+    assert found.about["reference"] is True
 
 
 def test_ablate_measures_every_switch_on_the_same_pictures(rated, learned, tmp_path, monkeypatch):

@@ -20,7 +20,7 @@ HERE = ["--workers", "0", "--accelerator", "cpu", "--devices", "1"]
 
 @pytest.fixture(scope="module")
 def tid2013(tmp_path_factory):
-    """TID2013 as its authors distribute it, 25 references by 24 distortions by 5 levels, of pictures of 72x64: noise."""
+    """TID2013 as its authors distribute it, 25 references by 24 distortions by 5 levels; noise, on 72x64 pixels."""
     folder, rng = tmp_path_factory.mktemp("tid2013"), np.random.default_rng(0)
     for name in ("reference_images", "distorted_images"):
         (folder / name).mkdir()

@@ -84,7 +84,8 @@ def ablate(
 ) -> Iterator[str]:
     """``iqassay bench ablate``: the whole system and each of its variants, trained as by ``train`` on the same splits.
 
-    Yields a Markdown table for each set, and each mode of YOTO: mean SRCC on the test parts, epochs chosen on val, and what the switch costs.
+    Yields a Markdown table for each set, and each mode of YOTO: mean SRCC on the test parts, epochs chosen on val, and
+    what the switch costs.
 
     Raises ValueError as ``train`` does, and for a stage in which the switches change nothing.
     """

@@ -19,8 +19,9 @@ def cross(plan: Plan, data: Sequence[str], seeds: int, out: Path) -> Iterator[st
     """``iqassay bench cross``: train on every set, ask about all of every other, and about its own test pictures.
 
     The epoch is chosen on val of the set trained on. Keeps the answers as "NAME trained on SET" of the set tested on,
-    writes every seed's figures to OUT/cross NAME.csv, and yields the matrix as Markdown, one for each mode. Nothing was learned from the
-    other sets, and nothing chosen by them; whether they hold the same photos, ``iqassay bench check --pictures`` tells.
+    writes every seed's figures to OUT/cross NAME.csv, and yields the matrix as Markdown, one for each mode. Nothing was
+    learned from the other sets, and nothing chosen by them; whether they hold the same photos, ``iqassay bench check
+    --pictures`` tells.
     """
     if len(data) < 2:
         raise ValueError(f"got {len(data)} set, want two --data or more: to train on one and test on another")
@@ -48,8 +49,10 @@ def write_figures(file: Path, found: Figures) -> None:
 
 
 def matrix(name: str, found: Figures) -> str:
-    """Medians over the seeds as Markdown: a row for each set trained on, a column for each tested on. "-" stands where a
-    set has no references to answer beside."""
+    """Medians over the seeds as Markdown: a row for each set trained on, a column for each tested on.
+
+    "-" stands where a set has no references to answer beside.
+    """
     sets = list(dict.fromkeys(learned for learned, _ in found))
     others = list(dict.fromkeys([*sets, *(asked for _, asked in found)]))
     seeds = len(next(iter(next(iter(found.values())).values())))
@@ -62,5 +65,7 @@ def matrix(name: str, found: Figures) -> str:
     for learned in sets:
         figures = [found.get((learned, asked), {}).values() for asked in others]
         medians = [[f"{np.median(values):.3f}" for values in both] for both in figures]
-        lines.append(f"| {learned} | " + " | ".join("{} ({})".format(*both) if both else "-" for both in medians) + " |")
+        lines.append(
+            f"| {learned} | " + " | ".join("{} ({})".format(*both) if both else "-" for both in medians) + " |"
+        )
     return "\n".join(lines)

@@ -6,8 +6,8 @@ what many papers report: the best test epoch. Their gap is what a figure gains b
 
 OUT/trainings/SET/NAME/SEED/answers.npz is a finished training; a run that was stopped goes on with the first seed that
 has none (a network goes on from its last epoch, with other crops than it would have seen). All else is made from these
-files anew: OUT/SET/NAME.csv, clean answers to the test pictures of every seed, and OUT/SET/NAME, best test epoch.csv. YOTO's
-joint training answers beside references too, where the set has them: OUT/SET/NAME, with reference.csv and so on.
+files anew: OUT/SET/NAME.csv, clean answers to the test pictures of every seed, and OUT/SET/NAME, best test epoch.csv.
+YOTO's joint training answers beside references too, where the set has them: OUT/SET/NAME, with reference.csv and so on.
 """
 
 from __future__ import annotations
@@ -89,9 +89,7 @@ class Plan:
         return json.loads(json.dumps(recipe, default=str))
 
 
-def plan(
-    system: str, name: str = "", stage: str = "", start: Path | None = None, flags: Sequence[str] = ()
-) -> Plan:
+def plan(system: str, name: str = "", stage: str = "", start: Path | None = None, flags: Sequence[str] = ()) -> Plan:
     """A plan from the words of the command line. stage: if not given, the head's after a start, else the network's.
 
     Raises ValueError for an unknown system or stage, for the head of a network that nothing has trained, and for flags
@@ -104,8 +102,8 @@ def plan(
         raise ValueError(f"got --stage {stage}, want head or network")
     if stage == "head" and not start and system != "ridge":
         raise ValueError(
-            f"got --stage head for {system} without --start: all but the head would be random and stay so; want --start "
-            "CKPT, or --stage network"
+            f"got --stage head for {system} without --start: all but the head would be random and stay so; "
+            "want --start CKPT, or --stage network"
         )
     known = parser()
     known.error = _refuse  # type: ignore[method-assign,assignment]  # in one line, and no end of the process

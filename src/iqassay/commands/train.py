@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from iqassay.commands.options import say
+from iqassay.support.parallel import leads
 
 if TYPE_CHECKING:
     import argparse
@@ -92,7 +93,9 @@ def _run(flags: argparse.ArgumentParser, arguments: list[str], work: Callable[[d
     except SystemExit as stop:
         return int(stop.code or 0)
     try:
-        print(work(given))
+        made = work(given)
+        if leads():
+            print(made)
     except ValueError as error:
         print(f"{flags.prog}: {error}", file=sys.stderr)
         return 2

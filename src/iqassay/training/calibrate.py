@@ -9,7 +9,10 @@ from numpy.typing import ArrayLike, NDArray
 
 from iqassay.statistics.correlation import srcc
 
-PICTURES, LEAST = 100, 0.3  # without so many pictures, or with less SRCC, a table from 0 to 100 would only look like one
+PICTURES, LEAST = (
+    100,
+    0.3,
+)  # without so many pictures, or with less SRCC, a table from 0 to 100 would only look like one
 
 
 def refuse_few(pictures: int, force: bool) -> None:

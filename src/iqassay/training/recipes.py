@@ -81,8 +81,8 @@ class Recipe:
     scales: list[float] = _flag([1.0, 0.75, 0.5], "scale of a rated photo; repeatable; the last one validates")
     test_crops: int = _flag(
         0,
-        "answer for a rated picture of val or test by the mean over so many crops at random places of the largest scale, "
-        "20 to 50 in papers; 0: by the centre crop at the last scale",
+        "answer for a rated picture of val or test by the mean over so many crops at random places, at the largest "
+        "scale; 20 to 50 in papers; 0: by the centre crop at the last scale",
     )
     lr: float = _flag(7e-4, "peak step of the new parts")
     encoder_lr: float = _flag(0.05, "step of the pretrained levels, relative to --lr")

@@ -22,6 +22,7 @@ from lightning.pytorch.loggers import CSVLogger
 from torch.utils.data import DataLoader, Dataset
 
 from iqassay.data.pipeline import MixedBatches
+from iqassay.support.parallel import leads
 from iqassay.training.learning_curve import draw_curve
 from iqassay.training.recipes import Recipe
 from iqassay.training.run_folder import write_recipe
@@ -51,10 +52,11 @@ def run(
     _quiet()
     resume = recipe.out / "last.ckpt"
     recipe.out.mkdir(parents=True, exist_ok=True)
-    log = recipe.out / "metrics.csv"
-    if log.exists():  # Lightning's logger would start it anew
-        log.rename(recipe.out / f"metrics-{len(list(recipe.out.glob('metrics-*.csv'))) + 1}.csv")
-    write_recipe(recipe, sets=facts)
+    if leads():  # another process of several would take the first one's log for that of an older run
+        log = recipe.out / "metrics.csv"
+        if log.exists():  # Lightning's logger would start it anew
+            log.rename(recipe.out / f"metrics-{len(list(recipe.out.glob('metrics-*.csv'))) + 1}.csv")
+        write_recipe(recipe, sets=facts)
     more = recipe.workers > 0
     batches = DataLoader(pictures, batch_sampler=sampler, num_workers=recipe.workers, persistent_workers=more)
     # One loader for each set: some have references and some have not, some have several crops of each picture.

@@ -48,7 +48,9 @@ class Export:
     calibrate: list[str] = dataclasses.field(default_factory=list)  # rated sets that share the 0-100 scale
     report: list[str] = dataclasses.field(default_factory=list)  # further rated sets whose accuracy goes on the card
     about: Path | None = None  # JSON with the words of the card: summary, licence, training_data, limits
-    force: bool = False  # write a model that hardly follows the opinions, or a scale made of few, and say so on the card
+    force: bool = (
+        False  # write a model that hardly follows the opinions, or a scale made of few, and say so on the card
+    )
 
 
 def ship(job: Export) -> Path:
