@@ -154,3 +154,22 @@ def test_fixed_levels_stay_as_they_were(rated, tmp_path):
     moved = [k for k in state if k.startswith("system.dan.levels.")]  # its first is level 3, its second level 4
     assert all(torch.equal(state[k], start["2" + k[19:]]) for k in moved if k.startswith("system.dan.levels.0."))
     assert any(not torch.equal(state[k], start["3" + k[19:]]) for k in moved if k.startswith("system.dan.levels.1."))
+
+
+@pytest.mark.parametrize("started", [False, True])
+def test_assistants_of_dri_learn_with_the_rest_unless_a_first_stage_has_made_them(rated, tmp_path, started):
+    from iqassay.training.build import build_system
+    from iqassay.training.fit import fit
+
+    recipe = smoke(system="dri", encoder="van_tiny", data=[str(rated / "set.csv")], out=tmp_path / "run", epochs=1)
+    recipe.steps, recipe.average = 2, 0.0
+    torch.manual_seed(recipe.seed)
+    first = {f"system.{k}": v for k, v in build_system(recipe).state_dict().items()}
+    if started:
+        torch.save({"state_dict": first}, tmp_path / "first.ckpt")
+        recipe.start = tmp_path / "first.ckpt"
+    state = torch.load(fit(recipe), weights_only=False)["state_dict"]
+    parts = ("system.degradation.stages.", "system.restorer.")
+    assistants = [k for k in state if k.startswith(parts) and state[k].is_floating_point() and state[k].ndim > 1]
+    moved = [key for key in assistants if not torch.equal(state[key], first[key])]
+    assert (len(moved) > len(assistants) / 2) if not started else not moved
