@@ -16,7 +16,7 @@ from iqassay.bench import learners
 from iqassay.bench import train as bench_train
 from iqassay.bench.ablate import ablate, gain_over_seeds
 from iqassay.bench.cross import cross
-from iqassay.bench.learners import Curve, head_learner, ridge_learner
+from iqassay.bench.learners import WITH, Curve, head_learner, ridge_learner
 from iqassay.bench.results import read_results, results_file
 from iqassay.bench.train import BEST, CLEAN, plan, refuse_seen, split_parts, train
 from iqassay.cli import main
@@ -214,7 +214,9 @@ def test_a_network_is_trained_by_the_command_and_answers_after_every_epoch(tmp_p
     monkeypatch.setattr(subprocess, "run", in_this_process)
     data = make_set(tmp_path, "pairs", references=True)
     flags = ["--tokens", "8", "--smoke", "--encoder", "van_tiny", "--steps", "2"]
-    list(train(plan("yoto", "small", "network", flags=flags), [data], 1, tmp_path / "out"))
+    flags += ["--test-crops", "3"]
+    tables = list(train(plan("yoto", "small", "network", flags=flags), [data], 1, tmp_path / "out"))
+    assert [text.split(":")[0] for text in tables] == ["pairs, small", "pairs, small, with reference"]
     work = tmp_path / "out/trainings/pairs/small/0"
     one = bench_train.Training(0, split_parts(open_set(data), 0), bench_train.load(work))
     assert one.curve.stops == ("epoch 0", "epoch 1")
@@ -225,6 +227,51 @@ def test_a_network_is_trained_by_the_command_and_answers_after_every_epoch(tmp_p
         assert one.values(part, srcc) == pytest.approx(values, abs=1e-6)
         assert f"val/srcc_{name} with reference" in logged[0]
     assert read_results(results_file(tmp_path / "out", "pairs", "small")).about["reference"] is False
+    beside = one.in_mode(WITH)
+    values = [float(row["val/srcc_left_out_test with reference"]) for row in logged]
+    assert beside.values("test", srcc) == pytest.approx(values, abs=1e-6)
+    for name in ("small, with reference", f"small, with reference, {BEST}"):
+        found = read_results(results_file(tmp_path / "out", "pairs", name))
+        assert found.about["reference"] is True
+        assert len(found.rows) == len(one.parts["test"])
+    answered = (one.curve.raw[f"test{mode}"][0] for mode in ("", WITH))
+    assert not np.allclose(*answered)
+
+
+def test_one_epoch_is_chosen_for_both_modes_of_a_network_by_their_mean(rated):
+    parts = split_parts(open_set(rated), 0)
+    truth = {key: learners.opinions(parts[key]) for key in ("val", "test")}
+    rng = np.random.default_rng(0)
+    noise = {"val": (0, 9, 99), "test": (9, 0, 99), "val" + WITH: (99, 9, 0), "test" + WITH: (0, 9, 99)}
+    score = {
+        key: np.stack(
+            [truth[key.removesuffix(WITH)] + rng.normal(0, n, len(truth[key.removesuffix(WITH)])) for n in by]
+        )
+        for key, by in noise.items()
+    }
+    one = bench_train.Training(0, parts, Curve(("a", "b", "c"), score, score))
+    assert [one.in_mode(mode).stop(CLEAN) for mode in ("", WITH)] == [1, 1]
+    assert [one.in_mode(mode).stop(BEST) for mode in ("", WITH)] == [1, 0]
+    assert one.in_mode(WITH).figure("SRCC", BEST) == pytest.approx(1)
+    assert [row.raw for row in one.in_mode(WITH).rows("test", CLEAN)] == list(score["test" + WITH][1])
+
+
+@pytest.mark.parametrize("system", ["mfen", "yoto", "dri"])
+def test_without_a_start_the_network_is_trained_and_never_the_head_alone(system):
+    assert plan(system).stage == "network"
+    assert plan(system, start=Path("a.ckpt")).stage == "head"
+    assert plan("ridge").stage == "head"
+    with pytest.raises(ValueError, match="without --start: all but the head would be random and stay so"):
+        plan(system, stage="head")
+
+
+def test_a_training_from_before_a_recipe_had_a_field_is_taken(rated, learned, tmp_path):
+    list(train(plan("dri"), [rated], 1, tmp_path))
+    file = tmp_path / "trainings/noisy/dri/0/settings.json"
+    kept = json.loads(file.read_text())
+    file.write_text(json.dumps({key: value for key, value in kept.items() if key != "test_crops"}))
+    list(train(plan("dri"), [rated], 1, tmp_path))
+    assert len(learned) == 1
 
 
 def test_a_network_that_needs_references_is_measured_with_them(rated, tmp_path, monkeypatch):
@@ -304,7 +351,9 @@ def test_a_start_that_has_seen_other_sets_is_taken(rated, other, tmp_path):
         (["train", "dri", "--seed", "3"], "got --seed among the flags for iqassay train: bench sets it itself"),
         (["train", "dri", "--splits", "11"], "got 11 splits, want 1 to 10"),
         (["train", "ridge", "--batch", "3"], "got a ridge regression with more than --encoder"),
-        (["train", "yoto", "--mode", "full-reference"], "want --stage network with it"),
+        (["train", "yoto", "--mode", "full-reference", "--start", "x.ckpt"], "want --stage network with it"),
+        (["train", "mfen", "--stage", "head"], "got --stage head for mfen without --start"),
+        (["train", "mfen", "--start", "x.ckpt", "--test-crops", "5"], "want --stage network with it"),
         (["train", "dri", "--limit", "2"], "noisy, seed 0: got 2 pictures in train, want 3 different scores"),
         (["ablate", "mfen", "--stage", "head"], "want --stage network"),
         (["ablate", "ridge"], "want one with switches: mfen, yoto, dri"),
@@ -335,9 +384,29 @@ def test_cross_tests_on_all_of_the_other_sets_and_on_its_own_test(rated, other, 
     assert list(train(plan("dri"), [rated], 1, tmp_path))  # whose trainings answer to less, and are others
 
 
+def test_cross_has_a_matrix_for_each_mode_where_there_are_references(rated, tmp_path, monkeypatch):
+    paired = make_set(tmp_path, "pairs", references=True)
+
+    def learn(parts, seed, work):
+        """As joint training does: beside references where both the set that is learned and the other have them."""
+        whole = {key: learners.opinions(part)[None] for key, part in parts.items() if key != "train"}
+        has = {key: all(row.reference for row in parts[key].rows) for key in parts}
+        said = whole | {key + WITH: 100 - v for key, v in whole.items() if has["train"] and has[key]}
+        return Curve(("epoch 0",), said, said)
+
+    monkeypatch.setattr(bench_train, "learner_of", lambda *_: learn)
+    alone, beside = cross(plan("yoto"), [rated, paired], 1, tmp_path / "out")
+    assert [line.split(" | ")[1][:5] for line in alone.splitlines()[4:]] == ["1.000", "1.000"]
+    (line,) = beside.splitlines()[4:]
+    assert beside.startswith("yoto, with reference, median")
+    assert line == "| pairs | -1.000 (-1.000) |"
+    found = read_results(results_file(tmp_path / "out", "pairs", "yoto, with reference trained on pairs"))
+    assert found.about["reference"] is True
+
+
 def test_ablate_measures_every_switch_on_the_same_pictures(rated, learned, tmp_path, monkeypatch):
     monkeypatch.setattr(bench_ablate, "gain_over_seeds", functools.partial(gain_over_seeds, rounds=50))
-    (table,) = ablate("dri", [rated], 2, tmp_path, "head", None, ["--epochs", "3"])
+    (table,) = ablate("dri", [rated], 2, tmp_path, "network", None, ["--epochs", "3"])
     lines = table.splitlines()[4:]
     assert [line.split(" | ")[0] for line in lines] == [
         "| whole", "| no restoration", "| no interaction", "| no representation loss", "| one vector",

@@ -130,7 +130,7 @@ def marked(width, height, blue):
 def pairs_of(tmp_path):
     """Makes the two kinds of pictures with references, all of one size: rated ones from a CSV, and synthetic ones."""
 
-    def make_pairs(kind, width, height, train, scales=(1.0,)):
+    def make_pairs(kind, width, height, train, scales=(1.0,), **crops):
         if kind == "synthetic":
             clean, made = (np.stack([marked(width, height, blue)] * 2) for blue in (200, 50))
             labels = np.zeros((2, 26), np.float32), np.full((2, 25), -1, np.float32)
@@ -139,7 +139,7 @@ def pairs_of(tmp_path):
         for name, blue in (("a.png", 50), ("b.png", 60), ("clean.png", 200)):
             Image.fromarray(marked(width, height, blue)).save(tmp_path / name)
         (tmp_path / "set.csv").write_text("image,mos,ref\na.png,20,clean.png\nb.png,80,clean.png\n")
-        return RatedPictures(read_ratings(tmp_path / "set.csv"), 1, 64, train, (50, 10), scales, pairs=True)
+        return RatedPictures(read_ratings(tmp_path / "set.csv"), 1, 64, train, (50, 10), scales, pairs=True, **crops)
 
     return make_pairs
 
@@ -200,6 +200,27 @@ def test_a_picture_beside_its_reference_is_scored_as_such(pairs_of):
     assert -2 < float(made[0]["score"]) < -1
     stacked = torch.utils.data.default_collate([rated[0], rated[1], made[0]])
     assert stacked["reference"].shape == (3, 3, 64, 64)
+
+
+def test_several_crops_to_test_by_are_native_ones_at_places_that_never_change(pairs_of):
+    places = []
+    for seed in (0, 0, 1):
+        data = pairs_of("rated", 200, 160, False, scales=(1.0, 0.5), crops=7, seed=seed)
+        for sample in (data[0], data[1]):
+            assert sample["x"].shape == sample["reference"].shape == (7, 3, 64, 64)
+            assert torch.equal(sample["x"][:, :2], sample["reference"][:, :2])
+            columns, rows = ((255 * sample["x"][:, k]).round().int() for k in (0, 1))
+            assert (columns[:, 0] == columns[:, 0, :1] + torch.arange(64)).all()  # neither shrunk nor flipped
+            places.append([(int(c), int(r)) for c, r in zip(columns[:, 0, 0], rows[:, 0, 0], strict=True)])
+    assert places[:2] == places[2:4]
+    assert len({tuple(found) for found in places}) == 4  # by the picture's name and the seed
+    assert len(set(places[0])) > 4
+    assert pairs_of("rated", 200, 160, True, crops=7)[0]["x"].shape == (3, 64, 64)  # what is trained on is as ever
+
+
+def test_a_picture_smaller_than_the_crop_is_enlarged_for_each_of_several_crops(pairs_of):
+    sample = pairs_of("rated", 50, 60, False, crops=3)[0]
+    assert sample["x"].shape == sample["reference"].shape == (3, 3, 64, 64)
 
 
 def test_a_reference_of_another_size_is_refused(tmp_path):

@@ -1,7 +1,9 @@
 """The model file says what torch says, whatever the size of the picture, and its card is one the runtime accepts."""
 
+import dataclasses
 import importlib
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +15,7 @@ from conftest import write_model, write_panel
 from PIL import Image
 
 import iqassay
+import iqassay.systems
 from iqassay.commands.train import export_main
 from iqassay.data.distortions import KINDS
 from iqassay.data.synthetic import SyntheticSet
@@ -310,6 +313,41 @@ def test_fault_4_each_mode_does_the_others_work_for_an_empty_slice_alone(yoto, m
     assert compared == [0, 2]
 
 
+@pytest.mark.parametrize("encoder", ["van_tiny", "swin_t"])
+def test_the_papers_yoto_is_one_graph_for_both_modes_and_any_size(encoder, tmp_path):
+    if encoder == "swin_t":
+        pytest.importorskip("transformers")
+    torch.manual_seed(0)
+    network = YOTOConfig(encoder, 8, (1, 1, 1, 1), 64, normalise=False, pretrained=False)
+    system = as_if_trained(ExtendedYOTO(ExtendedYOTOConfig(network, whole_picture=False, distance=False)))
+    centre, axes = axes_of(system)
+    card = CARD | {"system": "YOTO", "reference": REFERENCE, "architecture": dataclasses.asdict(system.config)}
+    file = export(system, centre, axes, card, tmp_path / "paper.onnx")
+    session, deployed = open_session(load_model_file(file)), Deployed(system, centre, axes).eval()
+    again = iqassay.systems.load_pretrained(file)
+    for batch, height, width in ((2, 64, 64), (1, 96, 160)):
+        x, r = two_batches(batch, height, width)
+        answers = []
+        for reference in (None, r):
+            asked = feed(x, reference)
+            found = session.run(OUTPUTS, asked)
+            with torch.no_grad():
+                want = deployed(*map(torch.from_numpy, asked.values()))
+                for got, value in zip(found, want, strict=True):
+                    np.testing.assert_allclose(got, value.numpy(), atol=2e-3)
+                if (height, width) == (64, 64):  # a single crop is the network's own answer
+                    pictures = [torch.from_numpy(p) for p in (x, reference) if p is not None]
+                    for module in (system, again):
+                        np.testing.assert_allclose(found[0], module(*pictures).score.numpy(), atol=2e-3)
+            assert found[1].shape == (batch, 1, height // 32, width // 32)
+            answers.append(found[0])
+        assert (answers[0] != answers[1]).all()
+    # What only repeats an edge does not count: the map is that of the crop, and the score the mean of its cells.
+    small = np.ascontiguousarray(x[:, :, :64, :64])
+    whole, alone = session.run(["map"], feed(x))[0], session.run(["map"], feed(small))[0]
+    np.testing.assert_allclose(whole[:, :, :2, :2], alone, atol=1e-4)
+
+
 # ------------------------------------------------------------------------------------------ two outputs more: DRI-IQA
 
 
@@ -371,14 +409,14 @@ def test_a_scorer_opens_dri(dri):
 
 @pytest.fixture
 def rated(tmp_path, monkeypatch):
-    """A folder with two models and 80 gray pictures, and what people say of these: 20 for black, 80 for white, and
+    """A folder with two models and 100 gray pictures, and what people say of these: 20 for black, 80 for white, and
     less of one mind at the ends, where the models differ."""
     monkeypatch.chdir(tmp_path)
     rng = np.random.default_rng(0)
     write_model(tmp_path, "plain", name="plain", training_data=["some", "more"])
     write_model(tmp_path, "steep", name="steep", calibration={"raw": [0.2, 0.8], "score": [0, 100]}, limits=["a limit"])
     lines = ["image,score,split"]
-    for i in range(80):
+    for i in range(100):
         gray = rng.uniform(0, 1)
         opinion = 20 + 60 * gray + rng.normal(0, 1 + 10 * abs(gray - 0.5))
         Image.new("RGB", (64, 64), (round(255 * gray),) * 3).save(f"{i}.png")
@@ -392,12 +430,12 @@ def test_several_models_become_a_panel(rated, capsys):
     assert export_main(["steep.onnx", "plain.onnx", *words]) == 0
     caught = capsys.readouterr()
     assert caught.out == "panel.json\n"
-    assert "80 of 80 pictures" in caught.err
+    assert "100 of 100 pictures" in caught.err
     assert "without" in caught.err
     panel = iqassay.load("panel.json", threads=1)
     card = panel.card
     assert list(card.members) == ["plain", "steep"]
-    assert [(row["set"], row["images"]) for row in card.accuracy] == [("set val", 80)] * 2
+    assert [(row["set"], row["images"]) for row in card.accuracy] == [("set val", 100)] * 2
     assert card.accuracy[0]["srcc"] > 0.7
     assert (card.training_data, card.limits) == (("some", "more", "nothing"), ("knows nothing", "a limit"))
     assert card.licence["weights"] == "CC0-1.0"
@@ -433,7 +471,38 @@ def test_synthetic_pictures_join_the_table_of_a_panel(rated, monkeypatch):
         scores.append(iqassay.load("panel.json", threads=1).score(Image.new("RGB", (64, 64))).score)
     assert scores[0] > 15
     assert scores[1] < 12
-    assert made == [16]  # 2 for every 5 of the half
+    assert made == [20]  # 2 for every 5 of the half
+
+
+def test_a_worthless_panel_is_refused_unless_forced_and_then_says_so(rated, capsys):
+    lines = Path("set.csv").read_text().split("\n")
+    opinions = np.random.default_rng(5).permutation([line.split(",")[1] for line in lines[1:]])
+    shuffled = [f"{i}.png,{opinion},val" for i, opinion in enumerate(opinions)]
+    Path("bad.csv").write_text("\n".join([lines[0], *shuffled]))
+    Path("few.csv").write_text("\n".join(lines[:22]))
+    wanted = {"bad": r"SRCC of scores and opinions on the rated pictures is -?0\.\d\d, want at least 0\.30",
+              "few": r"got 21 pictures of split val, want at least 100, or --force"}  # fmt: skip
+    for name, error in wanted.items():
+        words = ["plain.onnx", "steep.onnx", "-o", "panel.json", "--calibrate", f"{name}.csv:.:0..100"]
+        assert export_main(words) == 2
+        said = capsys.readouterr().err
+        assert re.search(error, said)
+        assert not Path("panel.json").exists()
+        assert export_main([*words, "--force"]) == 0
+        (limit,) = set(iqassay.load("panel.json").card.limits) - {"knows nothing", "a limit"}
+        assert limit.startswith({"bad": "SRCC of scores", "few": "calibrated on 21 rated pictures"}[name])
+        Path("panel.json").unlink()
+
+
+@pytest.mark.parametrize(("noise", "count"), [(1000, 0), (1, 1), (1, 99)])
+def test_what_speaks_against_a_calibration(noise, count, capsys):
+    truth = np.linspace(0, 100, count or 120)
+    raw = np.random.default_rng(0).normal(truth, noise)
+    with pytest.raises(ValueError, match="want at least"):
+        calibrate.doubts(raw, truth, "pictures", force=False)
+    assert len(calibrate.doubts(raw, truth, "pictures", force=True)) == 1 + (count == 1)
+    fine = np.linspace(0, 100, 100)
+    assert calibrate.doubts(fine, fine, "pictures", force=False) == []
 
 
 def test_what_is_said_about_a_panel_is_on_its_card(rated):

@@ -153,7 +153,10 @@ def test_training_on_crops_leaves_the_degradation_encoder_and_the_restorer(folde
 
 def test_what_was_trained_becomes_a_model_file_that_scores_and_restores(folder, second, tmp_path):
     model = tmp_path / "dri.onnx"
-    assert export_main([str(second[0] / "best.ckpt"), "-o", str(model), "--calibrate", str(folder / "set.csv")]) == 0
+    assert (
+        export_main([str(second[0] / "best.ckpt"), "-o", str(model), "--calibrate", str(folder / "set.csv"), "--force"])
+        == 0
+    )
     scorer = iqassay.load(model)
     verdict = scorer.score(folder / "8.png")
     assert 0 <= verdict.low <= verdict.score <= verdict.high <= 100

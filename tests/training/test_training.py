@@ -60,7 +60,12 @@ def test_smoke_recipe_runs_resumes_and_leaves_what_it_says(rated, tmp_path, capf
     (rated / "few.csv").write_text("image,mos,split\n0.png,20,train\n1.png,80,val\n")
     assert export_main([str(head / "best.ckpt"), "-o", str(model), "--calibrate", str(rated / "few.csv")]) == 2
     assert "few: got 1 rows of split val, want at least 4" in capfd.readouterr().err
-    assert export_main([str(head / "best.ckpt"), "-o", str(model), "--calibrate", str(rated / "set.csv")]) == 0
+    few = [str(head / "best.ckpt"), "-o", str(model), "--calibrate", str(rated / "set.csv")]
+    assert export_main(few) == 2  # no model from 6 pictures, unless it says so
+    assert "got 6 pictures of split val, want at least 100, or --force" in capfd.readouterr().err
+    assert not model.exists()
+    assert export_main([*few, "--force"]) == 0
+    assert "calibrated on 6 rated pictures, want at least 100" in iqassay.load(model).card.limits
     verdict = iqassay.load(model).score(rated / "0.png")  # as README says: train, export, score
     assert 0 <= verdict.low <= verdict.score <= verdict.high <= 100
     assert [row["set"] for row in iqassay.load(model).card.accuracy] == ["set val"]
@@ -83,7 +88,9 @@ def test_yoto_trains_in_two_stages_and_its_model_file_scores_with_and_without_a_
     changed = {key for key in after if not torch.equal(after[key], before[key])}
     assert {key.split(".")[1] for key in changed} == {"regressor", "distortions", "distance"}
     assert not changed & {"system.distance.mean", "system.distance.energy"}  # fixed, like the maps that they are of
-    assert export_main([str(head / "best.ckpt"), "-o", str(model), "--calibrate", str(pairs)]) == 0
+    assert export_main([str(head / "best.ckpt"), "-o", str(model), "--calibrate", str(pairs), "--force"]) == 0
+    limits = iqassay.load(model).card.limits
+    assert any(text.startswith("calibrated on 12 pairs of pictures and references") for text in limits)
 
     scorer = iqassay.load(model)
     assert scorer.takes_reference
@@ -147,3 +154,22 @@ def test_fixed_levels_stay_as_they_were(rated, tmp_path):
     moved = [k for k in state if k.startswith("system.dan.levels.")]  # its first is level 3, its second level 4
     assert all(torch.equal(state[k], start["2" + k[19:]]) for k in moved if k.startswith("system.dan.levels.0."))
     assert any(not torch.equal(state[k], start["3" + k[19:]]) for k in moved if k.startswith("system.dan.levels.1."))
+
+
+@pytest.mark.parametrize("started", [False, True])
+def test_assistants_of_dri_learn_with_the_rest_unless_a_first_stage_has_made_them(rated, tmp_path, started):
+    from iqassay.training.build import build_system
+    from iqassay.training.fit import fit
+
+    recipe = smoke(system="dri", encoder="van_tiny", data=[str(rated / "set.csv")], out=tmp_path / "run", epochs=1)
+    recipe.steps, recipe.average = 2, 0.0
+    torch.manual_seed(recipe.seed)
+    first = {f"system.{k}": v for k, v in build_system(recipe).state_dict().items()}
+    if started:
+        torch.save({"state_dict": first}, tmp_path / "first.ckpt")
+        recipe.start = tmp_path / "first.ckpt"
+    state = torch.load(fit(recipe), weights_only=False)["state_dict"]
+    parts = ("system.degradation.stages.", "system.restorer.")
+    assistants = [k for k in state if k.startswith(parts) and state[k].is_floating_point() and state[k].ndim > 1]
+    moved = [key for key in assistants if not torch.equal(state[key], first[key])]
+    assert (len(moved) > len(assistants) / 2) if not started else not moved

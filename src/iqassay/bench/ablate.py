@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from iqassay.bench.learners import TEST, opinions
 from iqassay.bench.results import write_results
-from iqassay.bench.train import CLEAN, Training, plan, results_of, trained
+from iqassay.bench.train import CLEAN, Training, by_mode, plan, results_of, trained
 from iqassay.statistics.correlation import srcc
 
 WHOLE = "whole"
@@ -84,7 +84,8 @@ def ablate(
 ) -> Iterator[str]:
     """``iqassay bench ablate``: the whole system and each of its variants, trained as by ``train`` on the same splits.
 
-    Yields a Markdown table for each set: mean SRCC on the test parts, epochs chosen on val, and what the switch costs.
+    Yields a Markdown table for each set, and each mode of YOTO: mean SRCC on the test parts, epochs chosen on val, and
+    what the switch costs.
 
     Raises ValueError as ``train`` does, and for a stage in which the switches change nothing.
     """
@@ -93,14 +94,16 @@ def ablate(
     if stage == "head" and system != "dri":
         raise ValueError(f"got --stage head for {system}, whose switches belong to parts that it leaves fixed: "
                          "want --stage network")  # fmt: skip
-    found: dict[str, dict[str, list[Training]]] = {}
+    found: dict[tuple[str, str], dict[str, list[Training]]] = {}
     for variant, switch in {WHOLE: [], **SWITCHES[system]}.items():
         wanted = plan(system, f"{system}, {variant}", stage, start, (*flags, *switch))
         for done, splits in trained(wanted, data, seeds, out):
-            write_results(out, results_of(wanted, done, splits, TEST, wanted.name))
-            found.setdefault(done[0].parts[TEST].name, {})[variant] = list(done)
-    for name, trainings in found.items():
-        yield table(f"{name}, {system}: test SRCC, mean of {seeds} seeds, epochs chosen on val", trainings)
+            for name, trainings in by_mode(wanted.name, done, TEST):
+                write_results(out, results_of(wanted, trainings, splits, TEST, name))
+                kind = system + name.removeprefix(wanted.name)  # "yoto", and "yoto, with reference"
+                found.setdefault((done[0].parts[TEST].name, kind), {})[variant] = trainings
+    for (name, kind), of_variants in found.items():
+        yield table(f"{name}, {kind}: test SRCC, mean of {seeds} seeds, epochs chosen on val", of_variants)
 
 
 def table(title: str, trainings: dict[str, list[Training]]) -> str:
@@ -121,4 +124,4 @@ def table(title: str, trainings: dict[str, list[Training]]) -> str:
 
 def said(training: Training) -> NDArray[np.float64]:
     """The answers to the test pictures, by the clean choice."""
-    return training.curve.score[TEST][training.stop(CLEAN)]
+    return training.curve.score[TEST + training.mode][training.stop(CLEAN)]

@@ -10,7 +10,7 @@ import numpy as np
 
 from iqassay.bench.learners import TRAIN, VAL
 from iqassay.bench.results import results_file, write_results
-from iqassay.bench.train import CLEAN, STATISTICS, Plan, results_of, trained
+from iqassay.bench.train import CLEAN, STATISTICS, Plan, by_mode, results_of, trained
 
 Figures = Mapping[tuple[str, str], Mapping[str, Sequence[float]]]  # (trained on, tested on) -> SRCC and PLCC of seeds
 
@@ -19,21 +19,23 @@ def cross(plan: Plan, data: Sequence[str], seeds: int, out: Path) -> Iterator[st
     """``iqassay bench cross``: train on every set, ask about all of every other, and about its own test pictures.
 
     The epoch is chosen on val of the set trained on. Keeps the answers as "NAME trained on SET" of the set tested on,
-    writes every seed's figures to OUT/cross NAME.csv, and yields the matrix as Markdown. Nothing was learned from the
-    other sets, and nothing chosen by them; whether they hold the same photos, ``iqassay bench check --pictures`` tells.
+    writes every seed's figures to OUT/cross NAME.csv, and yields the matrix as Markdown, one for each mode. Nothing was
+    learned from the other sets, and nothing chosen by them; whether they hold the same photos, ``iqassay bench check
+    --pictures`` tells.
     """
     if len(data) < 2:
         raise ValueError(f"got {len(data)} set, want two --data or more: to train on one and test on another")
-    found: dict[tuple[str, str], dict[str, list[float]]] = {}
+    found: dict[str, dict[tuple[str, str], dict[str, list[float]]]] = {}
     for done, splits in trained(plan, data, seeds, out, cross=True):
         learned = done[0].parts[TRAIN].name
         for part, asked in done[0].parts.items():
-            if part not in (TRAIN, VAL):
-                write_results(out, results_of(plan, done, splits, part, f"{plan.name} trained on {learned}"))
-                figures = {what: [one.figure(what, CLEAN, part) for one in done] for what in STATISTICS}
-                found[learned, asked.name] = figures
-    write_figures(results_file(out.parent, out.name, f"cross {plan.name}"), found)
-    yield matrix(plan.name, found)
+            for name, trainings in by_mode(plan.name, done, part) if part not in (TRAIN, VAL) else ():
+                write_results(out, results_of(plan, trainings, splits, part, f"{name} trained on {learned}"))
+                figures = {what: [one.figure(what, CLEAN, part) for one in trainings] for what in STATISTICS}
+                found.setdefault(name, {})[learned, asked.name] = figures
+    for name, figures_of in found.items():
+        write_figures(results_file(out.parent, out.name, f"cross {name}"), figures_of)
+        yield matrix(name, figures_of)
 
 
 def write_figures(file: Path, found: Figures) -> None:
@@ -47,16 +49,23 @@ def write_figures(file: Path, found: Figures) -> None:
 
 
 def matrix(name: str, found: Figures) -> str:
-    """Medians over the seeds as Markdown: a row for each set trained on, a column for each tested on."""
+    """Medians over the seeds as Markdown: a row for each set trained on, a column for each tested on.
+
+    "-" stands where a set has no references to answer beside.
+    """
     sets = list(dict.fromkeys(learned for learned, _ in found))
+    others = list(dict.fromkeys([*sets, *(asked for _, asked in found)]))
     seeds = len(next(iter(next(iter(found.values())).values())))
     lines = [
         f"{name}, median SRCC (PLCC) of {seeds} seeds; the set's own column is its test part, others are whole",
         "",
-        "| trained on | " + " | ".join(sets) + " |",
-        "|" + "---|" * (1 + len(sets)),
+        "| trained on | " + " | ".join(others) + " |",
+        "|" + "---|" * (1 + len(others)),
     ]
     for learned in sets:
-        medians = [[float(np.median(values)) for values in found[learned, asked].values()] for asked in sets]
-        lines.append(f"| {learned} | " + " | ".join(f"{srcc:.3f} ({plcc:.3f})" for srcc, plcc in medians) + " |")
+        figures = [found.get((learned, asked), {}).values() for asked in others]
+        medians = [[f"{np.median(values):.3f}" for values in both] for both in figures]
+        lines.append(
+            f"| {learned} | " + " | ".join("{} ({})".format(*both) if both else "-" for both in medians) + " |"
+        )
     return "\n".join(lines)

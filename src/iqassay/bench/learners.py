@@ -36,6 +36,7 @@ from iqassay.training.recipes import Recipe
 
 TRAIN, VAL, TEST = SPLITS
 Parts = Mapping[str, Ratings]  # "train" to learn from; "val", "test" and others to be asked about
+WITH = " with reference"  # after a part's name: what was said of its pictures beside their references
 PENALTIES = (0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0, 100.0)  # of the ridge regression, relative to the pictures
 
 
@@ -44,7 +45,8 @@ class Curve:
     """What a training said of each part but "train" wherever it could have stopped: raw (stops, pictures).
 
     score, of the same shape: on 0 to 100, higher is better. It is the mean of the training opinions plus their
-    deviation times what the training made of the raw score, held within 0 to 100. stops: epochs, or penalties.
+    deviation times what the training made of the raw score, held within 0 to 100. stops: epochs, or penalties. YOTO's
+    joint training has each part twice where there are references, the second time with ``WITH`` after its name.
     """
 
     stops: tuple[str, ...]
@@ -174,7 +176,8 @@ def _system(recipe: Recipe) -> System:
 
 def network_learner(recipe: Recipe, flags: Sequence[str]) -> Learner:
     """``iqassay train`` in a process of its own, which goes on where it was stopped. A stop is an epoch."""
-    ending = " with reference" if recipe.system == "yoto" and recipe.mode == "full-reference" else ""
+    joint = recipe.system == "yoto" and recipe.mode == "joint"
+    needs = WITH if recipe.system == "yoto" and recipe.mode == "full-reference" else ""
 
     def learn(parts: Parts, seed: int, work: Path) -> Curve:
         train, asked = parts[TRAIN], {key: part for key, part in parts.items() if key not in (TRAIN, VAL)}
@@ -188,18 +191,29 @@ def network_learner(recipe: Recipe, flags: Sequence[str]) -> Learner:
         if status:
             raise ValueError(f"{train.name}, seed {seed}: iqassay train ended with status {status}, see above")
         named = {VAL: train.name, **{key: f"left_out_{key}" for key in asked}}
-        said = []
-        for epoch in range(len(list(work.glob("val-*.npz")))):
-            with np.load(work / f"val-{epoch}.npz") as kept:
-                number = {str(name): i for i, name in enumerate(kept["sets"])}
-                gain, offset = kept["scale"][number[train.name + ending]]
-                rows = {key: kept["raw"][kept["dataset"] == number[name + ending]] for key, name in named.items()}
-            # Several devices each go through all pictures, one after another.
-            raw = {key: values[: len(parts[key])] for key, values in rows.items()}
-            said.append((f"epoch {epoch}", float(gain), float(offset), raw))
-        return _curve(said, train)
+        files = [work / f"val-{epoch}.npz" for epoch in range(len(list(work.glob("val-*.npz"))))]
+        curve = _curve([_epoch(file, named, parts, needs) for file in files], train)
+        with np.load(files[0]) as first:
+            paired = {key: name for key, name in named.items() if name + WITH in first["sets"]}
+        if not joint or VAL not in paired:
+            return curve
+        beside = _curve([_epoch(file, paired, parts, WITH) for file in files], train)
+        raw, score = ({key + WITH: v for key, v in said.items()} for said in (beside.raw, beside.score))
+        return Curve(curve.stops, curve.raw | raw, curve.score | score)
 
     return learn
+
+
+def _epoch(file: Path, named: Mapping[str, str], parts: Parts, mode: str) -> Stop:
+    """What an epoch's validation, in the file, says of parts: named by set, of which the first was trained on; mode:
+    ``WITH`` for the answers beside references."""
+    with np.load(file) as kept:
+        number = {str(name): i for i, name in enumerate(kept["sets"])}
+        gain, offset = kept["scale"][number[next(iter(named.values())) + mode]]
+        rows = {key: kept["raw"][kept["dataset"] == number[name + mode]] for key, name in named.items()}
+    # Several devices each go through all pictures, one after another.
+    raw = {key: values[: len(parts[key])] for key, values in rows.items()}
+    return f"epoch {file.stem.partition('-')[2]}", float(gain), float(offset), raw
 
 
 def write_ratings(file: Path, parts: Parts) -> Path:

@@ -7,6 +7,7 @@ what many papers report: the best test epoch. Their gap is what a figure gains b
 OUT/trainings/SET/NAME/SEED/answers.npz is a finished training; a run that was stopped goes on with the first seed that
 has none (a network goes on from its last epoch, with other crops than it would have seen). All else is made from these
 files anew: OUT/SET/NAME.csv, clean answers to the test pictures of every seed, and OUT/SET/NAME, best test epoch.csv.
+YOTO's joint training answers beside references too, where the set has them: OUT/SET/NAME, with reference.csv and so on.
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ from iqassay.bench.learners import (
     TEST,
     TRAIN,
     VAL,
+    WITH,
     Curve,
     Learner,
     Parts,
@@ -45,11 +47,13 @@ from iqassay.statistics.correlation import over_splits, plcc, srcc
 from iqassay.support.files import replace_file
 from iqassay.training.checkpoints import recipe_of
 from iqassay.training.flags import parser
-from iqassay.training.recipes import Recipe, smoke
+from iqassay.training.presets import chosen
+from iqassay.training.recipes import Recipe
 
 CLEAN, BEST = "validation epoch", "best test epoch"
 STATISTICS = {"SRCC": srcc, "PLCC": plcc}
 HEAD = {"batch": 64, "steps": 75, "epochs": 6, "lr": 1e-3, "decay": 0.3, "average": 0.98}  # unless flags say otherwise
+_DEFAULTS = json.loads(json.dumps(dataclasses.asdict(Recipe(data=["any"])), default=str))
 MAPPING = "mean of the training opinions + their deviation * the standardised answer, held within 0 to 100"
 
 
@@ -74,9 +78,7 @@ class Plan:
         if self.system == "ridge":
             return Recipe(system="ridge", data=[data], encoder=self.given.get("encoder", Recipe.encoder))
         given = {**self.given, "system": self.system, "data": [data], "start": self.start, "stage": self.stage}
-        if self.small:
-            return smoke(**given)
-        return Recipe(**(HEAD if self.stage == "head" else {}) | given)
+        return chosen(given, self.small, HEAD if self.stage == "head" else {})
 
     def settings(self, data: str) -> dict[str, Any]:
         """What the answers of a training hang on, as JSON has it."""
@@ -87,18 +89,22 @@ class Plan:
         return json.loads(json.dumps(recipe, default=str))
 
 
-def plan(
-    system: str, name: str = "", stage: str = "head", start: Path | None = None, flags: Sequence[str] = ()
-) -> Plan:
-    """A plan from the words of the command line.
+def plan(system: str, name: str = "", stage: str = "", start: Path | None = None, flags: Sequence[str] = ()) -> Plan:
+    """A plan from the words of the command line. stage: if not given, the head's after a start, else the network's.
 
-    Raises ValueError for an unknown system or stage, and for flags that ``iqassay train`` does not know or that the
-    protocol sets itself.
+    Raises ValueError for an unknown system or stage, for the head of a network that nothing has trained, and for flags
+    that ``iqassay train`` does not know or that the protocol sets itself.
     """
+    stage = stage or ("head" if start or system == "ridge" else "network")
     if system not in ("mfen", "yoto", "dri", "ridge"):
         raise ValueError(f"got system {system!r}, want mfen, yoto, dri or ridge")
     if stage not in ("head", "network"):
         raise ValueError(f"got --stage {stage}, want head or network")
+    if stage == "head" and not start and system != "ridge":
+        raise ValueError(
+            f"got --stage head for {system} without --start: all but the head would be random and stay so; "
+            "want --start CKPT, or --stage network"
+        )
     known = parser()
     known.error = _refuse  # type: ignore[method-assign,assignment]  # in one line, and no end of the process
     given = vars(known.parse_args(["dri" if system == "ridge" else system, *flags]))
@@ -109,6 +115,8 @@ def plan(
         raise ValueError(f"got --{taken[0].replace('_', '-')} among the flags for iqassay train: bench sets it itself")
     if system == "ridge" and (set(given) - {"encoder"} or start or stage == "network"):
         raise ValueError("got a ridge regression with more than --encoder, want that alone")
+    if stage == "head" and given.get("test_crops"):
+        raise ValueError("got --test-crops for --stage head, which sees whole pictures: want --stage network with it")
     if stage == "head" and given.get("mode") == "full-reference":
         raise ValueError("got --mode full-reference for --stage head, want --stage network with it")
     return Plan(system, name or system, stage, start, tuple(flags), given, small)
@@ -163,21 +171,39 @@ def refuse_seen(start: Path, sets: Iterable[Ratings]) -> None:
 
 @dataclass(frozen=True)
 class Training:
-    """A finished training: the parts of its split, and its answers to them."""
+    """A finished training: the parts of its split, and its answers to them.
+
+    mode: which answers all figures are of: "", or ``WITH`` for those of a joint training beside references.
+    """
 
     seed: int
     parts: Parts
     curve: Curve
+    mode: str = ""
 
     def values(self, part: str, statistic: Callable[..., float]) -> list[float]:
         """A statistic of a part for every stop; -2 where there is none, as for constant answers."""
         truth = opinions(self.parts[part])
-        found = [statistic(said, truth) for said in self.curve.score[part]]
+        found = [statistic(said, truth) for said in self.curve.score[part + self.mode]]
         return [-2.0 if np.isnan(value) else value for value in found]
 
+    def in_mode(self, mode: str) -> Training:
+        """The same training, with figures of another mode."""
+        return dataclasses.replace(self, mode=mode)
+
+    def modes(self, part: str) -> list[str]:
+        """The modes that it answers to a part in."""
+        return [mode for mode in ("", WITH) if part + mode in self.curve.score]
+
     def stop(self, choice: str) -> int:
-        """The stop with the best SRCC: on val, or, with ``BEST``, on test."""
-        return int(np.argmax(self.values(VAL if choice == CLEAN else TEST, srcc)))
+        """The stop with the best SRCC: on val, or, with ``BEST``, on test.
+
+        On val it is the mean over the modes: one network answers in both, so one epoch is chosen for both. The best
+        test epoch is that of each mode by itself.
+        """
+        if choice == BEST:
+            return int(np.argmax(self.values(TEST, srcc)))
+        return int(np.argmax(np.mean([self.in_mode(mode).values(VAL, srcc) for mode in self.modes(VAL)], axis=0)))
 
     def figure(self, name: str, choice: str, part: str = TEST) -> float:
         """SRCC or PLCC of a part. Of the best test epoch it is the best over the epochs, for each of the two by itself:
@@ -188,8 +214,8 @@ class Training:
 
     def rows(self, part: str, choice: str) -> Iterator[Row]:
         """The pictures of a part with the answers at the stop chosen."""
-        ratings, stop = self.parts[part], self.stop(choice)
-        for row, raw, score in zip(ratings.rows, self.curve.raw[part][stop], self.curve.score[part][stop], strict=True):
+        ratings, stop, said = self.parts[part], self.stop(choice), part + self.mode
+        for row, raw, score in zip(ratings.rows, self.curve.raw[said][stop], self.curve.score[said][stop], strict=True):
             yield dataclasses.replace(
                 row_of(row, ratings.folder), raw=float(raw), score=float(score), seed=str(self.seed)
             )
@@ -257,7 +283,9 @@ def settle(work: Path, settings: Mapping[str, Any], parts: Parts) -> None:
     said, file = {**settings, **{f"pictures of {key}": value for key, value in rows.items()}}, work / "settings.json"
     if file.exists():
         kept = json.loads(file.read_text(encoding="utf-8"))
-        other = next((key for key in said | kept if said.get(key) != kept.get(key)), None)
+        # A recipe may have grown fields since: what is not there was as it is by default.
+        older = {key: value for key, value in _DEFAULTS.items() if key in said and key not in kept}
+        other = next((key for key in said | kept if said.get(key) != (older | kept).get(key)), None)
         if other is not None:
             raise ValueError(
                 f"{work}: holds a training with {other} {kept.get(other)!r}, got {said.get(other)!r} now: want another "
@@ -291,7 +319,7 @@ def results_of(
     rows = tuple(row for training in done for row in training.rows(part, choice))
     split = TEST if part == TEST else "all"
     about = {
-        **about_of(model, ratings, rows, split, plan.given.get("mode") == "full-reference"),
+        **about_of(model, ratings, rows, split, plan.given.get("mode") == "full-reference" or done[0].mode == WITH),
         "kind": "trained",
         "choice": choice,
         "recipe": plan.settings(""),
@@ -302,12 +330,20 @@ def results_of(
 
 
 def train(plan: Plan, data: Sequence[str], seeds: int, out: Path) -> Iterator[str]:
-    """``iqassay bench train``. Yields a Markdown table for each set when all of its seeds are done."""
+    """``iqassay bench train``. Yields a Markdown table for each set, and each mode, when all of its seeds are done."""
     for done, splits in trained(plan, data, seeds, out):
-        for choice, model in ((CLEAN, plan.name), (BEST, f"{plan.name}, {BEST}")):
-            write_results(out, results_of(plan, done, splits, TEST, model, choice))
-        if len(done) == seeds:
-            yield table(plan.name, done)
+        for name, trainings in by_mode(plan.name, done, TEST):
+            for choice, model in ((CLEAN, name), (BEST, f"{name}, {BEST}")):
+                write_results(out, results_of(plan, trainings, splits, TEST, model, choice))
+            if len(done) == seeds:
+                yield table(name, trainings)
+
+
+def by_mode(name: str, done: Sequence[Training], part: str) -> Iterator[tuple[str, list[Training]]]:
+    """The trainings in every mode that all of them answer to a part in, and what they are called in it."""
+    for mode in done[0].modes(part):
+        if all(mode in one.modes(part) for one in done):
+            yield name + (f",{WITH}" if mode else ""), [one.in_mode(mode) for one in done]
 
 
 def table(name: str, done: Sequence[Training]) -> str:

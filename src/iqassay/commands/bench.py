@@ -188,15 +188,17 @@ Splits = Annotated[int, typer.Option(help="How many of the ten splits by content
 Stage = Annotated[
     str,
     typer.Option(
-        help="head: what makes the score, on whole pictures, with all else as it is; minutes. network: on crops; hours."
+        help="head: what makes the score, on whole pictures, with all else as --start made it; minutes. network: on "
+        "crops; hours. [default: head after --start, otherwise network]",
+        show_default=False,
     ),
 ]
 Start = Annotated[
     Path | None,
     typer.Option(
         metavar="CKPT",
-        help="A checkpoint to begin with, which must not have been trained on these sets. [default: new, with "
-        "encoders as ImageNet made them]",
+        help="A checkpoint to begin with, which must not have been trained on these sets. [default: none, and all is "
+        "new but encoders that ImageNet made]",
         show_default=False,
     ),
 ]
@@ -211,7 +213,7 @@ def train(
     data: Sets,
     output: Output,
     splits: Splits = 10,
-    stage: Stage = "head",
+    stage: Stage = "",
     start: Start = None,
     name: Name = "",
 ) -> int:
@@ -234,7 +236,7 @@ def cross(
     data: Sets,
     output: Output,
     splits: Splits = 3,
-    stage: Stage = "head",
+    stage: Stage = "",
     start: Start = None,
     name: Name = "",
 ) -> int:

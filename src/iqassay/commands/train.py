@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from iqassay.commands.options import say
+from iqassay.support.parallel import leads
 
 if TYPE_CHECKING:
     import argparse
@@ -44,10 +45,10 @@ def _on_the_training_side(run: Callable[[list[str]], int], arguments: list[str])
 def train_main(arguments: list[str]) -> int:
     """Run ``iqassay train``. Returns the exit status: 0 done, 2 for a wrong flag, file or range, 130 when stopped."""
     from iqassay.training.flags import parser
-    from iqassay.training.recipes import Recipe, smoke
+    from iqassay.training.presets import chosen
 
     def work(given: dict) -> Path:
-        recipe = smoke(**given) if given.pop("smoke") else Recipe(**given)
+        recipe = chosen(given, given.pop("smoke"))
         if recipe.stage == "head":
             from iqassay.training.whole_pictures import fit_on_whole_pictures
 
@@ -92,7 +93,9 @@ def _run(flags: argparse.ArgumentParser, arguments: list[str], work: Callable[[d
     except SystemExit as stop:
         return int(stop.code or 0)
     try:
-        print(work(given))
+        made = work(given)
+        if leads():
+            print(made)
     except ValueError as error:
         print(f"{flags.prog}: {error}", file=sys.stderr)
         return 2

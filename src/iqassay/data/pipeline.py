@@ -11,6 +11,7 @@ A sample is a dictionary of tensors:
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator, Sequence
 
 import numpy as np
@@ -26,10 +27,12 @@ Sample = dict[str, Tensor]
 
 
 class RatedPictures(Dataset):
-    """Crops of rated photos. Training: random scale, place and flip; otherwise the centre at a fixed scale.
+    """Crops of rated photos. Training: random scale, place and flip; otherwise the centre at a fixed scale, or several.
 
     The score belongs to the whole picture, so a crop often shows a shrunk picture rather than a small piece of it.
-    ``pairs``: with the reference, for rows that have one; the same scale, place and flip for both.
+    ``pairs``: with the reference, for rows that have one; the same scale, place and flip for both. ``crops``: where it
+    is not for training, so many at random places of the largest scale, as papers test; x and reference are then
+    (crops, 3, S, S). The places depend on ``seed`` and the picture's name alone.
     """
 
     def __init__(
@@ -41,8 +44,10 @@ class RatedPictures(Dataset):
         standard: tuple[float, float],
         scales: Sequence[float],
         pairs: bool = False,
+        crops: int = 0,
+        seed: int = 0,
     ) -> None:
-        self.pairs = pairs
+        self.pairs, self.crops, self.seed = pairs, 0 if train else crops, seed
         self.rows, self.index, self.size, self.train, self.scales = ratings.rows, index, size, train, tuple(scales)
         self.mean, self.deviation = standard
 
@@ -58,16 +63,36 @@ class RatedPictures(Dataset):
                 sizes = " and ".join(f"{p.width}x{p.height}" for p in pictures)
                 raise ValueError(f"{row.image}: got {sizes} pixels of it and its reference, want the same size")
         picture = pictures[0]
-        scale = self.scales[int(torch.randint(len(self.scales), ()))] if self.train else self.scales[-1]
+        fixed = max(self.scales) if self.crops else self.scales[-1]
+        scale = self.scales[int(torch.randint(len(self.scales), ()))] if self.train else fixed
         scale = max(scale, self.size / min(picture.size))
         if scale != 1:
             sides = [max(self.size, round(side * scale)) for side in picture.size]
             pictures = [p.resize((sides[0], sides[1]), Image.Resampling.BICUBIC) for p in pictures]
         room = [side - self.size for side in pictures[0].size]
+        score = (row.score - self.mean) / self.deviation
+        if self.crops:
+            places = places_of(row.image.name, self.seed, self.crops, (room[0], room[1]))
+            samples = [_sample(self._cut(pictures, *place), False, score, self.index, None, None) for place in places]
+            seen = {k: torch.stack([one[k] for one in samples]) for k in ("x", "reference") if k in samples[0]}
+            return samples[0] | seen
         left, top = [int(torch.randint(r + 1, ())) if self.train else r // 2 for r in room]
-        crops = [np.asarray(p.crop((left, top, left + self.size, top + self.size))) for p in pictures]
         flip = self.train and bool(torch.rand(()) < 0.5)
-        return _sample(crops, flip, (row.score - self.mean) / self.deviation, self.index, None, None)
+        return _sample(self._cut(pictures, left, top), flip, score, self.index, None, None)
+
+    def _cut(self, pictures: Sequence[Image.Image], left: int, top: int) -> list[np.ndarray]:
+        """The same crop of every picture."""
+        return [np.asarray(p.crop((left, top, left + self.size, top + self.size))) for p in pictures]
+
+
+def places_of(name: str, seed: int, count: int, room: tuple[int, int]) -> list[tuple[int, int]]:
+    """Left and top of so many crops, random but the same for ever: by the picture's name and the seed.
+
+    room: how far the crop may move to the right and down.
+    """
+    digest = hashlib.sha256(f"{seed}:{name}".encode()).digest()
+    drawn = np.random.default_rng(int.from_bytes(digest[:8], "big")).random((count, 2))
+    return [(int(x * (room[0] + 1)), int(y * (room[1] + 1))) for x, y in drawn]
 
 
 class SyntheticPictures(Dataset):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -31,3 +32,12 @@ def in_order(function: Callable[[Thing], Answer], things: Iterable[Thing], worke
         finally:
             for future in waiting:
                 future.cancel()
+
+
+def leads() -> bool:
+    """Whether this is the first of the processes that train one network on several devices, or the only one.
+
+    By the variables that Lightning and the launchers of torch and Slurm set. What is written is the first one's affair.
+    """
+    ranks = (os.environ[name] for name in ("RANK", "LOCAL_RANK", "SLURM_PROCID") if name in os.environ)
+    return next(ranks, "0") == "0"

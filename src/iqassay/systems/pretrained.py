@@ -21,7 +21,8 @@ from iqassay.systems.mfen import MFEN, MFENConfig
 from iqassay.systems.yoto import YOTOConfig
 from iqassay.systems.yoto_extended import ExtendedYOTO, ExtendedYOTOConfig, rename
 
-COUNTERS = ("num_batches_tracked", "distance.seen")  # of training alone: no graph has them
+# No graph has them: counters of training alone, and a normalisation of Swin behind all maps that are used.
+COUNTERS = ("num_batches_tracked", "distance.seen", "swin.layernorm.weight", "swin.layernorm.bias")
 
 
 def read_back(file: ModelFile) -> MFEN | ExtendedYOTO | DRI:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 
 from iqassay.systems.dri import DRI, DRIConfig
@@ -15,15 +17,26 @@ System = MFEN | ExtendedYOTO | DRI
 
 def build_system(recipe: Recipe) -> System:
     """The recipe's system with its pretrained encoders, untrained otherwise."""
-    name = recipe.encoder
+    name, paper = recipe.encoder, recipe.config == "paper"
+    pretrained = not paper or name.startswith("efficientnet_lite")  # by ImageNet; the papers' encoders start random
+
+    def flags(*names: str) -> dict[str, Any]:
+        return {key: getattr(recipe, key) for key in names} | {"pretrained": pretrained}
+
     system: System
     if recipe.system == "yoto":
-        switches = ("adapter", "sda", "windows", "segments", "normalise")
-        network = YOTOConfig(name, recipe.tokens, **{key: getattr(recipe, key) for key in switches})
+        switches = flags("adapter", "sda", "windows", "segments", "normalise")
+        network = YOTOConfig(name, recipe.tokens, **switches)
+        if paper:  # every position a token, and an attention over channels that knows crops of one size alone
+            network.pool, network.crop = (1, 1, 1, 1), recipe.crop
         system = ExtendedYOTO(ExtendedYOTOConfig(network, recipe.whole_picture, recipe.distance, recipe.sway))
     elif recipe.system == "dri":
-        system = DRI(DRIConfig(name, **{k: getattr(recipe, k) for k in ("restoration", "interaction", "two_vectors")}))
+        config = DRIConfig(name, **flags("restoration", "interaction", "two_vectors"))
+        if paper:
+            config.width = DRIConfig.paper().width
+        system = DRI(config)
     else:
-        config = MFENConfig(name, name, hfen=recipe.hfen, dan=recipe.dan, fusion=recipe.fusion, width=recipe.width)
-        system = MFEN(config)
+        shared = 0 if paper or recipe.dan_encoder not in ("", name) else MFENConfig.dan_shared
+        parts = flags("hfen", "dan", "fusion", "width")
+        system = MFEN(MFENConfig(name, recipe.dan_encoder or name, shared, **parts))
     return system.to(memory_format=torch.channels_last)  # type: ignore[call-overload]

@@ -2,8 +2,42 @@
 
 from __future__ import annotations
 
+import sys
+
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+
+from iqassay.statistics.correlation import srcc
+
+PICTURES, LEAST = (
+    100,
+    0.3,
+)  # without so many pictures, or with less SRCC, a table from 0 to 100 would only look like one
+
+
+def refuse_few(pictures: int, force: bool) -> None:
+    """Raise ValueError if there are too few pictures to calibrate with, before the work: ``doubts`` comes after it."""
+    if pictures < PICTURES and not force:
+        raise ValueError(f"--calibrate: got {pictures} pictures of split val, want at least {PICTURES}, or --force")
+
+
+def doubts(raw: ArrayLike, opinion: ArrayLike, what: str, force: bool) -> list[str]:
+    """What speaks against a scale and an interval from these pictures, a sentence each, for the limits of the card.
+
+    what: the pictures, for the sentences. Raises ValueError with the first of them, unless ``force``.
+    """
+    x, y = (np.asarray(v, np.float64) for v in (raw, opinion))
+    found = []
+    if len(x) < PICTURES:
+        found.append(f"calibrated on {len(x)} {what}, want at least {PICTURES}")
+    follows = srcc(x, y) if len(x) > 1 else float("nan")
+    if not follows >= LEAST:  # nan too, where all scores are one
+        found.append(f"SRCC of scores and opinions on the {what} is {follows:.2f}, want at least {LEAST:.2f}")
+    if found and not force:
+        raise ValueError(f"{'; '.join(found)}; --force writes it all the same, and its card says so")
+    for text in found:
+        print(f"iqassay export: {text}", file=sys.stderr, flush=True)
+    return found
 
 
 def calibration_table(

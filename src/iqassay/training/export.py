@@ -14,10 +14,12 @@ import onnx
 import torch
 from onnx import TensorProto, helper, numpy_helper
 from torch import Tensor, nn
+from torch.nn import functional as F
 
-from iqassay.systems.blocks import Prediction
+from iqassay.systems.blocks import Prediction, pool_statistics
 from iqassay.systems.dri import DRI
 from iqassay.systems.mfen import MFEN
+from iqassay.systems.yoto import Cells
 from iqassay.systems.yoto_extended import ExtendedYOTO
 from iqassay.training.optimise import optimise
 
@@ -47,7 +49,8 @@ class Deployed(nn.Module):
 
     def forward(self, image: Tensor, pictures: Tensor | None = None) -> tuple[Tensor, ...]:
         if pictures is not None and isinstance(self.system, ExtendedYOTO):
-            prediction = either(self.system, image, pictures[0])
+            answer = by_crops if self.system.network.config.crop else either
+            prediction = answer(self.system, image, pictures[0])
         else:
             prediction = self.system(image)
         presence = prediction.extras["kind"].softmax(1)
@@ -71,6 +74,40 @@ def either(yoto: ExtendedYOTO, image: Tensor, pictures: Tensor) -> Prediction:
     graded = yoto.with_reference([f[:references] for f in seen], [f[pictures:] for f in seen], cells[:references])
     score, quality_map = (torch.cat(parts) for parts in zip(without, graded, strict=True))
     return Prediction(score, quality_map, yoto.causes([f[:pictures] for f in seen]))
+
+
+def by_crops(yoto: ExtendedYOTO, image: Tensor, pictures: Tensor) -> Prediction:
+    """``either`` for the paper's YOTO, which takes crops of one size alone: a picture is cut into such crops, without
+    overlap, and its edges are repeated until they fill the last ones. The score is the weighted mean over all cells of
+    the picture, so that of a single crop is the paper's; cells that only repeat an edge do not count.
+    """
+    network, side = yoto.network, yoto.network.config.crop or 0
+    crops, rows, columns = cut_up(image, side)
+    (count, _, height, width), each = image.shape, rows * columns  # crops of a picture
+    references = count - pictures
+    seen = yoto.see(crops)[1:]
+    tokens = network.tokens(seen)
+    x, r = [t[: pictures * each] for t in tokens], [t[references * each :] for t in tokens]
+    found = network.head(network.merged(x, r, references.clamp(max=1).to(image.dtype)))
+
+    def together(cells: Tensor) -> Tensor:  # of the crops, (pictures * each, S, S) -> of the pictures
+        grid = cells.reshape(-1, rows, columns, side // 32, side // 32).transpose(2, 3)
+        return grid.reshape(-1, rows * (side // 32), columns * (side // 32))[:, : height // 32, : width // 32]
+
+    cells = Cells(together(found.quality), together(found.weight))
+    described = pool_statistics([f[: pictures * each] for f in seen])
+    described = described.reshape(-1, each, described.shape[1]).mean(1)
+    extras = {"statistics": described, **yoto.distortions(described)}
+    return Prediction(cells.mean(), cells.quality[:, None], extras)
+
+
+def cut_up(image: Tensor, side: int) -> tuple[Tensor, int, int]:
+    """(B, 3, H, W) -> crops (B * rows * columns, 3, side, side), rows and columns, with edges repeated to fill them."""
+    count, _, height, width = image.shape
+    filled = F.pad(image, (0, -width % side, 0, -height % side), mode="replicate")
+    rows, columns = filled.shape[2] // side, filled.shape[3] // side
+    crops = filled.reshape(count, 3, rows, side, columns, side).permute(0, 2, 4, 1, 3, 5)
+    return crops.reshape(-1, 3, side, side), rows, columns
 
 
 def principal_axes(statistics: np.ndarray, keep: int = 48) -> tuple[Tensor, Tensor]:

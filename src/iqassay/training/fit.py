@@ -8,19 +8,25 @@ import lightning
 
 from iqassay.data.pipeline import MixedBatches
 from iqassay.training.checkpoints import load_weights
-from iqassay.training.lightning_module import Training
+from iqassay.training.many_crops import ManyCrops
 from iqassay.training.recipes import Recipe
 from iqassay.training.run import run
+from iqassay.training.run_folder import refuse_another_run
 from iqassay.training.sets import load_sets, shares_of
 
 
 def fit(recipe: Recipe) -> Path:
     """Run a recipe, going on from its last checkpoint if there is one. Returns the best checkpoint's path."""
+    refuse_another_run(recipe)
     lightning.seed_everything(recipe.seed, workers=True, verbose=False)
     sets = load_sets(recipe)
     standards = [(fact["mean"], fact["deviation"]) for fact in sets.facts.values()]
-    module = Training(recipe, sets.names, sets.chosen_by, standards)
+    module = ManyCrops(recipe, sets.names, sets.chosen_by, standards)
     if recipe.start is not None:
         load_weights(module.system, recipe.start, new=("",))
+    else:  # DRI-IQA's assistants, of which no first stage has made anything, learn with the rest: fixed, they are noise
+        for part in module.learned:
+            part.requires_grad_(True)
+        module.learned = []
     sampler = MixedBatches(sets.train, shares_of(recipe, sets), recipe.batch, recipe.steps, recipe.seed, sets.paired)
     return run(recipe, module, sets.train, sampler, sets.val.datasets, sets.facts)

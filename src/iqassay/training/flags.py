@@ -61,4 +61,6 @@ def export_parser() -> argparse.ArgumentParser:
     synthetic = "panel: folder of clean photos whose held-out ones, distorted, join the table; repeatable"
     top.add_argument("--synthetic", action="append", type=Path, default=[], help=synthetic)
     top.add_argument("--about", type=Path, help="JSON with the words of the card: summary, licence, limits, ...")
+    force = "write even a model that hardly follows the opinions, or whose calibration has few; its card then says so"
+    top.add_argument("--force", action="store_true", help=force)
     return top

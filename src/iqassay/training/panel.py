@@ -25,7 +25,7 @@ from iqassay.scoring.panel import member_files
 from iqassay.scoring.scorer import Scorer, calibrated, raw_value
 from iqassay.statistics.correlation import plcc, srcc
 from iqassay.support.version import __version__
-from iqassay.training.calibrate import calibration_table, conformal_interval
+from iqassay.training.calibrate import calibration_table, conformal_interval, doubts, refuse_few
 from iqassay.training.sets import held_out
 from iqassay.training.ship import ENOUGH
 
@@ -43,6 +43,7 @@ class PanelExport:
     report: list[str] = dataclasses.field(default_factory=list)  # further rated sets whose accuracy goes on the card
     synthetic: list[Path] = dataclasses.field(default_factory=list)  # clean photos, as the members were trained with
     about: Path | None = None  # JSON with the words of the card: summary, licence, training_data, limits
+    force: bool = False  # see ``ship.Export``
 
 
 def make_panel(job: PanelExport) -> Path:
@@ -61,6 +62,7 @@ def make_panel(job: PanelExport) -> Path:
     opinions = [np.array([row.score for row in ratings.rows]) for ratings in sets]
     count = len(job.calibrate)
     opinion = np.concatenate(opinions[:count])
+    refuse_few(len(opinion), job.force)
     card = _words([file.card for file in files], job)
     table, interval = slice(0, None, 2), slice(1, None, 2)
     made = _synthetic(job.synthetic, len(opinion[table])) if job.synthetic else None
@@ -69,6 +71,7 @@ def make_panel(job: PanelExport) -> Path:
     members = [Scorer(file, threads=1) for file in files]
     scores = [_scores(members, [row.image for row in ratings.rows]) for ratings in sets]  # each (pictures, members)
     mean, spread = np.concatenate(scores[:count]).mean(1), np.concatenate(scores[:count]).std(1)
+    card["limits"] = [*card.get("limits", []), *doubts(mean, opinion, "rated pictures", job.force)]
     fit_mean, fit_opinion = mean[table], opinion[table]
     if made is not None:
         fit_mean = np.append(fit_mean, _scores(members, list(made.pixels)).mean(1))

@@ -17,6 +17,9 @@ def _flag(default: Any, text: str) -> Any:
     return field(default=default, metadata={"help": text})
 
 
+OUT = Path("runs/SYSTEM")  # stands for a folder by the system's name, and the stage's
+
+
 @dataclass
 class Recipe:
     """A run of ``iqassay train SYSTEM``; docs/mfen.md and docs/yoto.md have the commands of the shipped models.
@@ -43,7 +46,10 @@ class Recipe:
         "share of the distorted pictures that are what people feed beside photos: empty, framed, drawn, rebuilt ...",
     )
     limit: int = _flag(0, "use only the first so many rows of each rated split; 0 for all")
-    out: Path = _flag(Path("runs/mfen"), "folder for checkpoints, log and curve; a run found there goes on")
+    out: Path = _flag(
+        OUT,
+        "folder for checkpoints, log and curve; a run found there goes on; of other stages runs/SYSTEM-STAGE",
+    )
     start: Path | None = _flag(None, "checkpoint to take the first weights from")
     stage: str = _flag(
         "network",
@@ -51,7 +57,9 @@ class Recipe:
         "the score, on whole pictures, after --start",
     )
 
+    config: str = _flag("light", "light, for CPUs; or paper: as near to the published network as is known")
     encoder: str = _flag("efficientnet_lite0", "encoder of every part that has one")
+    dan_encoder: str = _flag("", "mfen: encoder of the distortion-aware network, if it is another")
     hfen: bool = _flag(True, "mfen: high-frequency extraction network")
     dan: bool = _flag(True, "mfen: distortion-aware network")
     fusion: str = _flag("attention", "mfen: attention, concat or sum")
@@ -75,6 +83,11 @@ class Recipe:
     batch: int = _flag(24, "pictures in a batch, on each device")
     crop: int = _flag(224, "crop size in pixels, a multiple of 32")
     scales: list[float] = _flag([1.0, 0.75, 0.5], "scale of a rated photo; repeatable; the last one validates")
+    test_crops: int = _flag(
+        0,
+        "answer for a rated picture of val or test by the mean over so many crops at random places, at the largest "
+        "scale; 20 to 50 in papers; 0: by the centre crop at the last scale",
+    )
     lr: float = _flag(7e-4, "peak step of the new parts")
     encoder_lr: float = _flag(0.05, "step of the pretrained levels, relative to --lr")
     frozen: int = _flag(4, "how many levels of the quality encoder stay fixed (0 to 4)")
@@ -96,6 +109,8 @@ class Recipe:
     devices: str = _flag("auto", "Lightning's devices: a number, a list or auto")
 
     def __post_init__(self) -> None:
+        if self.out == OUT:
+            self.out = Path("runs") / (self.system + (f"-{self.stage}" if self.stage != "network" else ""))
         if self.crop % 32 or self.crop < 64:
             raise ValueError(f"got --crop {self.crop}, want a multiple of 32, at least 64")
         for name in ("frozen", "dan_frozen"):
@@ -103,8 +118,11 @@ class Recipe:
                 raise ValueError(f"got --{name.replace('_', '-')} {getattr(self, name)}, want 0 to 4")
         if not 0 <= self.synthetic_covered <= 1:
             raise ValueError(f"got --synthetic-covered {self.synthetic_covered}, want 0 to 1")
-        if self.queue < 0:
-            raise ValueError(f"got --queue {self.queue}, want 0 or more")
+        for name in ("queue", "test_crops"):
+            if getattr(self, name) < 0:
+                raise ValueError(f"got --{name.replace('_', '-')} {getattr(self, name)}, want 0 or more")
+        if self.test_crops and self.stage == "head":
+            raise ValueError(f"got --test-crops {self.test_crops} for --stage head, which sees whole pictures: want 0")
         if not 0 <= self.average < 1:
             raise ValueError(f"got --average {self.average}, want 0 to below 1")
         if not self.scales or min(self.scales) <= 0 or max(self.scales) > 1:
@@ -116,6 +134,8 @@ class Recipe:
                 raise ValueError(f"got --{name.replace('_', '-')} {getattr(self, name)}, want at least 1")
         if self.synthetic and self.synthetic_size < self.crop:
             raise ValueError(f"got --synthetic-size {self.synthetic_size}, want at least the crop, {self.crop}")
+        if self.config not in ("light", "paper"):
+            raise ValueError(f"got --config {self.config}, want light or paper")
         if self.stage not in ("network", "restoration", "head"):
             raise ValueError(f"got --stage {self.stage}, want network, restoration or head")
         if self.stage == "restoration" and (self.system != "dri" or not self.synthetic):

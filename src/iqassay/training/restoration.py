@@ -28,6 +28,7 @@ from iqassay.training.descent import scheduled
 from iqassay.training.losses import alike_by, contrast_loss, label, representation_loss
 from iqassay.training.recipes import Recipe
 from iqassay.training.run import Monitored, run
+from iqassay.training.run_folder import refuse_another_run
 from iqassay.training.sets import draw
 
 # What can be restored comes twice as often as what cannot, such as a lost colour or a moved patch; and what codecs do,
@@ -165,6 +166,7 @@ def psnr(x: Tensor, reference: Tensor, floor: float = 1e-5) -> Tensor:
 
 def fit_assistants(recipe: Recipe) -> Path:
     """``iqassay train dri --stage restoration``. Returns the best checkpoint's path; a run found there goes on."""
+    refuse_another_run(recipe)
     lightning.seed_everything(recipe.seed, workers=True, verbose=False)
     config = SyntheticConfig(
         recipe.synthetic_count,

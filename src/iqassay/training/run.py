@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import ctypes
-import dataclasses
-import json
 import logging
 import sys
 import warnings
@@ -24,8 +22,10 @@ from lightning.pytorch.loggers import CSVLogger
 from torch.utils.data import DataLoader, Dataset
 
 from iqassay.data.pipeline import MixedBatches
+from iqassay.support.parallel import leads
 from iqassay.training.learning_curve import draw_curve
 from iqassay.training.recipes import Recipe
+from iqassay.training.run_folder import write_recipe
 
 
 class Monitored(lightning.LightningModule):
@@ -52,16 +52,16 @@ def run(
     _quiet()
     resume = recipe.out / "last.ckpt"
     recipe.out.mkdir(parents=True, exist_ok=True)
-    log = recipe.out / "metrics.csv"
-    if log.exists():  # Lightning's logger would start it anew
-        log.rename(recipe.out / f"metrics-{len(list(recipe.out.glob('metrics-*.csv'))) + 1}.csv")
-    (recipe.out / "recipe.json").write_text(
-        json.dumps({"recipe": dataclasses.asdict(recipe), "sets": facts}, indent=1, default=str)
-    )
+    if leads():  # another process of several would take the first one's log for that of an older run
+        log = recipe.out / "metrics.csv"
+        if log.exists():  # Lightning's logger would start it anew
+            log.rename(recipe.out / f"metrics-{len(list(recipe.out.glob('metrics-*.csv'))) + 1}.csv")
+        write_recipe(recipe, sets=facts)
     more = recipe.workers > 0
     batches = DataLoader(pictures, batch_sampler=sampler, num_workers=recipe.workers, persistent_workers=more)
-    # One loader for each set: some have references and some have not.
-    answers = [DataLoader(part, batch_size=recipe.batch, num_workers=recipe.workers) for part in judged]
+    # One loader for each set: some have references and some have not, some have several crops of each picture.
+    size = max(1, recipe.batch // max(1, recipe.test_crops))
+    answers = [DataLoader(part, batch_size=size, num_workers=recipe.workers) for part in judged]
     best = ModelCheckpoint(recipe.out, "best", monitor=module.monitor, mode="max", enable_version_counter=False)
     last = ModelCheckpoint(recipe.out, "last", save_top_k=1, monitor=None, enable_version_counter=False)
     stop = EarlyStopping(module.monitor, mode="max", patience=recipe.patience)

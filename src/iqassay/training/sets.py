@@ -44,6 +44,10 @@ def load_sets(recipe: Recipe) -> Sets:
         """Whether a set is looked at with its references; twice where it is looked at in both ways."""
         return [False] * alone + [True] * (pairs and all(row.reference for row in ratings.rows))
 
+    def rated(part: Ratings, index: int, train: bool, standard: tuple[float, float], pairs: bool) -> RatedPictures:
+        several = recipe.test_crops, recipe.seed
+        return RatedPictures(part, index, recipe.crop, train, standard, recipe.scales, pairs, *several)
+
     def add(name: str, new_train: Any, new_val: Any, standard: tuple[float, float]) -> None:
         names.append(name)
         val.append(new_val)
@@ -63,10 +67,7 @@ def load_sets(recipe: Recipe) -> Sets:
         for with_reference in ways(ratings):
             index = len(names)
             paired += [index] if with_reference else []
-            make = [
-                RatedPictures(part, index, recipe.crop, part is parts[0], standard, recipe.scales, with_reference)
-                for part in parts
-            ]
+            make = [rated(part, index, part is parts[0], standard, with_reference) for part in parts]
             add(ratings.name + " with reference" * with_reference, make[0], make[1], standard)
     synthetic = synthetic_sets(recipe) if recipe.synthetic else None
     if synthetic is not None:
@@ -90,8 +91,7 @@ def load_sets(recipe: Recipe) -> Sets:
         standard = standard_of([row.score for row in rows.rows])
         for with_reference in ways(rows):
             name = f"left_out_{ratings.name}" + " with reference" * with_reference
-            looked_at = RatedPictures(rows, len(names), recipe.crop, False, standard, recipe.scales, with_reference)
-            add(name, None, looked_at, standard)
+            add(name, None, rated(rows, len(names), False, standard, with_reference), standard)
     return Sets(names, chosen_by, paired, ConcatDataset(train), ConcatDataset(val), facts)
 
 

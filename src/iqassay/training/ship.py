@@ -26,9 +26,9 @@ from iqassay.support.version import __version__
 from iqassay.systems.blocks import pool_statistics
 from iqassay.systems.yoto_extended import TOP, ExtendedYOTO
 from iqassay.training.build import System, build_system
-from iqassay.training.calibrate import calibration_table, conformal_interval
+from iqassay.training.calibrate import calibration_table, conformal_interval, doubts, refuse_few
 from iqassay.training.checkpoints import load_weights, recipe_of
-from iqassay.training.export import export, principal_axes
+from iqassay.training.export import cut_up, export, principal_axes
 from iqassay.training.onnx_pass import VIEW_AREA, whole_view
 from iqassay.training.sets import synthetic_sets
 
@@ -48,6 +48,9 @@ class Export:
     calibrate: list[str] = dataclasses.field(default_factory=list)  # rated sets that share the 0-100 scale
     report: list[str] = dataclasses.field(default_factory=list)  # further rated sets whose accuracy goes on the card
     about: Path | None = None  # JSON with the words of the card: summary, licence, training_data, limits
+    force: bool = (
+        False  # write a model that hardly follows the opinions, or a scale made of few, and say so on the card
+    )
 
 
 def ship(job: Export) -> Path:
@@ -60,17 +63,23 @@ def ship(job: Export) -> Path:
     recipe = recipe_of(job.checkpoint)
     if not job.calibrate:
         raise ValueError("got no --calibrate set, want at least one rated set to put scores on 0-100")
-    if not (recipe.whole_picture and recipe.distance if recipe.system == "yoto" else recipe.dan):
+    published = recipe.system == "yoto" and recipe.config == "paper"
+    ours = (recipe.whole_picture, recipe.distance)
+    if published and any(ours):
+        raise ValueError(f"{job.checkpoint}: got --config paper with --whole-picture or --distance, want neither")
+    if not (all(ours) or published if recipe.system == "yoto" else recipe.dan):
         raise ValueError(
             f"{job.checkpoint}: got a run with --no-dan, --no-whole-picture or --no-distance, want one without"
         )
-    if recipe.system == "yoto" and not recipe.encoder.startswith("efficientnet_lite"):
-        # The graph computes the other mode for an empty batch, which onnxruntime cannot do for every network.
+    if recipe.system == "yoto" and not published and not recipe.encoder.startswith("efficientnet_lite"):
+        # The graph looks at an empty batch of half the size for the other mode, which onnxruntime cannot do for every
+        # encoder; the published network has no such look.
         raise ValueError(f"{job.checkpoint}: got the encoder {recipe.encoder}, want an efficientnet_lite one to export")
     sets = [open_set(argument) for argument in job.calibrate + job.report]
     for ratings in sets:
         if len(ratings.split("val")) < 4:
             raise ValueError(f"{ratings.name}: got {len(ratings.split('val'))} rows of split val, want at least 4")
+    refuse_few(sum(len(ratings.split("val")) for ratings in sets[: len(job.calibrate)]), job.force)
     made = synthetic_sets(recipe)[1] if recipe.synthetic else None  # first: it may fail, and what follows takes long
     system = build_system(recipe).eval()
     load_weights(system, job.checkpoint)
@@ -86,17 +95,20 @@ def ship(job: Export) -> Path:
     scale = {"calibration": {"raw": [0, 1], "score": [0, 1]}, "interval": {"score": [0], "below": [0], "above": [0]}}
     card["architecture"] = dataclasses.asdict(system.config)
     card |= scale | ({"reference": scale} if isinstance(system, ExtendedYOTO) else {})
+    limits: list[str] = []
     with tempfile.TemporaryDirectory() as folder:  # a first file without a scale, to see every picture as users will
         scorer = Scorer(load_model_file(export(system, centre, axes, card, Path(folder) / "raw.onnx")))
         seen = [_look(scorer, [row.image for row in ratings.split("val").rows]) for ratings in sets]
         seen_made = _look(scorer, list(made.pixels))[0] if made is not None else np.empty(0)
         if isinstance(system, ExtendedYOTO):
-            card["reference"] = _with_reference(scorer, sets, made)
+            card["reference"], limits = _with_reference(scorer, sets, made, job.force, system.config.distance)
     opinions = [np.array([row.score for row in ratings.split("val").rows]) for ratings in sets]
 
     count = len(job.calibrate)
     raw, unlike = np.concatenate([s[0] for s in seen[:count]]), np.concatenate([s[1] for s in seen])
     opinion = np.concatenate(opinions[:count])
+    limits = doubts(raw, opinion, "rated pictures", job.force) + limits
+    card["limits"] = [*card["limits"], *limits]
     table_half, interval_half = np.arange(len(raw)) % 2 == 0, np.arange(len(raw)) % 2 == 1
     fit_raw, fit_opinion = raw[table_half], opinion[table_half]
     if made is not None:  # rated photos set the scale; few are ruined, and what that means the synthetic ones say
@@ -114,8 +126,11 @@ def ship(job: Export) -> Path:
     return export(system, centre, axes, card, job.out)
 
 
-def _with_reference(scorer: Scorer, sets: list[Ratings], made: SyntheticSet | None) -> dict[str, dict]:
-    """Calibration and interval of the full-reference mode, from validation pairs, rated and synthetic."""
+def _with_reference(
+    scorer: Scorer, sets: list[Ratings], made: SyntheticSet | None, force: bool, distance: bool
+) -> tuple[dict[str, dict], list[str]]:
+    """Calibration and interval of the full-reference mode, from validation pairs, rated and synthetic; and what speaks
+    against them, see ``doubts``. distance: a picture that is its own reference has TOP, which is then the best."""
     rows = [row for ratings in sets for row in ratings.split("val").rows if row.reference is not None]
     pictures: list = [row.image for row in rows]
     references: list = [row.reference for row in rows]
@@ -132,16 +147,21 @@ def _with_reference(scorer: Scorer, sets: list[Ratings], made: SyntheticSet | No
             f"got {len(pictures)} validation pairs, want at least 4 to put the full-reference score on 0-100"
         )
     raw = _look(scorer, pictures, references)[0]
+    limits = doubts(raw, target, "pairs of pictures and references", force)
     table_half, interval_half = np.arange(len(raw)) % 2 == 0, np.arange(len(raw)) % 2 == 1
-    table = calibration_table(raw[table_half], target[table_half], top=(TOP, 100.0))
+    table = calibration_table(raw[table_half], target[table_half], top=(TOP, 100.0) if distance else None)
     score = np.interp(raw, table["raw"], table["score"])
-    return {"calibration": table, "interval": conformal_interval(score[interval_half], opinion[interval_half])}
+    return {"calibration": table, "interval": conformal_interval(score[interval_half], opinion[interval_half])}, limits
 
 
 @torch.no_grad()
 def _statistics(system: System, rows: list[Rating]) -> np.ndarray:
     """Encoder statistics of whole pictures as the scorer sees them: (N, D)."""
     views = (torch.from_numpy(whole_view(row.image)) for row in rows)
+    if isinstance(system, ExtendedYOTO) and (side := system.network.config.crop):
+        crops = (cut_up(view, side)[0] for view in views)
+        described = (pool_statistics(system.encoder.encode(one)).mean(0, keepdim=True) for one in crops)
+        return np.concatenate([one.numpy() for one in described])
     return np.concatenate([pool_statistics(system.encoder.encode(view)).numpy() for view in views])
 
 

@@ -6,8 +6,6 @@ vector of statistics, computed once; a thousand passes over ten thousand of them
 
 from __future__ import annotations
 
-import dataclasses
-import json
 from pathlib import Path
 
 import numpy as np
@@ -24,6 +22,7 @@ from iqassay.training.kept_pictures import gather
 from iqassay.training.known_degradations import known_degradations
 from iqassay.training.pairs import fit_distance, gather_pairs
 from iqassay.training.recipes import Recipe
+from iqassay.training.run_folder import refuse_another_run, write_recipe
 from iqassay.training.sets import synthetic_sets
 
 
@@ -31,6 +30,7 @@ def fit_on_whole_pictures(recipe: Recipe) -> Path:
     """``iqassay train SYSTEM --stage head``. Returns the path of a checkpoint like those of ``fit``."""
     if recipe.start is None:
         raise ValueError("got --stage head alone, want head together with --start, whose head is to be trained")
+    refuse_another_run(recipe)
     torch.manual_seed(recipe.seed)  # the head may start from random weights
     system = build_system(recipe).eval()
     load_weights(system, recipe.start, new=("predictor.", "distortions.") if isinstance(system, DRI) else ())
@@ -51,8 +51,6 @@ def fit_on_whole_pictures(recipe: Recipe) -> Path:
                 )
     if isinstance(system, ExtendedYOTO) and recipe.mode != "no-reference":
         found |= fit_distance(recipe, system, gather_pairs(recipe, system))
-    (recipe.out / "recipe.json").write_text(
-        json.dumps({"recipe": dataclasses.asdict(recipe), "val": found}, indent=1, default=str)
-    )
+    write_recipe(recipe, val=found)
     torch.save({"state_dict": {f"system.{k}": v for k, v in system.state_dict().items()}}, recipe.out / "best.ckpt")
     return recipe.out / "best.ckpt"
