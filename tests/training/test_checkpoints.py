@@ -29,6 +29,15 @@ def test_a_recipe_of_0_1_0_had_one_switch_for_three(tmp_path, statistics):
     assert (found.normalise, found.whole_picture, found.distance) == (statistics,) * 3
 
 
+def test_a_recipe_of_0_1_0_has_the_hfen_of_0_1_0(tmp_path):
+    older = dataclasses.asdict(dataclasses.replace(TINY, system="mfen", out=tmp_path))
+    del older["high_pass"]
+    (tmp_path / "recipe.json").write_text(json.dumps({"recipe": older}, default=str))
+    assert not recipe_of(tmp_path / "best.ckpt").high_pass
+    assert not build_system(recipe_of(tmp_path / "best.ckpt")).hfen.high_pass
+    assert build_system(dataclasses.replace(TINY, system="mfen")).hfen.high_pass
+
+
 @pytest.mark.slow
 @torch.no_grad()
 def test_weights_of_yoto_come_back_whichever_version_wrote_them(tmp_path):

@@ -42,12 +42,14 @@ class MFENConfig:
     """What to build. The defaults are what ships; ``MFENConfig.paper()`` is as near to the paper as is known.
 
     hfen, dan, fusion are the switches of the ablation: without ``hfen`` or ``dan`` the part does not exist at all.
+    high_pass: see ``HFEN``; cards and recipes that do not say are of networks without it.
     """
 
     encoder: str = "efficientnet_lite0"
     dan_encoder: str = "efficientnet_lite0"
     dan_shared: int = 2  # how many early levels the DAN takes from the QEN; 0 for a pyramid wholly its own
     hfen: bool = True
+    high_pass: bool = True
     dan: bool = True
     fusion: str = "attention"  # or "concat", "sum"
     width: int = 512  # of the head
@@ -64,28 +66,54 @@ class HFEN(nn.Module):
     """High-frequency extraction: a stem and four octave convolutions, of which only the high halves are handed on.
 
     The low half lives inside, feeding the next octave convolution, and is dropped at every level's exit [1].
+
+    high_pass: the stem sees the picture less a blur of itself, and from the second octave convolution on the high half
+    goes down as its ``detail``, so that nothing but detail reaches an exit. Without, as in the model files of before,
+    every level pools first and passes low frequencies on.
     """
 
-    def __init__(self, widths: tuple[int, ...], channels: int = 32, alpha: float = 0.25) -> None:
+    sharp: Tensor
+
+    def __init__(
+        self, widths: tuple[int, ...], channels: int = 32, alpha: float = 0.25, high_pass: bool = True
+    ) -> None:
         super().__init__()
         high = channels - round(channels * alpha)
-        self.stem = nn.Sequential(nn.Conv2d(3, channels, 3, 2, 1), nn.LeakyReLU(0.2))
+        if high_pass:
+            self.register_buffer("sharp", _less_its_blur())
+        self.high_pass = high_pass
+        # Without a bias anywhere, a picture without detail says nothing at all, and a fainter one says it more faintly.
+        self.stem = nn.Sequential(nn.Conv2d(3, channels, 3, 2, 1, bias=not high_pass), nn.LeakyReLU(0.2))
         last = len(widths) - 1
         self.octaves = nn.ModuleList(
-            OctaveConv(channels, channels, alpha if i else 0.0, alpha, stride=2, keep_low=i < last)
+            # The stem's maps are of detail already, and rectified: at their size its mean says as much, for less time.
+            OctaveConv(channels, channels, alpha if i else 0.0, alpha, 2, i < last, detail=high_pass and i > 0)
             for i in range(len(widths))
         )
         self.norms = nn.ModuleList(nn.BatchNorm2d(high) for _ in widths)
-        self.exits = nn.ModuleList(nn.Conv2d(high, width, 1) for width in widths)
+        self.exits = nn.ModuleList(nn.Conv2d(high, width, 1, bias=not high_pass) for width in widths)
 
     def forward(self, x: Tensor) -> list[Tensor]:
-        high, low = self.stem(x * 2 - 1), None  # (B, 32, H/2, W/2)
+        high, low = self.stem(self.detail(x) if self.high_pass else x * 2 - 1), None  # (B, 32, H/2, W/2)
         out = []
         for octave, norm, leave in zip(self.octaves, self.norms, self.exits, strict=True):
             high, low = octave(high, low)  # (B, 24, H/s, W/s), (B, 8, H/2s, W/2s)
             high, low = F.leaky_relu(norm(high), 0.2), None if low is None else F.leaky_relu(low, 0.2)
             out.append(leave(high))  # (B, C_i, H/s, W/s)
         return out
+
+    def detail(self, x: Tensor) -> Tensor:
+        """The picture less its blur, (B, 3, H, W)."""
+        return F.conv2d(F.pad(x, (2, 2, 2, 2), mode="reflect"), self.sharp, groups=3)
+
+
+def _less_its_blur() -> Tensor:
+    """The kernels (3, 1, 5, 5) that take a binomial blur from each channel of a picture, times 8: photos then deviate
+    by about a half, as they do before."""
+    row = torch.tensor([1.0, 4, 6, 4, 1]) / 16
+    kernel = -torch.outer(row, row)
+    kernel[2, 2] += 1
+    return (8 * kernel).repeat(3, 1, 1, 1)
 
 
 class DAN(nn.Module):
@@ -137,7 +165,7 @@ class MFEN(nn.Module):
         widths = self.qen.channels
         fuse = FUSIONS[config.fusion]
         if config.hfen:
-            self.hfen = HFEN(widths)
+            self.hfen = HFEN(widths, high_pass=config.high_pass)
             self.fuse_high = nn.ModuleList(fuse(c) for c in widths)
         if config.dan:
             if config.dan_shared and config.dan_encoder != config.encoder:

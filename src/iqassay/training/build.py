@@ -24,6 +24,6 @@ def build_system(recipe: Recipe) -> System:
     elif recipe.system == "dri":
         system = DRI(DRIConfig(name, **{k: getattr(recipe, k) for k in ("restoration", "interaction", "two_vectors")}))
     else:
-        config = MFENConfig(name, name, hfen=recipe.hfen, dan=recipe.dan, fusion=recipe.fusion, width=recipe.width)
-        system = MFEN(config)
+        switches = ("hfen", "high_pass", "dan", "fusion", "width")
+        system = MFEN(MFENConfig(name, name, **{key: getattr(recipe, key) for key in switches}))
     return system.to(memory_format=torch.channels_last)  # type: ignore[call-overload]

@@ -26,6 +26,7 @@ def recipe_of(checkpoint: Path) -> Recipe:
     settings |= {"out": Path(settings["out"]), "synthetic": [Path(folder) for folder in settings["synthetic"]]}
     if "statistics" in settings:  # of 0.1.0, where it stood for three switches
         settings |= dict.fromkeys(("normalise", "whole_picture", "distance"), settings.pop("statistics"))
+    settings.setdefault("high_pass", False)  # of 0.1.0, which had no such switch
     return Recipe(**settings)
 
 

@@ -49,6 +49,7 @@ class Recipe:
 
     encoder: str = _flag("efficientnet_lite0", "encoder of every part that has one")
     hfen: bool = _flag(True, "mfen: high-frequency extraction network")
+    high_pass: bool = _flag(True, "mfen: only detail goes into HFEN; without, all of the picture, as in 0.1.0")
     dan: bool = _flag(True, "mfen: distortion-aware network")
     fusion: str = _flag("attention", "mfen: attention, concat or sum")
     width: int = _flag(512, "mfen: width of the quality head")
