@@ -14,7 +14,15 @@ from iqassay.systems.dri import DRI
 from iqassay.systems.mfen import MFEN
 from iqassay.training.build import build_system
 from iqassay.training.descent import scheduled
-from iqassay.training.losses import SetScales, kind_loss, ranking_loss, score_loss, severity_loss
+from iqassay.training.losses import (
+    SetScales,
+    kind_loss,
+    label,
+    ranking_loss,
+    score_loss,
+    semantic_loss,
+    severity_loss,
+)
 from iqassay.training.recipes import Recipe
 from iqassay.training.run import Monitored
 
@@ -58,6 +66,13 @@ class Training(Monitored):
             losses["kind"] = recipe.kind * kind_loss(prediction.extras["kind"].float(), batch["kind"])
             losses["severity"] = recipe.severity * severity_loss(
                 prediction.extras["severity"].float(), batch["severity"]
+            )
+        if "vectors" in prediction.extras and recipe.representation:
+            losses["representation"] = recipe.representation * semantic_loss(
+                list(prediction.extras["vectors"].float().unbind(1)),
+                batch["score"],
+                batch["dataset"],
+                label(batch["kind"], batch["severity"]),
             )
         total = torch.stack(list(losses.values())).sum()
         self.log_dict(
