@@ -45,6 +45,28 @@ def test_the_representation_loss_is_in_the_stage_on_crops():
     assert {name.split(".")[0] for name in differ} >= {"quality", "degradation", "rounds"}
 
 
+@pytest.mark.parametrize("encoder", ["van_tiny", "efficientnet_lite0"])
+@pytest.mark.parametrize("system", ["mfen", "yoto", "dri"])
+def test_what_is_fixed_does_not_move(system, encoder):
+    """A VAN's batch normalisations followed the pictures, fixed or not."""
+    module = training(system=system, encoder=encoder, frozen=3, dan_frozen=3)
+    levels = {f"encoder {i}": module.system.encoder.levels[i] for i in range(4)}
+    if system == "mfen":
+        levels["dan 0"] = module.system.dan.levels[0]
+    if system == "dri":
+        levels |= {"assistant 0": module.system.degradation, "assistant 1": module.system.restorer}
+    before = {name: {k: v.clone() for k, v in level.state_dict().items()} for name, level in levels.items()}
+    module.eval()
+    module.train()  # as after a validation
+    optimizer = torch.optim.SGD([p for p in module.parameters() if p.requires_grad], 0.1)
+    module.training_step(batch_of(reference=system == "yoto"), 0).backward()
+    optimizer.step()
+    moved = {
+        n for n, level in levels.items() for k, v in level.state_dict().items() if not torch.equal(v, before[n][k])
+    }
+    assert moved == {"encoder 3"}
+
+
 def test_an_ablation_without_the_representation_loss_is_another_training(tmp_path):
     from iqassay.training.fit import fit
 

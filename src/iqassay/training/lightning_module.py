@@ -43,16 +43,16 @@ class Training(Monitored):
             fixed += self.system.dan.levels[: max(0, recipe.dan_frozen - self.system.dan.shared)]
             self.pretrained += self.system.dan.levels
         assistants = (self.system.degradation, self.system.restorer) if isinstance(self.system, DRI) else ()
-        self.learned = [part for part in assistants if part is not None]  # before, from pairs
-        for part in fixed + self.learned:
+        self.fixed = fixed + [part for part in assistants if part is not None]  # the latter learned before, from pairs
+        for part in self.fixed:
             part.requires_grad_(False)
         self.answers: list[tuple[Tensor, ...]] = []
         self.train()
 
     def train(self, mode: bool = True) -> Training:
         super().train(mode)
-        for part in self.learned:
-            part.eval()  # or its batch normalisation would follow these pictures
+        for part in self.fixed:
+            part.eval()  # or its batch normalisations would follow these pictures
         return self
 
     def training_step(self, batch: dict[str, Tensor], _: int) -> Tensor:
