@@ -78,6 +78,18 @@ def test_shares_must_fit_the_sets():
         MixedBatches(ConcatDataset([TensorDataset(torch.zeros(3))] * 2), [1], 4, 1, 0)
 
 
+def test_a_share_of_0_is_none():
+    """It was two pictures of every batch."""
+    data = ConcatDataset([TensorDataset(torch.zeros(n)) for n in (5, 10, 20, 40)])
+    assert {i for batch in MixedBatches(data, [0, 1, 0, 1], 8, 20, 0) for i in batch} <= {*range(5, 15), *range(35, 75)}
+    alone = MixedBatches(data, [1, 0, 1, 0], 8, 20, 0, paired=[1, 3])  # there is no batch of pairs
+    assert {i for batch in alone for i in batch} == {*range(5), *range(15, 35)}
+    assert all(len(batch) == 8 for batch in alone)
+    for shares in ([0, 0, 0, 0], [1, 1, 1, -1]):
+        with pytest.raises(ValueError, match=r"got shares .* of a batch, want one above 0, none below"):
+            MixedBatches(data, shares, 8, 20, 0)
+
+
 def test_samples_of_both_sources_stack(photos, tmp_path):
     (tmp_path / "set.csv").write_text("image,mos,split\n0.png,20,train\n1.png,80,train\n2.png,50,val\n")
     ratings = read_ratings(tmp_path / "set.csv", photos)

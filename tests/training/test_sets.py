@@ -34,3 +34,10 @@ def test_a_set_with_references_is_also_a_set_of_pairs(rated, paired):
         for i, part in enumerate(sets.train.datasets):
             assert ("reference" in part[0]) == (i in with_reference)
             assert part[0]["dataset"] == i
+
+
+def test_shares_are_not_below_0_and_not_all_0():
+    for shares, said in (([0, 0], "0, 0"), ([1, -0.5], "1, -0.5")):
+        with pytest.raises(ValueError, match=f"^got --shares {said}, want one above 0, none below$"):
+            smoke(data=["a.csv", "b.csv"], shares=shares)
+    smoke(data=["a.csv", "b.csv"], shares=[0, 1])

@@ -126,9 +126,14 @@ def standard_of(scores: Sequence[float] | np.ndarray) -> tuple[float, float]:
 class MixedBatches(Sampler[list[int]]):
     """Batches that hold every set in fixed shares, for ranking inside a set; ``steps`` batches make an epoch.
 
+    A set with a share has at least two pictures in every batch, one with the share 0 has none.
+
     Each set is gone through in a random order of its own, again and again; the order depends on ``seed``, the epoch
     and, with several devices, on which one asks. Sets named by ``paired``, which come with references, never mix with
     the others: a fair coin decides for every batch which of the two it is made of (YOTO's joint training).
+
+    Raises:
+        ValueError: for another number of shares than sets, one below 0, or nothing but 0.
     """
 
     def __init__(
@@ -142,8 +147,13 @@ class MixedBatches(Sampler[list[int]]):
     ) -> None:
         if len(shares) != len(data.datasets):
             raise ValueError(f"got {len(shares)} shares for {len(data.datasets)} data sets, want one each")
+        if min(shares) < 0 or not any(shares):
+            raise ValueError(
+                f"got shares {', '.join(f'{s:g}' for s in shares)} of a batch, want one above 0, none below"
+            )
         self.modes: list[dict[int, int]] = []  # for each mode: set -> how many of it in a batch
-        for mode in ([i for i in range(len(shares)) if i not in paired], list(paired)):
+        drawn = [i for i, share in enumerate(shares) if share]
+        for mode in ([i for i in drawn if i not in paired], [i for i in drawn if i in paired]):
             total = sum(shares[i] for i in mode)
             if mode:
                 self.modes.append({i: max(2, round(batch * shares[i] / total)) for i in mode})

@@ -45,9 +45,9 @@ def fit_head(
     standards = [standard_of(s.score[: s.train]) for s in sets]
     scales = SetScales(standards)
     targets = [(s.score - mean) / deviation for s, (mean, deviation) in zip(sets, standards, strict=True)]
-    for k, scale in enumerate(head.scales):
-        _standardise(scale, [s.kept[k][: s.train] for s in sets])
     shares = recipe.shares or [1.0] * len(sets)
+    for k, scale in enumerate(head.scales):
+        _standardise(scale, [s.kept[k][: s.train] for s, share in zip(sets, shares, strict=True) if share])
     parts: ConcatDataset = ConcatDataset([TensorDataset(torch.empty(s.train)) for s in sets])
     starts = [0, *parts.cumulative_sizes]
     sampler = MixedBatches(parts, shares, recipe.batch, recipe.steps, recipe.seed)

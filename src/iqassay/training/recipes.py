@@ -32,7 +32,9 @@ class Recipe:
         "set (see `iqassay bench sets`); repeatable",
     )
     synthetic: list[Path] = _flag([], "folder of clean photos to distort; repeatable")
-    shares: list[float] = _flag([], "share of a batch for each set, synthetic last; repeatable; equal if not given")
+    shares: list[float] = _flag(
+        [], "share of a batch for each set, synthetic last; repeatable; 0 for none; equal if not given"
+    )
     left_out: list[str] = _flag([], "rated set, as for --data, to look at, but never train on or choose by; repeatable")
     synthetic_count: int = _flag(12_000, "how many distorted pictures to render")
     synthetic_size: int = _flag(256, "size of the distorted pictures in pixels, at least the crop")
@@ -123,6 +125,8 @@ class Recipe:
             raise ValueError(f"got --data called {', '.join(names)}, want files whose names differ: they name the sets")
         if self.shares and len(self.shares) != sets:
             raise ValueError(f"got {len(self.shares)} --shares for {sets} sets, want one each")
+        if self.shares and (min(self.shares) < 0 or not any(self.shares)):
+            raise ValueError(f"got --shares {', '.join(f'{s:g}' for s in self.shares)}, want one above 0, none below")
 
     def set_names(self) -> list[str]:
         """What the rated sets are called: by their files, or their names."""
