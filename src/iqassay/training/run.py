@@ -24,6 +24,7 @@ from lightning.pytorch.loggers import CSVLogger
 from torch.utils.data import DataLoader, Dataset
 
 from iqassay.data.pipeline import MixedBatches
+from iqassay.support.files import replace_file
 from iqassay.training.learning_curve import draw_curve
 from iqassay.training.recipes import Recipe
 
@@ -55,9 +56,8 @@ def run(
     log = recipe.out / "metrics.csv"
     if log.exists():  # Lightning's logger would start it anew
         log.rename(recipe.out / f"metrics-{len(list(recipe.out.glob('metrics-*.csv'))) + 1}.csv")
-    (recipe.out / "recipe.json").write_text(
-        json.dumps({"recipe": dataclasses.asdict(recipe), "sets": facts}, indent=1, default=str)
-    )
+    said = json.dumps({"recipe": dataclasses.asdict(recipe), "sets": facts}, indent=1, default=str)
+    replace_file(recipe.out / "recipe.json", lambda out: out.write(said.encode()))
     more = recipe.workers > 0
     batches = DataLoader(pictures, batch_sampler=sampler, num_workers=recipe.workers, persistent_workers=more)
     # One loader for each set: some have references and some have not.

@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from iqassay.support.files import replace_file
 from iqassay.systems.dri import DRI, Seen
 from iqassay.systems.mfen import MFEN
 from iqassay.systems.yoto_extended import ExtendedYOTO
@@ -22,13 +23,19 @@ from iqassay.training.distortion_reader import fit_distortions
 from iqassay.training.head import fit_head, head_of
 from iqassay.training.kept_pictures import gather
 from iqassay.training.known_degradations import known_degradations
-from iqassay.training.pairs import fit_distance, gather_pairs
+from iqassay.training.pairs import Pairs, fit_distance, gather_pairs
 from iqassay.training.recipes import Recipe
 from iqassay.training.sets import synthetic_sets
 
 
 def fit_on_whole_pictures(recipe: Recipe) -> Path:
-    """``iqassay train SYSTEM --stage head``. Returns the path of a checkpoint like those of ``fit``."""
+    """``iqassay train SYSTEM --stage head``. Returns the path of a checkpoint like those of ``fit``.
+
+    Of YOTO what there is: the whole-picture term, the distance, if any set has references, the reader of distortions.
+
+    Raises:
+        ValueError: without a start, with nothing to train, or with nothing to choose by.
+    """
     if recipe.start is None:
         raise ValueError("got --stage head alone, want head together with --start, whose head is to be trained")
     torch.manual_seed(recipe.seed)  # the head may start from random weights
@@ -36,23 +43,38 @@ def fit_on_whole_pictures(recipe: Recipe) -> Path:
     load_weights(system, recipe.start, new=("predictor.", "distortions.") if isinstance(system, DRI) else ())
     recipe.out.mkdir(parents=True, exist_ok=True)
     found: dict[str, float] = {}
-    if recipe.system != "yoto" or recipe.mode != "full-reference":
+    alone = recipe.system != "yoto" or recipe.mode != "full-reference"
+    whole = alone and (recipe.system != "yoto" or recipe.whole_picture)
+    read = alone and not isinstance(system, MFEN) and bool(recipe.synthetic)
+    pairs: list[Pairs] = []
+    if isinstance(system, ExtendedYOTO) and recipe.distance and recipe.mode != "no-reference":
+        pairs = gather_pairs(recipe, system)
+    far = any(part.drawn for part in pairs)
+    if not whole and not read and not far:
+        raise ValueError(
+            "got --stage head with nothing for it to train, want --whole-picture and not --mode full-reference, or "
+            "--distance with references and not --mode no-reference, or --stage network"
+        )
+    if whole or read:
         sets = gather(recipe, system)
-        head, found = fit_head(recipe, head_of(system), sets)
-        head_of(system).load_state_dict(head.state_dict())
-        if not isinstance(system, MFEN) and recipe.synthetic:
+        if whole:
+            head, found = fit_head(recipe, head_of(system), sets)
+            head_of(system).load_state_dict(head.state_dict())
+        if read and not isinstance(system, MFEN):
             kept = [torch.from_numpy(np.asarray(v)) for v in sets[-1].kept]
-            read = system.readable(*kept)
-            found["distortion type"] = fit_distortions(recipe, system.distortions, read, synthetic_sets(recipe)[:2])
+            readable = system.readable(*kept)
+            made = synthetic_sets(recipe)[:2]
+            found["distortion type"] = fit_distortions(recipe, system.distortions, readable, made)
             if isinstance(system, DRI):
                 train = sets[-1].train
                 system.known.copy_(
                     known_degradations(system, Seen(*kept).degradation.numpy()[:train], sets[-1].labels[:train])
                 )
-    if isinstance(system, ExtendedYOTO) and recipe.mode != "no-reference":
-        found |= fit_distance(recipe, system, gather_pairs(recipe, system))
-    (recipe.out / "recipe.json").write_text(
-        json.dumps({"recipe": dataclasses.asdict(recipe), "val": found}, indent=1, default=str)
-    )
-    torch.save({"state_dict": {f"system.{k}": v for k, v in system.state_dict().items()}}, recipe.out / "best.ckpt")
+    if isinstance(system, ExtendedYOTO) and far:
+        found |= fit_distance(recipe, system, pairs)
+    # Each as a whole: a run that is killed here leaves what was there before, not half a file.
+    said = json.dumps({"recipe": dataclasses.asdict(recipe), "val": found}, indent=1, default=str)
+    weights = {"state_dict": {f"system.{k}": v for k, v in system.state_dict().items()}}
+    replace_file(recipe.out / "recipe.json", lambda out: out.write(said.encode()))
+    replace_file(recipe.out / "best.ckpt", lambda out: torch.save(weights, out))
     return recipe.out / "best.ckpt"
