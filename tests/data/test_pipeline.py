@@ -106,6 +106,26 @@ def test_samples_of_both_sources_stack(photos, tmp_path):
     assert batch["dataset"].tolist() == [0, 0, 1, 1]
 
 
+def test_distortions_that_a_rated_set_names_are_labels(photos, tmp_path):
+    """They were read and dropped."""
+    rows = ["0.png,20,train,jpeg,3", "1.png,80,train,pink_noise,2", "2.png,50,val,gaussian_blur,", "0.png,90,train,,"]
+    (tmp_path / "set.csv").write_text("image,mos,split,distortion,level\n" + "\n".join(rows) + "\n")
+    rated = RatedPictures(read_ratings(tmp_path / "set.csv", photos), 0, 64, False, (50, 10), [1.0])
+    jpeg, blur, kinds = KINDS.index("jpeg"), KINDS.index("gaussian_blur"), [rated[i]["kind"] for i in range(4)]
+    assert torch.equal(kinds[0], torch.eye(26)[jpeg])
+    assert torch.equal(kinds[2], torch.eye(26)[blur])
+    assert (torch.stack([kinds[1], kinds[3]]) == -1).all()  # another name, and none
+    known = [(i, k) for i in range(4) for k in range(25) if rated[i]["severity"][k] >= 0]
+    assert known == [(0, jpeg)]  # the blur has no level
+    assert rated[0]["severity"][jpeg] == 3
+    (tmp_path / "set.csv").write_text(
+        "image,mos,split,distortion,level\n0.png,20,train,jpeg,3\n1.png,80,train,jpeg,30\n"
+    )
+    other = RatedPictures(read_ratings(tmp_path / "set.csv", photos), 0, 64, False, (50, 10), [1.0])
+    assert (other[0]["severity"] == -1).all()  # levels of another scale
+    assert other[0]["kind"][jpeg] == 1
+
+
 def test_rated_photos_are_read_by_the_one_policy(tmp_path):
     """Upright, as the scorer reads them, whatever the EXIF orientation."""
     picture = Image.fromarray(np.linspace(0, 255, 64 * 64, dtype=np.uint8).reshape(64, 64)).convert("RGB")

@@ -70,6 +70,7 @@ def test_a_label_is_the_one_distortion_and_its_level_none_or_unknown():
     found = label(*(torch.stack(column) for column in zip(*rows, strict=True)))
     torch.testing.assert_close(found[:3], torch.tensor([[3, 2.5], [0, 5.0], [25, 0]]))
     assert (found[3:, 0] == -1).all()
+    assert label(one_type(3, -1.0)[0][None], one_type(3, -1.0)[1][None])[0, 0] == -1  # of no known level
 
 
 def test_alike_is_one_type_at_about_one_level():

@@ -11,6 +11,7 @@ A sample is a dictionary of tensors:
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 
 import numpy as np
@@ -19,7 +20,8 @@ from PIL import Image
 from torch import Tensor
 from torch.utils.data import ConcatDataset, Dataset, Sampler
 
-from iqassay.data.rating import Ratings
+from iqassay.data.distortions import KINDS
+from iqassay.data.rating import Rating, Ratings
 from iqassay.data.synthetic import UNKNOWN, SyntheticSet, eight_bit_photo
 
 Sample = dict[str, Tensor]
@@ -29,7 +31,8 @@ class RatedPictures(Dataset):
     """Crops of rated photos. Training: random scale, place and flip; otherwise the centre at a fixed scale.
 
     The score belongs to the whole picture, so a crop often shows a shrunk picture rather than a small piece of it.
-    ``pairs``: with the reference, for rows that have one; the same scale, place and flip for both.
+    Distortions that the set names are labels, as far as ``labels_of`` knows them. ``pairs``: with the reference, for
+    rows that have one; the same scale, place and flip for both.
     """
 
     def __init__(
@@ -45,6 +48,7 @@ class RatedPictures(Dataset):
         self.pairs = pairs
         self.rows, self.index, self.size, self.train, self.scales = ratings.rows, index, size, train, tuple(scales)
         self.mean, self.deviation = standard
+        self.kind, self.severity = labels_of(ratings.rows)
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -67,7 +71,8 @@ class RatedPictures(Dataset):
         left, top = [int(torch.randint(r + 1, ())) if self.train else r // 2 for r in room]
         crops = [np.asarray(p.crop((left, top, left + self.size, top + self.size))) for p in pictures]
         flip = self.train and bool(torch.rand(()) < 0.5)
-        return _sample(crops, flip, (row.score - self.mean) / self.deviation, self.index, None, None)
+        score = (row.score - self.mean) / self.deviation
+        return _sample(crops, flip, score, self.index, self.kind[i], self.severity[i])
 
 
 class SyntheticPictures(Dataset):
@@ -104,7 +109,7 @@ class SyntheticPictures(Dataset):
 
 
 def _sample(
-    crops: list[np.ndarray], flip: bool, score: float, index: int, kind: np.ndarray | None, severity: np.ndarray | None
+    crops: list[np.ndarray], flip: bool, score: float, index: int, kind: np.ndarray, severity: np.ndarray
 ) -> Sample:
     crops = [np.array(crop[:, ::-1] if flip else crop) for crop in crops]
     pictures = [torch.from_numpy(crop).permute(2, 0, 1).float() / 255 for crop in crops]
@@ -112,9 +117,27 @@ def _sample(
         **dict(zip(("x", "reference"), pictures, strict=False)),
         "score": torch.tensor(score, dtype=torch.float32),
         "dataset": torch.tensor(index),
-        "kind": torch.full((26,), UNKNOWN) if kind is None else torch.from_numpy(np.asarray(kind)),
-        "severity": torch.full((25,), UNKNOWN) if severity is None else torch.from_numpy(np.asarray(severity)),
+        "kind": torch.from_numpy(np.asarray(kind)),
+        "severity": torch.from_numpy(np.asarray(severity)),
     }
+
+
+def labels_of(rows: Sequence[Rating]) -> tuple[np.ndarray, np.ndarray]:
+    """What rated rows say of distortions: kind (N, 26) and severity (N, 25), as samples have them.
+
+    A distortion that is called as one of ``KINDS`` is that; any other is unknown. Its level is the severity where all
+    levels of the rows lie in 1 to 5; in a set with others they are on another scale.
+    """
+    kind, severity = (np.full((len(rows), n), UNKNOWN, np.float32) for n in (len(KINDS) + 1, len(KINDS)))
+    levels = [row.level for row in rows if not math.isnan(row.level)]
+    graded = bool(levels) and min(levels) >= 1 and max(levels) <= 5
+    for i, row in enumerate(rows):
+        if row.distortion in KINDS:
+            number = KINDS.index(row.distortion)
+            kind[i] = np.eye(len(KINDS) + 1)[number]
+            if graded and not math.isnan(row.level):
+                severity[i, number] = row.level
+    return kind, severity
 
 
 def standard_of(scores: Sequence[float] | np.ndarray) -> tuple[float, float]:

@@ -85,10 +85,13 @@ def representation_loss(vectors: Tensor, others: Tensor, alike: Tensor, unlike: 
 
 
 def label(kind: Tensor, severity: Tensor) -> Tensor:
-    """Distortion type and level of pictures with one, (B, 2); type 25 is none, and -1 what is unknown or a chain."""
+    """Distortion type and level of pictures with one, (B, 2); type 25 is none, and -1 what is unknown or a chain.
+
+    Where the level is not known, nor is the type: pictures are alike by both.
+    """
     share, number = kind.max(1)
     level = F.pad(severity, (0, 1)).gather(1, number[:, None])[:, 0]
-    return torch.stack([torch.where(share > 0.99, number, -1).float(), level], 1)
+    return torch.stack([torch.where((share > 0.99) & (level >= 0), number, -1).float(), level], 1)
 
 
 def alike_by(labels: Tensor, others: Tensor) -> Tensor:
