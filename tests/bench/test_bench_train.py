@@ -224,7 +224,7 @@ def in_this_process(command, **_):
 def test_a_network_is_trained_by_the_command_and_answers_after_every_epoch(tmp_path, monkeypatch):
     monkeypatch.setattr(subprocess, "run", in_this_process)
     data = make_set(tmp_path, "pairs", references=True)
-    flags = ["--tokens", "8", "--smoke", "--encoder", "van_tiny", "--steps", "2"]
+    flags = ["--tokens", "8", "--smoke", "--encoder", "van_tiny", "--frozen", "0", "--steps", "2"]
     list(train(plan("yoto", "small", "network", flags=flags), [data], 1, tmp_path / "out"))
     work = tmp_path / "out/trainings/pairs/small/0"
     one = bench_train.Training(0, split_parts(open_set(data), 0), bench_train.load(work))

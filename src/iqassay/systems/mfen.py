@@ -19,7 +19,8 @@ widths nor the losses. Our choices are listed in docs/mfen.md; the paper's figur
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
 
 import torch
 from torch import Tensor, nn
@@ -34,7 +35,7 @@ from iqassay.systems.blocks import (
     Regressor,
     pool_statistics,
 )
-from iqassay.systems.encoders import Encoder, check_picture_batch, encoder, run_levels
+from iqassay.systems.encoders import Encoder, check_picture_batch, encoder, origin, run_levels
 
 
 @dataclass
@@ -43,6 +44,8 @@ class MFENConfig:
 
     hfen, dan, fusion are the switches of the ablation: without ``hfen`` or ``dan`` the part does not exist at all.
     high_pass: see ``HFEN``; cards and recipes that do not say are of networks without it.
+    pretrained: ask for pretrained encoders; a system's own ``config`` says whether all of them are. encoder_sha256: of
+    the file that their weights are of, which a system says too.
     """
 
     encoder: str = "efficientnet_lite0"
@@ -55,6 +58,7 @@ class MFENConfig:
     width: int = 512  # of the head
     dropout: float = 0.5
     pretrained: bool = True
+    encoder_sha256: str = ""
 
     @classmethod
     def paper(cls) -> MFENConfig:
@@ -123,11 +127,12 @@ class DAN(nn.Module):
     recipes that keep those levels fixed would compute the same maps twice. A small convolution makes them its own.
     """
 
-    def __init__(self, name: str, pretrained: bool, shared: int) -> None:
+    def __init__(self, name: str, pretrained: bool, shared: int, weights: str | Path | None = None) -> None:
         super().__init__()
-        whole = encoder(name, pretrained)
+        whole = encoder(name, pretrained, weights)
         self.normalise, self.channels, self.shared = whole.normalise, whole.channels, shared
         self.levels = whole.levels[shared:]
+        self.pretrained = whole.pretrained
         self.own = nn.ModuleList(_own_view(c) for c in whole.channels[:shared])
         self.head = DistortionHead(2 * sum(whole.channels))
 
@@ -150,18 +155,19 @@ def _own_view(channels: int) -> nn.Sequential:
 class MFEN(nn.Module):
     """The whole system: ``forward(x, reference=None) -> Prediction``.
 
-    x is (B, 3, H, W), RGB in [0, 1], H and W multiples of 32.
+    x is (B, 3, H, W), RGB in [0, 1], H and W multiples of 32. weights: a file for the encoder, and for the DAN's if it
+    is of the same name; see ``encoder_weights``.
 
     Raises:
         ValueError: for another shape, or if a reference is given (MFEN is a no-reference system).
     """
 
-    def __init__(self, config: MFENConfig | None = None) -> None:
+    def __init__(self, config: MFENConfig | None = None, weights: str | Path | None = None) -> None:
         super().__init__()
-        self.config = config = config or MFENConfig()
+        config = config or MFENConfig()
         if config.fusion not in FUSIONS:
             raise ValueError(f"got fusion {config.fusion!r}, want one of {sorted(FUSIONS)}")
-        self.qen = encoder(config.encoder, config.pretrained)
+        self.qen = encoder(config.encoder, config.pretrained, weights)
         widths = self.qen.channels
         fuse = FUSIONS[config.fusion]
         if config.hfen:
@@ -172,13 +178,17 @@ class MFEN(nn.Module):
                 raise ValueError(
                     f"got DAN encoder {config.dan_encoder!r} sharing levels of {config.encoder!r}, want the same"
                 )
-            self.dan = DAN(config.dan_encoder, config.pretrained, config.dan_shared)
+            same = weights if config.dan_encoder == config.encoder else None
+            self.dan = DAN(config.dan_encoder, config.pretrained, config.dan_shared, same)
             pairs = zip(self.dan.channels, widths, strict=True)
             self.adapt = nn.ModuleList(
                 nn.Sequential(nn.Conv2d(d, c, 1, bias=False), nn.BatchNorm2d(c)) for d, c in pairs
             )
             self.fuse_distortion = nn.ModuleList(fuse(c) for c in widths)
         self.head = QualityHead(widths, 2 * sum(widths), config.width, config.dropout)
+        began = origin(self.qen)
+        began["pretrained"] &= not config.dan or self.dan.pretrained
+        self.config = replace(config, **began)
 
     def forward(self, x: Tensor, reference: Tensor | None = None) -> Prediction:
         check_picture_batch(x)

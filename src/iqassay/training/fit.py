@@ -7,7 +7,7 @@ from pathlib import Path
 import lightning
 
 from iqassay.data.pipeline import MixedBatches
-from iqassay.training.checkpoints import load_weights
+from iqassay.training.checkpoints import load_weights, settled
 from iqassay.training.lightning_module import Training
 from iqassay.training.recipes import Recipe
 from iqassay.training.run import run
@@ -16,6 +16,7 @@ from iqassay.training.sets import load_sets, shares_of
 
 def fit(recipe: Recipe) -> Path:
     """Run a recipe, going on from its last checkpoint if there is one. Returns the best checkpoint's path."""
+    recipe = settled(recipe)
     lightning.seed_everything(recipe.seed, workers=True, verbose=False)
     sets = load_sets(recipe)
     standards = [(fact["mean"], fact["deviation"]) for fact in sets.facts.values()]

@@ -37,11 +37,13 @@ class Training(Monitored):
         self.recipe, self.sets, self.chosen_by = recipe, sets, chosen_by
         self.system = build_system(recipe)
         self.scales = SetScales(standards)
-        self.pretrained = list(self.system.encoder.levels)
-        fixed = self.pretrained[: recipe.frozen]
+        levels = list(self.system.encoder.levels)
+        fixed = levels[: recipe.frozen]
         if isinstance(self.system, MFEN) and recipe.dan:
             fixed += self.system.dan.levels[: max(0, recipe.dan_frozen - self.system.dan.shared)]
-            self.pretrained += self.system.dan.levels
+            levels += self.system.dan.levels
+        # What knows something takes small steps; random levels learn like all that is new.
+        self.pretrained = levels if self.system.encoder.pretrained or recipe.start is not None else []
         assistants = (self.system.degradation, self.system.restorer) if isinstance(self.system, DRI) else ()
         self.fixed = fixed + [part for part in assistants if part is not None]  # the latter learned before, from pairs
         for part in self.fixed:

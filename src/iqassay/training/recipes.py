@@ -50,6 +50,9 @@ class Recipe:
     )
 
     encoder: str = _flag("efficientnet_lite0", "encoder of every part that has one")
+    encoder_weights: Path | None = _flag(
+        None, "state dict of a VAN or swin_t, as published, for --encoder; a --start has weights of its own"
+    )
     hfen: bool = _flag(True, "mfen: high-frequency extraction network")
     high_pass: bool = _flag(True, "mfen: only detail goes into HFEN; without, all of the picture, as in 0.1.0")
     dan: bool = _flag(True, "mfen: distortion-aware network")

@@ -18,7 +18,7 @@ from iqassay.systems.dri import DRI, Seen
 from iqassay.systems.mfen import MFEN
 from iqassay.systems.yoto_extended import ExtendedYOTO
 from iqassay.training.build import build_system
-from iqassay.training.checkpoints import load_weights
+from iqassay.training.checkpoints import load_weights, settled
 from iqassay.training.distortion_reader import fit_distortions
 from iqassay.training.head import fit_head, head_of
 from iqassay.training.kept_pictures import gather
@@ -38,9 +38,10 @@ def fit_on_whole_pictures(recipe: Recipe) -> Path:
     """
     if recipe.start is None:
         raise ValueError("got --stage head alone, want head together with --start, whose head is to be trained")
+    recipe, start = settled(recipe), recipe.start
     torch.manual_seed(recipe.seed)  # the head may start from random weights
     system = build_system(recipe).eval()
-    load_weights(system, recipe.start, new=("predictor.", "distortions.") if isinstance(system, DRI) else ())
+    load_weights(system, start, new=("predictor.", "distortions.") if isinstance(system, DRI) else ())
     recipe.out.mkdir(parents=True, exist_ok=True)
     found: dict[str, float] = {}
     alone = recipe.system != "yoto" or recipe.mode != "full-reference"
