@@ -178,6 +178,17 @@ def test_the_frozen_statistics_tell_noise_and_are_kept_once(rated, other, tmp_pa
     assert max(srcc(said, truth) for said in first.score["test"]) > 0.6
 
 
+def test_a_limit_limits_what_is_looked_at(rated, tmp_path, monkeypatch):
+    """With --limit the pass over the pictures saw all of them all the same."""
+    looks, look = [], cached_pass.look
+    monkeypatch.setattr(
+        cached_pass, "look", lambda network, sources: looks.append(len(sources)) or look(network, sources)
+    )
+    flags = ["--smoke", "--encoder", "van_tiny", "--steps", "2", "--limit", "4"]
+    list(train(plan("dri", flags=flags), [rated], 1, tmp_path))
+    assert looks == [12]  # four of each of the three parts, where the set has 40
+
+
 def test_scores_are_in_the_unit_of_the_training_opinions(rated):
     train = split_parts(open_set(rated), 0)["train"]
     mean, deviation = learners.opinions(train).mean(), learners.opinions(train).std()
@@ -213,7 +224,7 @@ def in_this_process(command, **_):
 def test_a_network_is_trained_by_the_command_and_answers_after_every_epoch(tmp_path, monkeypatch):
     monkeypatch.setattr(subprocess, "run", in_this_process)
     data = make_set(tmp_path, "pairs", references=True)
-    flags = ["--tokens", "8", "--smoke", "--encoder", "van_tiny", "--steps", "2"]
+    flags = ["--tokens", "8", "--smoke", "--encoder", "van_tiny", "--frozen", "0", "--steps", "2"]
     flags += ["--test-crops", "3"]
     tables = list(train(plan("yoto", "small", "network", flags=flags), [data], 1, tmp_path / "out"))
     assert [text.split(":")[0] for text in tables] == ["pairs, small", "pairs, small, with reference"]

@@ -78,6 +78,18 @@ def test_shares_must_fit_the_sets():
         MixedBatches(ConcatDataset([TensorDataset(torch.zeros(3))] * 2), [1], 4, 1, 0)
 
 
+def test_a_share_of_0_is_none():
+    """It was two pictures of every batch."""
+    data = ConcatDataset([TensorDataset(torch.zeros(n)) for n in (5, 10, 20, 40)])
+    assert {i for batch in MixedBatches(data, [0, 1, 0, 1], 8, 20, 0) for i in batch} <= {*range(5, 15), *range(35, 75)}
+    alone = MixedBatches(data, [1, 0, 1, 0], 8, 20, 0, paired=[1, 3])  # there is no batch of pairs
+    assert {i for batch in alone for i in batch} == {*range(5), *range(15, 35)}
+    assert all(len(batch) == 8 for batch in alone)
+    for shares in ([0, 0, 0, 0], [1, 1, 1, -1]):
+        with pytest.raises(ValueError, match=r"got shares .* of a batch, want one above 0, none below"):
+            MixedBatches(data, shares, 8, 20, 0)
+
+
 def test_samples_of_both_sources_stack(photos, tmp_path):
     (tmp_path / "set.csv").write_text("image,mos,split\n0.png,20,train\n1.png,80,train\n2.png,50,val\n")
     ratings = read_ratings(tmp_path / "set.csv", photos)
@@ -92,6 +104,26 @@ def test_samples_of_both_sources_stack(photos, tmp_path):
     assert batch["score"][:2].tolist() == [-3, 3]
     assert (batch["kind"][:2] == -1).all()
     assert batch["dataset"].tolist() == [0, 0, 1, 1]
+
+
+def test_distortions_that_a_rated_set_names_are_labels(photos, tmp_path):
+    """They were read and dropped."""
+    rows = ["0.png,20,train,jpeg,3", "1.png,80,train,pink_noise,2", "2.png,50,val,gaussian_blur,", "0.png,90,train,,"]
+    (tmp_path / "set.csv").write_text("image,mos,split,distortion,level\n" + "\n".join(rows) + "\n")
+    rated = RatedPictures(read_ratings(tmp_path / "set.csv", photos), 0, 64, False, (50, 10), [1.0])
+    jpeg, blur, kinds = KINDS.index("jpeg"), KINDS.index("gaussian_blur"), [rated[i]["kind"] for i in range(4)]
+    assert torch.equal(kinds[0], torch.eye(26)[jpeg])
+    assert torch.equal(kinds[2], torch.eye(26)[blur])
+    assert (torch.stack([kinds[1], kinds[3]]) == -1).all()  # another name, and none
+    known = [(i, k) for i in range(4) for k in range(25) if rated[i]["severity"][k] >= 0]
+    assert known == [(0, jpeg)]  # the blur has no level
+    assert rated[0]["severity"][jpeg] == 3
+    (tmp_path / "set.csv").write_text(
+        "image,mos,split,distortion,level\n0.png,20,train,jpeg,3\n1.png,80,train,jpeg,30\n"
+    )
+    other = RatedPictures(read_ratings(tmp_path / "set.csv", photos), 0, 64, False, (50, 10), [1.0])
+    assert (other[0]["severity"] == -1).all()  # levels of another scale
+    assert other[0]["kind"][jpeg] == 1
 
 
 def test_rated_photos_are_read_by_the_one_policy(tmp_path):

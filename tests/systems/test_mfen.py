@@ -1,7 +1,10 @@
 """MFEN and its blocks: the four parts are there, each can be switched off, and each does what it says."""
 
+import numpy as np
 import pytest
 import torch
+from conftest import make_photo
+from scipy import ndimage
 from torch.nn import functional as F
 
 from iqassay.systems.blocks import AttentionalFusion, OctaveConv, QualityHead
@@ -45,6 +48,53 @@ def test_high_frequencies_alone_leave_the_hfen():
     assert all(leave.in_channels == 24 for leave in net.exits)  # 32 channels less a quarter
     assert all(octave.ll is not None for octave in net.octaves[1:-1])  # the low half lives on inside
     assert net.octaves[-1].hl is None  # and ends there
+
+
+def sharp_and_blurred(count=4, sigma=1.5):
+    """Two batches: pictures like photos, and the same under a Gaussian blur."""
+    pictures = [make_photo(128, 192, seed, textured=0.5) for seed in range(count)]
+    blurred = [ndimage.gaussian_filter(picture, (sigma, sigma, 0)) for picture in pictures]
+    return tuple(torch.from_numpy(np.stack(batch)).permute(0, 3, 1, 2).contiguous() for batch in (pictures, blurred))
+
+
+@torch.no_grad()
+def moved(net, x, other):
+    """How far every level's maps are apart, relative to those of x: the mean over pictures."""
+    pairs = zip(net(x), net(other), strict=True)
+    return [float(((a - b).flatten(1).norm(dim=1) / a.flatten(1).norm(dim=1)).mean()) for a, b in pairs]
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_a_blur_takes_away_what_the_hfen_sees(seed):
+    """It was a low-pass: the same blur moved its maps by 3 % at the first level and by less at the others."""
+    torch.manual_seed(seed)
+    net, (sharp, blurred) = HFEN((24, 40, 112, 320)), sharp_and_blurred()
+    assert min(moved(net.eval(), sharp, blurred)) > 0.3
+    for norm in net.norms:
+        norm.momentum = None  # all that it has seen, with one weight
+    net.train()(sharp)  # it learns what is ordinary
+    assert min(moved(net.eval(), sharp, blurred)) > 0.3
+    older = HFEN((24, 40, 112, 320), high_pass=False).eval()  # as in the model files of before
+    assert max(moved(older, sharp, blurred)) < 0.06
+
+
+@torch.no_grad()
+def test_the_hfen_does_not_see_light_and_says_nothing_of_a_flat_picture():
+    torch.manual_seed(0)
+    net, (x, _) = HFEN((8, 16, 32, 64)).eval(), sharp_and_blurred(1)
+    assert max(moved(net, x, x + 0.2)) < 1e-4
+    assert all(float(m.abs().max()) < 1e-5 for m in net(torch.full((1, 3, 64, 64), 0.7)))
+
+
+def test_detail_is_what_pooling_would_lose():
+    torch.manual_seed(0)
+    conv, high = OctaveConv(4, 4, 0.0, 0.25, stride=2, detail=True), torch.rand(1, 4, 8, 8)
+    blocks = high.reshape(1, 4, 4, 2, 4, 2)
+    mean = blocks.mean((3, 5), keepdim=True)
+    y_high, y_low = conv(high, None)
+    torch.testing.assert_close(y_high, F.conv2d((blocks - mean).abs().mean((3, 5)), conv.hh.weight, padding=1))
+    kept = mean[:, :, :, 0, :, 0].reshape(1, 4, 2, 2, 2, 2).mean((3, 5))
+    torch.testing.assert_close(y_low, F.conv2d(kept, conv.hl.weight, padding=1))
 
 
 def test_weighted_mean_of_the_map_is_the_score():

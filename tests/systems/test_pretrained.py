@@ -65,6 +65,13 @@ def test_its_answers_are_the_model_files(shipped):
         check_same_answers(system, scorer, x, (0.8 * x + 0.1).flip(0))
 
 
+def test_a_card_that_does_not_say_is_of_a_network_without_high_pass(small):
+    """The shipped MFEN is older than the switch, and so is every card and recipe without it."""
+    assert not load_pretrained("mfen").hfen.high_pass
+    assert MFENConfig().high_pass
+    assert load_pretrained(small[1]).hfen.high_pass
+
+
 def test_gradients_reach_the_picture(shipped):
     name, system = shipped
     for reference in [None, photos(1).flip(3)] if name == "yoto" else [None]:
@@ -116,7 +123,7 @@ def test_training_can_start_from_it(small, tmp_path):
         ({"architecture": {"encoder": "van_b9"}}, "got encoder 'van_b9'"),
         ({"architecture": {"encoder": "van_b0", "dan": False}}, "got no weights that fit .* in all, want all"),
         (
-            {"architecture": {**SMALL, "width": 16}},
+            {"architecture": {**SMALL, "width": 16, "high_pass": True}},
             r"got no weights that fit head\.regressor\.layers\.1\.weight, and 5 in",
         ),
     ],

@@ -7,14 +7,14 @@ import pytest
 import torch
 
 from iqassay.training.build import build_system
-from iqassay.training.checkpoints import load_weights, recipe_of
+from iqassay.training.checkpoints import load_weights, recipe_of, settled
 from iqassay.training.recipes import Recipe
 
 TINY = Recipe(system="yoto", encoder="van_tiny", tokens=8, data=["a.csv"])
 
 
 def test_a_recipe_comes_back_as_it_was(tmp_path):
-    recipe = dataclasses.replace(TINY, out=tmp_path, synthetic=[tmp_path], distance=False)
+    recipe = dataclasses.replace(TINY, out=tmp_path, synthetic=[tmp_path], distance=False, start=tmp_path / "a.ckpt")
     (tmp_path / "recipe.json").write_text(json.dumps({"recipe": dataclasses.asdict(recipe)}, default=str))
     assert recipe_of(tmp_path / "best.ckpt") == recipe
 
@@ -27,6 +27,52 @@ def test_a_recipe_of_0_1_0_had_one_switch_for_three(tmp_path, statistics):
     (tmp_path / "recipe.json").write_text(json.dumps({"recipe": older}, default=str))
     found = recipe_of(tmp_path / "best.ckpt")
     assert (found.normalise, found.whole_picture, found.distance) == (statistics,) * 3
+
+
+def test_a_recipe_of_0_1_0_has_the_hfen_of_0_1_0(tmp_path):
+    older = dataclasses.asdict(dataclasses.replace(TINY, system="mfen", out=tmp_path))
+    del older["high_pass"]
+    (tmp_path / "recipe.json").write_text(json.dumps({"recipe": older}, default=str))
+    assert not recipe_of(tmp_path / "best.ckpt").high_pass
+    assert not build_system(recipe_of(tmp_path / "best.ckpt")).hfen.high_pass
+    assert build_system(dataclasses.replace(TINY, system="mfen")).hfen.high_pass
+
+
+def written(folder, **changes):
+    """A run's recipe beside where its checkpoint would be; the checkpoint."""
+    folder.mkdir()
+    recipe = dataclasses.replace(TINY, out=folder, **changes)
+    (folder / "recipe.json").write_text(json.dumps({"recipe": dataclasses.asdict(recipe)}, default=str))
+    return folder / "best.ckpt"
+
+
+def test_random_levels_may_not_stay_fixed_unless_an_earlier_run_made_something_of_them(tmp_path):
+    random, file = written(tmp_path / "random"), tmp_path / "van.pth"
+    learned = written(tmp_path / "learned", frozen=0)
+    of_a_file = written(tmp_path / "file", encoder_weights=file)
+    after = written(tmp_path / "after", stage="head", start=of_a_file)
+    for changes in (
+        {},
+        {"start": random},
+        {"start": random, "stage": "head"},
+        {"start": random, "encoder_weights": file},
+    ):
+        with pytest.raises(ValueError, match=r"got --encoder van_tiny, whose weights are random, .* want .*--frozen 0"):
+            settled(dataclasses.replace(TINY, **changes))
+    with pytest.raises(ValueError, match="want --frozen 0 and --dan-frozen 2 or less, or --encoder-weights FILE"):
+        settled(dataclasses.replace(TINY, system="mfen", frozen=0, dan_frozen=3))
+    for changes in (
+        {"frozen": 0},
+        {"start": learned},
+        {"start": learned, "stage": "head"},
+        {"encoder": "swin_t", "frozen": 0},
+    ):
+        assert settled(dataclasses.replace(TINY, **changes)).encoder_weights is None
+    for changes in ({"encoder_weights": file}, {"start": of_a_file}, {"start": after, "stage": "head"}):
+        assert settled(dataclasses.replace(TINY, **changes)).encoder_weights == file
+    assert settled(dataclasses.replace(TINY, start=tmp_path / "own.ckpt")).start  # of nobody knows what
+    packaged = dataclasses.replace(TINY, encoder="efficientnet_lite0")
+    assert settled(packaged) == packaged
 
 
 @pytest.mark.slow

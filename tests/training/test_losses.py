@@ -7,6 +7,7 @@ from torch.nn import functional as F
 from iqassay.training.losses import (
     SetScales,
     alike_by,
+    consistency_loss,
     contrast_loss,
     kind_loss,
     label,
@@ -69,6 +70,7 @@ def test_a_label_is_the_one_distortion_and_its_level_none_or_unknown():
     found = label(*(torch.stack(column) for column in zip(*rows, strict=True)))
     torch.testing.assert_close(found[:3], torch.tensor([[3, 2.5], [0, 5.0], [25, 0]]))
     assert (found[3:, 0] == -1).all()
+    assert label(one_type(3, -1.0)[0][None], one_type(3, -1.0)[1][None])[0, 0] == -1  # of no known level
 
 
 def test_alike_is_one_type_at_about_one_level():
@@ -168,7 +170,7 @@ def test_semantic_loss_of_quality_stays_inside_a_set():
 
 def test_semantic_loss_of_degradation_asks_for_the_type_and_of_quality_for_the_opinion():
     q, d, sets = units(4), units(4, seed=1).requires_grad_(), torch.zeros(4, dtype=torch.long)
-    target = torch.arange(4) * 0.5  # no two alike
+    target = torch.arange(4) * 0.3  # no two alike, nor far apart
     labels = torch.tensor([[3, 2.0], [3, 2.1], [7, 2.0], [-1, 2.0]])
     loss = semantic_loss([q, d], target, sets, labels)
     loss.backward()
@@ -177,3 +179,37 @@ def test_semantic_loss_of_degradation_asks_for_the_type_and_of_quality_for_the_o
     want = representation_loss(d[:3], d[:3], known & ~torch.eye(3, dtype=torch.bool), ~known)
     torch.testing.assert_close(loss, want)
     assert semantic_loss([q], target, sets, labels) == 0  # without the second vector, nothing is asked of it
+
+
+def similarities(v):
+    v = F.normalize(v, dim=1)
+    return v @ v.T
+
+
+def test_consistency_by_hand():
+    q = torch.tensor([[1.0, 0.0], [2.0, 0.0], [0.0, 1.0]])  # similarities 1, 0, 0
+    d = torch.tensor([[1.0, 0.0], [0.0, 1.0], [0.0, 3.0]])  # 0, 0, 1
+    counts = torch.tensor([[0, 1, 1], [0, 0, 1], [0, 0, 0]], dtype=torch.bool)
+    assert consistency_loss(q, d, counts) == pytest.approx((1 + 0 + 1) / 3)
+    assert consistency_loss(q, d, counts & ~counts) == 0
+    assert consistency_loss(q, 5 * q, counts) == pytest.approx(0, abs=1e-6)
+
+
+def test_semantic_loss_ties_the_two_vectors_where_opinions_and_types_agree():
+    """There was no term between them: each was pulled and pushed by itself."""
+    q, d, sets = units(6), units(6, seed=1).requires_grad_(), torch.tensor([0, 0, 0, 0, 0, 1])
+    target = torch.tensor([0.0, 0.1, 2.0, 2.1, 2.2, 2.0])
+    labels = torch.tensor([[3, 2.0], [3, 2.1], [7, 2.0], [3, 2.0], [-1, -1], [7, 2.0]])
+    wanted = {(0, 1), (0, 2), (1, 2), (0, 4), (1, 4), (2, 4), (3, 4)}  # not: alike in one and unlike in the other
+    apart = (similarities(q) - similarities(d)).abs()
+    tie = torch.stack([apart[pair] for pair in wanted]).mean()
+    itself, known = torch.eye(6, dtype=torch.bool), (labels[:, 0] >= 0)
+    alike = alike_by(labels, labels) & ~itself
+    own = representation_loss(d, d, alike, ~alike & ~itself & known[:, None] & known[None, :])
+    torch.testing.assert_close(
+        semantic_loss([q, d], target, sets, labels), semantic_loss([q], target, sets, labels) + own + tie
+    )
+    tie.backward()
+    pulled = d - 0.01 * d.grad
+    closer = (similarities(q) - similarities(pulled)).abs()
+    assert torch.stack([closer[pair] for pair in wanted]).mean() < tie

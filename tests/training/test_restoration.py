@@ -1,6 +1,7 @@
 """Training DRI-IQA: its stages one after another, what each leaves alone, and the parts of the first."""
 
 import csv
+import hashlib
 import shutil
 
 import numpy as np
@@ -14,6 +15,7 @@ import iqassay
 from iqassay.commands.train import export_main
 from iqassay.commands.train import train_main as main
 from iqassay.data.distortions import KINDS
+from iqassay.systems.encoders import encoder
 from iqassay.training import cached_pass, restoration, sets
 from iqassay.training.recipes import smoke
 from iqassay.training.restoration import SLOW, Assistants, halves, psnr, retrieval
@@ -63,8 +65,20 @@ def pairs(folder):
 @pytest.fixture(scope="module")
 def first(folder, pairs):
     """A run of the first stage, stopped after an epoch."""
-    out = folder / "runs" / "rest"
-    flags = [*TINY, *pairs, "--stage", "restoration", "--queue", "32", "--out", str(out)]
+    out, file = folder / "runs" / "rest", folder / "van.pth"
+    torch.save(encoder("van_tiny").state_dict(), file)
+    flags = [
+        *TINY,
+        *pairs,
+        "--stage",
+        "restoration",
+        "--queue",
+        "32",
+        "--encoder-weights",
+        str(file),
+        "--out",
+        str(out),
+    ]
     assert main([*flags, "--epochs", "1"]) == 0
     return out, flags
 
@@ -161,6 +175,9 @@ def test_what_was_trained_becomes_a_model_file_that_scores_and_restores(folder, 
     verdict = scorer.score(folder / "8.png")
     assert 0 <= verdict.low <= verdict.score <= verdict.high <= 100
     assert scorer.card.architecture["vector"] == 256
+    assert scorer.card.architecture["pretrained"]
+    file = (folder / "van.pth").read_bytes()  # given to the first stage alone
+    assert scorer.card.architecture["encoder_sha256"] == hashlib.sha256(file).hexdigest()
     assert (scorer.restores, scorer.takes_reference) == (True, False)
 
 

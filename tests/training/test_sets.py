@@ -44,3 +44,10 @@ def test_the_share_of_covered_pictures_is_passed_on_but_not_to_types_left_out(pa
     assert unseen.pair is None
     with pytest.raises(ValueError, match="got --synthetic-covered 2, want 0 to 1"):
         smoke(synthetic=[paired], synthetic_covered=2)
+
+
+def test_shares_are_not_below_0_and_not_all_0():
+    for shares, said in (([0, 0], "0, 0"), ([1, -0.5], "1, -0.5")):
+        with pytest.raises(ValueError, match=f"^got --shares {said}, want one above 0, none below$"):
+            smoke(data=["a.csv", "b.csv"], shares=shares)
+    smoke(data=["a.csv", "b.csv"], shares=[0, 1])

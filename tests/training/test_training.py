@@ -1,6 +1,8 @@
 """Training: a whole smoke run that is stopped and goes on, one stage after another, and what a run chooses by."""
 
 import csv
+import dataclasses
+import json
 
 import pytest
 import torch
@@ -71,7 +73,7 @@ def test_smoke_recipe_runs_resumes_and_leaves_what_it_says(rated, tmp_path, capf
     assert [row["set"] for row in iqassay.load(model).card.accuracy] == ["set val"]
 
 
-TINY_YOTO = {"system": "yoto", "encoder": "van_tiny", "tokens": 8}
+TINY_YOTO = {"system": "yoto", "encoder": "van_tiny", "tokens": 8, "frozen": 0}
 
 
 def test_yoto_trains_in_two_stages_and_its_model_file_scores_with_and_without_a_reference(paired, tmp_path):
@@ -134,6 +136,22 @@ def test_a_start_that_is_no_checkpoint_is_one_line_and_status_2(rated, tmp_path,
     for name in ("notes.txt", "nowhere.ckpt"):
         assert main(["mfen", "--smoke", "--start", str(tmp_path / name), *flags]) == 2
         assert "cannot be read as a checkpoint" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("stage", [["--stage", "network"], ["--stage", "head"]], ids=lambda stage: stage[1])
+def test_a_fixed_random_encoder_is_one_line_and_status_2(rated, tmp_path, stage, capsys):
+    """It was trained on in silence, and the card said pretrained."""
+    start = []
+    if stage[1] == "head":
+        recipe = smoke(encoder="van_tiny", data=["a.csv"], out=tmp_path)
+        (tmp_path / "recipe.json").write_text(json.dumps({"recipe": dataclasses.asdict(recipe)}, default=str))
+        start = ["--start", str(tmp_path / "best.ckpt")]
+    flags = ["--data", str(rated / "set.csv"), "--out", str(tmp_path / "run")]
+    assert main(["mfen", "--smoke", "--encoder", "van_tiny", *stage, *start, *flags]) == 2
+    said = capsys.readouterr().err
+    assert "got --encoder van_tiny, whose weights are random, with levels that stay fixed, want " in said
+    assert "--frozen 0, or --encoder-weights FILE" in said
+    assert len(said.strip().splitlines()) == 1
 
 
 def test_fixed_levels_stay_as_they_were(rated, tmp_path):

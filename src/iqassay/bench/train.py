@@ -262,11 +262,17 @@ def trained(
             settle(work, plan.settings(argument), parts)
             if not (work / "answers.npz").exists():
                 began = time.perf_counter()
-                learner = learner or learner_of(plan, argument, [ratings, *others], out / "kept")
+                learner = learner or learner_of(plan, argument, _asked([ratings, *others], splits), out / "kept")
                 save(learner(parts, seed, work), work)
                 say(f"{ratings.name}, {plan.name}, seed {seed}: {time.perf_counter() - began:.0f} s")
             done.append(Training(seed, parts, load(work)))
             yield done, splits
+
+
+def _asked(sets: Sequence[Ratings], splits: Sequence[Parts]) -> list[Ratings]:
+    """Of some sets the rows that any part of any split has: with --limit, the only ones that need be looked at."""
+    wanted = {(part.name, row.image) for parts in splits for part in parts.values() for row in part.rows}
+    return [dataclasses.replace(s, rows=tuple(r for r in s.rows if (s.name, r.image) in wanted)) for s in sets]
 
 
 def learner_of(plan: Plan, data: str, sets: Sequence[Ratings], kept: Path) -> Learner:

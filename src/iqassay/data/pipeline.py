@@ -12,6 +12,7 @@ A sample is a dictionary of tensors:
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Iterator, Sequence
 
 import numpy as np
@@ -20,7 +21,8 @@ from PIL import Image
 from torch import Tensor
 from torch.utils.data import ConcatDataset, Dataset, Sampler
 
-from iqassay.data.rating import Ratings
+from iqassay.data.distortions import KINDS
+from iqassay.data.rating import Rating, Ratings
 from iqassay.data.synthetic import UNKNOWN, SyntheticSet, eight_bit_photo
 
 Sample = dict[str, Tensor]
@@ -30,9 +32,10 @@ class RatedPictures(Dataset):
     """Crops of rated photos. Training: random scale, place and flip; otherwise the centre at a fixed scale, or several.
 
     The score belongs to the whole picture, so a crop often shows a shrunk picture rather than a small piece of it.
-    ``pairs``: with the reference, for rows that have one; the same scale, place and flip for both. ``crops``: where it
-    is not for training, so many at random places of the largest scale, as papers test; x and reference are then
-    (crops, 3, S, S). The places depend on ``seed`` and the picture's name alone.
+    Distortions that the set names are labels, as far as ``labels_of`` knows them. ``pairs``: with the reference, for
+    rows that have one; the same scale, place and flip for both. ``crops``: where it is not for training, so many at
+    random places of the largest scale, as papers test; x and reference are then (crops, 3, S, S). The places depend on
+    ``seed`` and the picture's name alone.
     """
 
     def __init__(
@@ -50,6 +53,7 @@ class RatedPictures(Dataset):
         self.pairs, self.crops, self.seed = pairs, 0 if train else crops, seed
         self.rows, self.index, self.size, self.train, self.scales = ratings.rows, index, size, train, tuple(scales)
         self.mean, self.deviation = standard
+        self.kind, self.severity = labels_of(ratings.rows)
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -73,12 +77,15 @@ class RatedPictures(Dataset):
         score = (row.score - self.mean) / self.deviation
         if self.crops:
             places = places_of(row.image.name, self.seed, self.crops, (room[0], room[1]))
-            samples = [_sample(self._cut(pictures, *place), False, score, self.index, None, None) for place in places]
+            samples = [
+                _sample(self._cut(pictures, *place), False, score, self.index, self.kind[i], self.severity[i])
+                for place in places
+            ]
             seen = {k: torch.stack([one[k] for one in samples]) for k in ("x", "reference") if k in samples[0]}
             return samples[0] | seen
         left, top = [int(torch.randint(r + 1, ())) if self.train else r // 2 for r in room]
         flip = self.train and bool(torch.rand(()) < 0.5)
-        return _sample(self._cut(pictures, left, top), flip, score, self.index, None, None)
+        return _sample(self._cut(pictures, left, top), flip, score, self.index, self.kind[i], self.severity[i])
 
     def _cut(self, pictures: Sequence[Image.Image], left: int, top: int) -> list[np.ndarray]:
         """The same crop of every picture."""
@@ -129,7 +136,7 @@ class SyntheticPictures(Dataset):
 
 
 def _sample(
-    crops: list[np.ndarray], flip: bool, score: float, index: int, kind: np.ndarray | None, severity: np.ndarray | None
+    crops: list[np.ndarray], flip: bool, score: float, index: int, kind: np.ndarray, severity: np.ndarray
 ) -> Sample:
     crops = [np.array(crop[:, ::-1] if flip else crop) for crop in crops]
     pictures = [torch.from_numpy(crop).permute(2, 0, 1).float() / 255 for crop in crops]
@@ -137,9 +144,27 @@ def _sample(
         **dict(zip(("x", "reference"), pictures, strict=False)),
         "score": torch.tensor(score, dtype=torch.float32),
         "dataset": torch.tensor(index),
-        "kind": torch.full((26,), UNKNOWN) if kind is None else torch.from_numpy(np.asarray(kind)),
-        "severity": torch.full((25,), UNKNOWN) if severity is None else torch.from_numpy(np.asarray(severity)),
+        "kind": torch.from_numpy(np.asarray(kind)),
+        "severity": torch.from_numpy(np.asarray(severity)),
     }
+
+
+def labels_of(rows: Sequence[Rating]) -> tuple[np.ndarray, np.ndarray]:
+    """What rated rows say of distortions: kind (N, 26) and severity (N, 25), as samples have them.
+
+    A distortion that is called as one of ``KINDS`` is that; any other is unknown. Its level is the severity where all
+    levels of the rows lie in 1 to 5; in a set with others they are on another scale.
+    """
+    kind, severity = (np.full((len(rows), n), UNKNOWN, np.float32) for n in (len(KINDS) + 1, len(KINDS)))
+    levels = [row.level for row in rows if not math.isnan(row.level)]
+    graded = bool(levels) and min(levels) >= 1 and max(levels) <= 5
+    for i, row in enumerate(rows):
+        if row.distortion in KINDS:
+            number = KINDS.index(row.distortion)
+            kind[i] = np.eye(len(KINDS) + 1)[number]
+            if graded and not math.isnan(row.level):
+                severity[i, number] = row.level
+    return kind, severity
 
 
 def standard_of(scores: Sequence[float] | np.ndarray) -> tuple[float, float]:
@@ -151,9 +176,14 @@ def standard_of(scores: Sequence[float] | np.ndarray) -> tuple[float, float]:
 class MixedBatches(Sampler[list[int]]):
     """Batches that hold every set in fixed shares, for ranking inside a set; ``steps`` batches make an epoch.
 
+    A set with a share has at least two pictures in every batch, one with the share 0 has none.
+
     Each set is gone through in a random order of its own, again and again; the order depends on ``seed``, the epoch
     and, with several devices, on which one asks. Sets named by ``paired``, which come with references, never mix with
     the others: a fair coin decides for every batch which of the two it is made of (YOTO's joint training).
+
+    Raises:
+        ValueError: for another number of shares than sets, one below 0, or nothing but 0.
     """
 
     def __init__(
@@ -167,8 +197,13 @@ class MixedBatches(Sampler[list[int]]):
     ) -> None:
         if len(shares) != len(data.datasets):
             raise ValueError(f"got {len(shares)} shares for {len(data.datasets)} data sets, want one each")
+        if min(shares) < 0 or not any(shares):
+            raise ValueError(
+                f"got shares {', '.join(f'{s:g}' for s in shares)} of a batch, want one above 0, none below"
+            )
         self.modes: list[dict[int, int]] = []  # for each mode: set -> how many of it in a batch
-        for mode in ([i for i in range(len(shares)) if i not in paired], list(paired)):
+        drawn = [i for i, share in enumerate(shares) if share]
+        for mode in ([i for i in drawn if i not in paired], [i for i in drawn if i in paired]):
             total = sum(shares[i] for i in mode)
             if mode:
                 self.modes.append({i: max(2, round(batch * shares[i] / total)) for i in mode})

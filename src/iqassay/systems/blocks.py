@@ -33,10 +33,20 @@ class OctaveConv(nn.Module):
     Chen et al., "Drop an Octave" (ICCV 2019). Kernel 3, no bias, 2x2 average pooling, nearest upsampling; at stride 2
     both inputs are pooled first. ``alpha`` is the share of channels in the low half, which is not made without
     ``keep_low``.
+
+    detail: at stride 2 the high half goes down as what pooling would lose, in every 2x2 the mean absolute difference
+    from their mean, and only what pooling keeps goes to the low half. Ours; without it the high half is a low-pass.
     """
 
     def __init__(
-        self, c_in: int, c_out: int, alpha_in: float, alpha_out: float, stride: int = 1, keep_low: bool = True
+        self,
+        c_in: int,
+        c_out: int,
+        alpha_in: float,
+        alpha_out: float,
+        stride: int = 1,
+        keep_low: bool = True,
+        detail: bool = False,
     ) -> None:
         super().__init__()
         low_in, low_out = round(c_in * alpha_in), round(c_out * alpha_out)
@@ -45,23 +55,31 @@ class OctaveConv(nn.Module):
         def conv(n: int, m: int) -> nn.Conv2d:
             return nn.Conv2d(n, m, 3, padding=1, bias=False)
 
-        self.stride = stride
+        self.stride, self.detail = stride, detail
         self.hh = conv(high_in, high_out)
         self.lh = conv(low_in, high_out) if low_in else None
         self.hl = conv(high_in, low_out) if keep_low else None
         self.ll = conv(low_in, low_out) if low_in and keep_low else None
 
     def forward(self, high: Tensor, low: Tensor | None) -> tuple[Tensor, Tensor | None]:
+        smooth = high
         if self.stride == 2:
-            high = F.avg_pool2d(high, 2)
+            smooth = F.avg_pool2d(high, 2)
+            high = difference_from(smooth, high) if self.detail else smooth
             low = None if low is None else F.avg_pool2d(low, 2)
         y_high = self.hh(high)  # (B, C_high, H, W)
         if self.lh is not None:
             y_high = y_high + F.interpolate(self.lh(low), size=y_high.shape[-2:], mode="nearest")
         if self.hl is None:
             return y_high, None
-        y_low = self.hl(F.avg_pool2d(high, 2))  # (B, C_low, H/2, W/2)
+        y_low = self.hl(F.avg_pool2d(smooth, 2))  # (B, C_low, H/2, W/2)
         return y_high, y_low if self.ll is None else y_low + self.ll(low)
+
+
+def difference_from(smooth: Tensor, x: Tensor) -> Tensor:
+    """How far the values of every 2x2 of x (B, C, H, W) are from their mean, ``smooth``: (B, C, H/2, W/2), not less
+    than 0."""
+    return F.avg_pool2d((x - F.interpolate(smooth, size=x.shape[-2:], mode="nearest")).abs(), 2)
 
 
 class AttentionalFusion(nn.Module):

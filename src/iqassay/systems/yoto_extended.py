@@ -11,7 +11,8 @@ Without either term the answers are the published network's.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -44,16 +45,17 @@ class ExtendedYOTO(nn.Module):
 
     x and reference are (B, 3, H, W), RGB in [0, 1], H and W multiples of 32, aligned pixel by pixel. With a reference
     the score says how good x is as a copy of it, at most TOP, which identical pictures get; without one, how good x
-    looks. extras, in both modes: ``statistics``, ``kind`` and ``severity`` of x.
+    looks. extras, in both modes: ``statistics``, ``kind`` and ``severity`` of x. weights: as of ``YOTO``.
 
     Raises:
         ValueError: for another shape, or a size that the paper's configuration does not take.
     """
 
-    def __init__(self, config: ExtendedYOTOConfig | None = None) -> None:
+    def __init__(self, config: ExtendedYOTOConfig | None = None, weights: str | Path | None = None) -> None:
         super().__init__()
-        self.config = config = config or ExtendedYOTOConfig()
-        self.network = YOTO(config.network)
+        config = config or ExtendedYOTOConfig()
+        self.network = YOTO(config.network, weights)
+        self.config = replace(config, network=self.network.config)
         channels, width = self.network.encoder.channels, config.network.width
         if config.whole_picture:
             self.regressor = Regressor(4 * sum(channels) + 8 * width)

@@ -17,26 +17,25 @@ System = MFEN | ExtendedYOTO | DRI
 
 def build_system(recipe: Recipe) -> System:
     """The recipe's system with its pretrained encoders, untrained otherwise."""
-    name, paper = recipe.encoder, recipe.config == "paper"
-    pretrained = not paper or name.startswith("efficientnet_lite")  # by ImageNet; the papers' encoders start random
+    name, weights, paper = recipe.encoder, recipe.encoder_weights, recipe.config == "paper"
 
     def flags(*names: str) -> dict[str, Any]:
-        return {key: getattr(recipe, key) for key in names} | {"pretrained": pretrained}
+        return {key: getattr(recipe, key) for key in names}
 
     system: System
     if recipe.system == "yoto":
-        switches = flags("adapter", "sda", "windows", "segments", "normalise")
-        network = YOTOConfig(name, recipe.tokens, **switches)
+        network = YOTOConfig(name, recipe.tokens, **flags("adapter", "sda", "windows", "segments", "normalise"))
         if paper:  # every position a token, and an attention over channels that knows crops of one size alone
             network.pool, network.crop = (1, 1, 1, 1), recipe.crop
-        system = ExtendedYOTO(ExtendedYOTOConfig(network, recipe.whole_picture, recipe.distance, recipe.sway))
+        terms = ExtendedYOTOConfig(network, recipe.whole_picture, recipe.distance, recipe.sway)
+        system = ExtendedYOTO(terms, weights)
     elif recipe.system == "dri":
         config = DRIConfig(name, **flags("restoration", "interaction", "two_vectors"))
         if paper:
             config.width = DRIConfig.paper().width
-        system = DRI(config)
+        system = DRI(config, weights)
     else:
         shared = 0 if paper or recipe.dan_encoder not in ("", name) else MFENConfig.dan_shared
-        parts = flags("hfen", "dan", "fusion", "width")
-        system = MFEN(MFENConfig(name, recipe.dan_encoder or name, shared, **parts))
+        parts = flags("hfen", "high_pass", "dan", "fusion", "width")
+        system = MFEN(MFENConfig(name, recipe.dan_encoder or name, shared, **parts), weights)
     return system.to(memory_format=torch.channels_last)  # type: ignore[call-overload]

@@ -51,7 +51,7 @@ def _thinned(output: np.ndarray, cells: int) -> np.ndarray:
 def fingerprint(system: nn.Module, sources: Sequence[Path | np.ndarray]) -> str:
     """Names what a system, or an encoder, says of these pictures, whatever the heads that the second stage trains."""
     trained: tuple[str, ...] = ("regressor.", "head.regressor.", "predictor.", "distortions.", "known")
-    if isinstance(system, ExtendedYOTO):
+    if isinstance(system, ExtendedYOTO) and system.config.distance:
         trained += tuple(f"distance.{key}" for key, _ in system.distance.named_parameters())
     digest = hashlib.sha256()
     for key, tensor in system.state_dict().items():

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import pickle
 from pathlib import Path
 
 import torch
 
+from iqassay.systems.encoders import packaged
+from iqassay.systems.mfen import MFENConfig
 from iqassay.systems.yoto_extended import ExtendedYOTO, rename
 from iqassay.training.build import System
 from iqassay.training.recipes import Recipe
@@ -26,6 +29,8 @@ def recipe_of(checkpoint: Path) -> Recipe:
     settings |= {"out": Path(settings["out"]), "synthetic": [Path(folder) for folder in settings["synthetic"]]}
     if "statistics" in settings:  # of 0.1.0, where it stood for three switches
         settings |= dict.fromkeys(("normalise", "whole_picture", "distance"), settings.pop("statistics"))
+    settings |= {key: Path(settings[key]) for key in ("start", "encoder_weights") if settings.get(key) is not None}
+    settings.setdefault("high_pass", False)  # of 0.1.0, which had no such switch
     return Recipe(**settings)
 
 
@@ -52,3 +57,30 @@ def load_weights(system: System, checkpoint: Path, new: tuple[str, ...] = ()) ->
             "want a checkpoint of the same network and version"
         )
     system.load_state_dict(weights, strict=False)
+
+
+def settled(recipe: Recipe) -> Recipe:
+    """The recipe with the file that its encoder's weights began as: of a run with a start, that run's.
+
+    Raises:
+        ValueError: if random levels of an encoder would stay as they are: nothing could come of that.
+    """
+    if packaged(recipe.encoder):
+        return recipe
+    first, learned = recipe, False
+    while first.start is not None:
+        try:
+            first = recipe_of(first.start)
+        except ValueError:
+            return recipe  # weights of somebody's own: it is for them to know
+        learned = learned or (first.stage == "network" and first.frozen == 0)
+    dan = recipe.system == "mfen" and recipe.dan and recipe.dan_frozen > MFENConfig.dan_shared
+    fixed = recipe.stage == "head" or (recipe.stage == "network" and (recipe.frozen > 0 or dan))
+    if fixed and first.encoder_weights is None and not learned:
+        flags = "--frozen 0" + f" and --dan-frozen {MFENConfig.dan_shared} or less" * dan
+        began = f"a --start that had {flags}" if recipe.start is not None else flags
+        raise ValueError(
+            f"got --encoder {recipe.encoder}, whose weights are random, with levels that stay fixed, want {began}, or "
+            "--encoder-weights FILE" + " at the first stage" * (recipe.start is not None)
+        )
+    return dataclasses.replace(recipe, encoder_weights=first.encoder_weights)

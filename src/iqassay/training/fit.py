@@ -7,7 +7,7 @@ from pathlib import Path
 import lightning
 
 from iqassay.data.pipeline import MixedBatches
-from iqassay.training.checkpoints import load_weights
+from iqassay.training.checkpoints import load_weights, settled
 from iqassay.training.many_crops import ManyCrops
 from iqassay.training.recipes import Recipe
 from iqassay.training.run import run
@@ -18,6 +18,7 @@ from iqassay.training.sets import load_sets, shares_of
 def fit(recipe: Recipe) -> Path:
     """Run a recipe, going on from its last checkpoint if there is one. Returns the best checkpoint's path."""
     refuse_another_run(recipe)
+    recipe = settled(recipe)
     lightning.seed_everything(recipe.seed, workers=True, verbose=False)
     sets = load_sets(recipe)
     standards = [(fact["mean"], fact["deviation"]) for fact in sets.facts.values()]
@@ -27,6 +28,6 @@ def fit(recipe: Recipe) -> Path:
     else:  # DRI-IQA's assistants, of which no first stage has made anything, learn with the rest: fixed, they are noise
         for part in module.learned:
             part.requires_grad_(True)
-        module.learned = []
+        module.fixed = [part for part in module.fixed if part not in module.learned]
     sampler = MixedBatches(sets.train, shares_of(recipe, sets), recipe.batch, recipe.steps, recipe.seed, sets.paired)
     return run(recipe, module, sets.train, sampler, sets.val.datasets, sets.facts)

@@ -17,6 +17,7 @@ from iqassay.data.pipeline import MixedBatches, standard_of
 from iqassay.statistics.correlation import srcc
 from iqassay.systems.blocks import Regressor
 from iqassay.systems.dri import DRI, Predictor, Seen
+from iqassay.systems.yoto_extended import ExtendedYOTO
 from iqassay.training.build import System
 from iqassay.training.kept_pictures import Pictures
 from iqassay.training.losses import SetScales, ranking_loss, score_loss, semantic_loss
@@ -26,7 +27,13 @@ Head = Regressor | Predictor
 
 
 def head_of(system: System) -> Head:
-    """What the second stage trains to make the score: its forward takes what ``system.kept`` returns."""
+    """What the second stage trains to make the score: its forward takes what ``system.kept`` returns.
+
+    Raises:
+        ValueError: for a YOTO without its whole-picture term, which has none.
+    """
+    if isinstance(system, ExtendedYOTO) and not system.config.whole_picture:
+        raise ValueError("got --no-whole-picture, want --whole-picture: without it YOTO has no head for whole pictures")
     return system.predictor if isinstance(system, DRI) else system.regressor
 
 
@@ -40,14 +47,19 @@ def fit_head(
 
     The epoch is chosen by the mean validation SRCC over the sets, of the running average of the weights.
     ``after_epoch`` is shown the head of every epoch, and the sets' learned scales.
+
+    Raises:
+        ValueError: if no set has pictures to choose the epoch by.
     """
+    if all(s.train == len(s.score) for s in sets):
+        raise ValueError(f"got no val rows in {', '.join(s.name for s in sets)}, want some to choose the epoch by")
     torch.manual_seed(recipe.seed)
     standards = [standard_of(s.score[: s.train]) for s in sets]
     scales = SetScales(standards)
     targets = [(s.score - mean) / deviation for s, (mean, deviation) in zip(sets, standards, strict=True)]
-    for k, scale in enumerate(head.scales):
-        _standardise(scale, [s.kept[k][: s.train] for s in sets])
     shares = recipe.shares or [1.0] * len(sets)
+    for k, scale in enumerate(head.scales):
+        _standardise(scale, [s.kept[k][: s.train] for s, share in zip(sets, shares, strict=True) if share])
     parts: ConcatDataset = ConcatDataset([TensorDataset(torch.empty(s.train)) for s in sets])
     starts = [0, *parts.cumulative_sizes]
     sampler = MixedBatches(parts, shares, recipe.batch, recipe.steps, recipe.seed)
@@ -80,7 +92,7 @@ def fit_head(
         candidate.load_state_dict(average.module.state_dict())
         found = {s.name: srcc(predict(candidate, s), s.score[s.train :]) for s in sets if s.train < len(s.score)}
         after_epoch(candidate, scales)
-        mean = float(np.mean(list(found.values())))
+        mean = float(np.mean(np.nan_to_num(list(found.values()))))  # nan, of constant answers, is no better than 0
         print(f"epoch {epoch}", {k: round(v, 4) for k, v in found.items()}, file=sys.stderr, flush=True)
         if mean > best[0]:
             best = (mean, candidate, found)

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from iqassay.data.synthetic import UNKNOWN
+from iqassay.data.pipeline import labels_of
 from iqassay.training.build import System
 from iqassay.training.cached_pass import fingerprint, keep
 from iqassay.training.losses import label
@@ -49,8 +49,8 @@ def gather(recipe: Recipe, system: System) -> list[Pictures]:
     sets: list[tuple[str, list, np.ndarray, np.ndarray, int]] = []
     for argument in recipe.data:
         name, rows, count = rated_rows(recipe, argument)
-        score, unknown = np.array([row.score for row in rows]), np.full((len(rows), 2), UNKNOWN, np.float32)
-        sets.append((name, [row.image for row in rows], score, unknown, count))
+        labels = label(*map(torch.from_numpy, labels_of(rows))).numpy()
+        sets.append((name, [row.image for row in rows], np.array([row.score for row in rows]), labels, count))
     if recipe.synthetic:
         made = synthetic_sets(recipe)[:2]
         kind, severity, score = (np.concatenate([getattr(m, k) for m in made]) for k in ("kind", "severity", "score"))

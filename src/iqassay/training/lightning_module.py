@@ -14,7 +14,15 @@ from iqassay.systems.dri import DRI
 from iqassay.systems.mfen import MFEN
 from iqassay.training.build import build_system
 from iqassay.training.descent import scheduled
-from iqassay.training.losses import SetScales, kind_loss, ranking_loss, score_loss, severity_loss
+from iqassay.training.losses import (
+    SetScales,
+    kind_loss,
+    label,
+    ranking_loss,
+    score_loss,
+    semantic_loss,
+    severity_loss,
+)
 from iqassay.training.recipes import Recipe
 from iqassay.training.run import Monitored
 
@@ -29,22 +37,25 @@ class Training(Monitored):
         self.recipe, self.sets, self.chosen_by = recipe, sets, chosen_by
         self.system = build_system(recipe)
         self.scales = SetScales(standards)
-        self.pretrained = list(self.system.encoder.levels)
-        fixed = self.pretrained[: recipe.frozen]
+        levels = list(self.system.encoder.levels)
+        fixed = levels[: recipe.frozen]
         if isinstance(self.system, MFEN) and recipe.dan:
             fixed += self.system.dan.levels[: max(0, recipe.dan_frozen - self.system.dan.shared)]
-            self.pretrained += self.system.dan.levels
+            levels += self.system.dan.levels
+        # What knows something takes small steps; random levels learn like all that is new.
+        self.pretrained = levels if self.system.encoder.pretrained or recipe.start is not None else []
         assistants = (self.system.degradation, self.system.restorer) if isinstance(self.system, DRI) else ()
         self.learned = [part for part in assistants if part is not None]  # before, from pairs
-        for part in fixed + self.learned:
+        self.fixed = [*fixed, *self.learned]
+        for part in self.fixed:
             part.requires_grad_(False)
         self.answers: list[tuple[Tensor, ...]] = []
         self.train()
 
     def train(self, mode: bool = True) -> Training:
         super().train(mode)
-        for part in self.learned:
-            part.eval()  # or its batch normalisation would follow these pictures
+        for part in self.fixed:
+            part.eval()  # or its batch normalisations would follow these pictures
         return self
 
     def training_step(self, batch: dict[str, Tensor], _: int) -> Tensor:
@@ -58,6 +69,13 @@ class Training(Monitored):
             losses["kind"] = recipe.kind * kind_loss(prediction.extras["kind"].float(), batch["kind"])
             losses["severity"] = recipe.severity * severity_loss(
                 prediction.extras["severity"].float(), batch["severity"]
+            )
+        if "vectors" in prediction.extras and recipe.representation:
+            losses["representation"] = recipe.representation * semantic_loss(
+                list(prediction.extras["vectors"].float().unbind(1)),
+                batch["score"],
+                batch["dataset"],
+                label(batch["kind"], batch["severity"]),
             )
         total = torch.stack(list(losses.values())).sum()
         self.log_dict(

@@ -85,10 +85,13 @@ def representation_loss(vectors: Tensor, others: Tensor, alike: Tensor, unlike: 
 
 
 def label(kind: Tensor, severity: Tensor) -> Tensor:
-    """Distortion type and level of pictures with one, (B, 2); type 25 is none, and -1 what is unknown or a chain."""
+    """Distortion type and level of pictures with one, (B, 2); type 25 is none, and -1 what is unknown or a chain.
+
+    Where the level is not known, nor is the type: pictures are alike by both.
+    """
     share, number = kind.max(1)
     level = F.pad(severity, (0, 1)).gather(1, number[:, None])[:, 0]
-    return torch.stack([torch.where(share > 0.99, number, -1).float(), level], 1)
+    return torch.stack([torch.where((share > 0.99) & (level >= 0), number, -1).float(), level], 1)
 
 
 def alike_by(labels: Tensor, others: Tensor) -> Tensor:
@@ -97,17 +100,33 @@ def alike_by(labels: Tensor, others: Tensor) -> Tensor:
     return kind & ((labels[:, None, 1] - others[None, :, 1]).abs() <= NEAR)
 
 
+def consistency_loss(quality: Tensor, degradation: Tensor, counts: Tensor) -> Tensor:
+    """What ties DRI-IQA's two vectors, (N, C) each: how alike two pictures are should be the same in both spaces.
+
+    Mean absolute difference of the two cosine similarities over the pairs that count, (N, N); zero where none does.
+    """
+    if not counts.any():
+        return (quality.sum() + degradation.sum()) * 0
+    q, d = (F.normalize(v.float(), dim=1) for v in (quality, degradation))
+    return (q @ q.T - d @ d.T).abs()[counts].mean()
+
+
 def semantic_loss(vectors: list[Tensor], target: Tensor, dataset: Tensor, labels: Tensor) -> Tensor:
-    """The representation loss of quality vectors and, where there are such, of degradation vectors.
+    """The representation loss of quality vectors and, where there are such, of degradation vectors, and what ties them.
 
     Alike are pictures of one set with opinions within a quarter of a deviation, unlike those more than a deviation
-    apart; and for degradations, of one type at about one level, and all others whose type is known.
+    apart; and for degradations, of one type at about one level, and all others whose type is known. What ties the two
+    is their consistency over the pairs that are alike in both, or unlike in both; a type that is not known contradicts
+    nothing.
     """
-    itself = torch.eye(len(target), dtype=torch.bool)
+    itself = torch.eye(len(target), dtype=torch.bool, device=target.device)
     same, apart = dataset[:, None] == dataset[None, :], (target[:, None] - target[None, :]).abs()
-    total = representation_loss(vectors[0], vectors[0], same & (apart < 0.25) & ~itself, same & (apart > 1))
+    near, far = same & (apart < 0.25) & ~itself, same & (apart > 1)
+    total = representation_loss(vectors[0], vectors[0], near, far)
+    if len(vectors) < 2:
+        return total
     known = labels[:, 0] >= 0
-    if len(vectors) > 1 and known.any():
-        d, alike = vectors[1][known], alike_by(labels[known], labels[known])
-        total = total + representation_loss(d, d, alike & ~itself[: len(d), : len(d)], ~alike)
-    return total
+    alike, both = alike_by(labels, labels) & ~itself, known[:, None] & known[None, :] & ~itself
+    if known.any():
+        total = total + representation_loss(vectors[1], vectors[1], alike, both & ~alike)
+    return total + consistency_loss(vectors[0], vectors[1], (near & (alike | ~both)) | (far & ~alike))

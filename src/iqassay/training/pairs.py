@@ -38,31 +38,34 @@ class Compared(nn.Module):
 @dataclass
 class Pairs:
     """One set of pairs: what is kept of them, differences (N, CELLS, K) and answers (N, CELLS, 2), and their scores on
-    0..100 (N,). Rows before ``train`` are for training.
+    0..100 (N,). Rows before ``train`` are for training; none is where ``drawn`` is not set.
     """
 
     name: str
     kept: list[np.ndarray]
     score: np.ndarray
     train: int
+    drawn: bool = True
 
 
 def gather_pairs(recipe: Recipe, system: ExtendedYOTO) -> list[Pairs]:
     """Every set of the recipe that has references, seen by the system; kept in ``recipe.out`` like ``gather``'s."""
-    sets: list[tuple[str, list, np.ndarray, int]] = []
-    for argument in recipe.data:
+    sets: list[tuple[str, list, np.ndarray, int, bool]] = []
+    shares = recipe.shares or [1.0] * (len(recipe.data) + bool(recipe.synthetic))
+    for argument, share in zip(recipe.data, shares, strict=False):
         name, rows, count = rated_rows(recipe, argument)
         if all(row.reference for row in rows):
             pairs: list[tuple] = [(row.image, row.reference) for row in rows]
-            sets.append((f"{name}-pairs", pairs, np.array([row.score for row in rows]), count))
+            sets.append((f"{name}-pairs", pairs, np.array([row.score for row in rows]), count, share > 0))
     if recipe.synthetic:
         parts = synthetic_sets(recipe)[:2]
         pairs = [pair for part in parts for pair in zip(part.pixels, part.reference, strict=True)]
-        sets.append(("synthetic-pairs", pairs, np.concatenate([p.pair_score for p in parts]), len(parts[0])))
+        score = np.concatenate([p.pair_score for p in parts])
+        sets.append(("synthetic-pairs", pairs, score, len(parts[0]), shares[-1] > 0))
     out = []
-    for name, pairs, score, count in sets:
+    for name, pairs, score, count, drawn in sets:
         folder = recipe.out / f"{name}-{fingerprint(system, [source for pair in pairs for source in pair])}"
-        out.append(Pairs(name, keep(folder, Compared(system), pairs, CELLS), score, count))
+        out.append(Pairs(name, keep(folder, Compared(system), pairs, CELLS), score, count, drawn))
     return out
 
 
@@ -76,11 +79,12 @@ def fit_distance(recipe: Recipe, system: ExtendedYOTO, sets: list[Pairs]) -> dic
     system.distance.reset_parameters()
     standards = [standard_of(s.score[: s.train]) for s in sets]
     scales = SetScales(standards)
-    drawn, batch = np.random.default_rng(recipe.seed), max(8, recipe.batch // 4)
+    rng, batch = np.random.default_rng(recipe.seed), max(8, recipe.batch // 4)
+    drawn = [i for i, pairs in enumerate(sets) if pairs.drawn]
 
     def loss() -> Tensor:
-        i = int(drawn.integers(len(sets)))
-        rows = np.sort(drawn.choice(sets[i].train, min(batch, sets[i].train), replace=False))
+        i = drawn[int(rng.integers(len(drawn)))]
+        rows = np.sort(rng.choice(sets[i].train, min(batch, sets[i].train), replace=False))
         raw = grade(system, sets[i], rows)
         mean, deviation = standards[i]
         target = torch.tensor((sets[i].score[rows] - mean) / deviation, dtype=torch.float32)

@@ -35,7 +35,9 @@ class Recipe:
         "set (see `iqassay bench sets`); repeatable",
     )
     synthetic: list[Path] = _flag([], "folder of clean photos to distort; repeatable")
-    shares: list[float] = _flag([], "share of a batch for each set, synthetic last; repeatable; equal if not given")
+    shares: list[float] = _flag(
+        [], "share of a batch for each set, synthetic last; repeatable; 0 for none; equal if not given"
+    )
     left_out: list[str] = _flag([], "rated set, as for --data, to look at, but never train on or choose by; repeatable")
     synthetic_count: int = _flag(12_000, "how many distorted pictures to render")
     synthetic_size: int = _flag(256, "size of the distorted pictures in pixels, at least the crop")
@@ -60,7 +62,11 @@ class Recipe:
     config: str = _flag("light", "light, for CPUs; or paper: as near to the published network as is known")
     encoder: str = _flag("efficientnet_lite0", "encoder of every part that has one")
     dan_encoder: str = _flag("", "mfen: encoder of the distortion-aware network, if it is another")
+    encoder_weights: Path | None = _flag(
+        None, "state dict of a VAN or swin_t, as published, for --encoder; a --start has weights of its own"
+    )
     hfen: bool = _flag(True, "mfen: high-frequency extraction network")
+    high_pass: bool = _flag(True, "mfen: only detail goes into HFEN; without, all of the picture, as in 0.1.0")
     dan: bool = _flag(True, "mfen: distortion-aware network")
     fusion: str = _flag("attention", "mfen: attention, concat or sum")
     width: int = _flag(512, "mfen: width of the quality head")
@@ -148,6 +154,8 @@ class Recipe:
             raise ValueError(f"got --data called {', '.join(names)}, want files whose names differ: they name the sets")
         if self.shares and len(self.shares) != sets:
             raise ValueError(f"got {len(self.shares)} --shares for {sets} sets, want one each")
+        if self.shares and (min(self.shares) < 0 or not any(self.shares)):
+            raise ValueError(f"got --shares {', '.join(f'{s:g}' for s in self.shares)}, want one above 0, none below")
 
     def set_names(self) -> list[str]:
         """What the rated sets are called: by their files, or their names."""

@@ -11,46 +11,71 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from iqassay.support.files import replace_file
 from iqassay.systems.dri import DRI, Seen
 from iqassay.systems.mfen import MFEN
 from iqassay.systems.yoto_extended import ExtendedYOTO
 from iqassay.training.build import build_system
-from iqassay.training.checkpoints import load_weights
+from iqassay.training.checkpoints import load_weights, settled
 from iqassay.training.distortion_reader import fit_distortions
 from iqassay.training.head import fit_head, head_of
 from iqassay.training.kept_pictures import gather
 from iqassay.training.known_degradations import known_degradations
-from iqassay.training.pairs import fit_distance, gather_pairs
+from iqassay.training.pairs import Pairs, fit_distance, gather_pairs
 from iqassay.training.recipes import Recipe
 from iqassay.training.run_folder import refuse_another_run, write_recipe
 from iqassay.training.sets import synthetic_sets
 
 
 def fit_on_whole_pictures(recipe: Recipe) -> Path:
-    """``iqassay train SYSTEM --stage head``. Returns the path of a checkpoint like those of ``fit``."""
-    if recipe.start is None:
+    """``iqassay train SYSTEM --stage head``. Returns the path of a checkpoint like those of ``fit``.
+
+    Of YOTO what there is: the whole-picture term, the distance, if any set has references, the reader of distortions.
+
+    Raises:
+        ValueError: without a start, with nothing to train, or with nothing to choose by.
+    """
+    start = recipe.start
+    if start is None:
         raise ValueError("got --stage head alone, want head together with --start, whose head is to be trained")
     refuse_another_run(recipe)
+    recipe = settled(recipe)
     torch.manual_seed(recipe.seed)  # the head may start from random weights
     system = build_system(recipe).eval()
-    load_weights(system, recipe.start, new=("predictor.", "distortions.") if isinstance(system, DRI) else ())
+    load_weights(system, start, new=("predictor.", "distortions.") if isinstance(system, DRI) else ())
     recipe.out.mkdir(parents=True, exist_ok=True)
     found: dict[str, float] = {}
-    if recipe.system != "yoto" or recipe.mode != "full-reference":
+    alone = recipe.system != "yoto" or recipe.mode != "full-reference"
+    whole = alone and (recipe.system != "yoto" or recipe.whole_picture)
+    read = alone and not isinstance(system, MFEN) and bool(recipe.synthetic)
+    pairs: list[Pairs] = []
+    if isinstance(system, ExtendedYOTO) and recipe.distance and recipe.mode != "no-reference":
+        pairs = gather_pairs(recipe, system)
+    far = any(part.drawn for part in pairs)
+    if not whole and not read and not far:
+        raise ValueError(
+            "got --stage head with nothing for it to train, want --whole-picture and not --mode full-reference, or "
+            "--distance with references and not --mode no-reference, or --stage network"
+        )
+    if whole or read:
         sets = gather(recipe, system)
-        head, found = fit_head(recipe, head_of(system), sets)
-        head_of(system).load_state_dict(head.state_dict())
-        if not isinstance(system, MFEN) and recipe.synthetic:
+        if whole:
+            head, found = fit_head(recipe, head_of(system), sets)
+            head_of(system).load_state_dict(head.state_dict())
+        if read and not isinstance(system, MFEN):
             kept = [torch.from_numpy(np.asarray(v)) for v in sets[-1].kept]
-            read = system.readable(*kept)
-            found["distortion type"] = fit_distortions(recipe, system.distortions, read, synthetic_sets(recipe)[:2])
+            readable = system.readable(*kept)
+            made = synthetic_sets(recipe)[:2]
+            found["distortion type"] = fit_distortions(recipe, system.distortions, readable, made)
             if isinstance(system, DRI):
                 train = sets[-1].train
                 system.known.copy_(
                     known_degradations(system, Seen(*kept).degradation.numpy()[:train], sets[-1].labels[:train])
                 )
-    if isinstance(system, ExtendedYOTO) and recipe.mode != "no-reference":
-        found |= fit_distance(recipe, system, gather_pairs(recipe, system))
+    if isinstance(system, ExtendedYOTO) and far:
+        found |= fit_distance(recipe, system, pairs)
+    # Each as a whole: a run that is killed here leaves what was there before, not half a file.
     write_recipe(recipe, val=found)
-    torch.save({"state_dict": {f"system.{k}": v for k, v in system.state_dict().items()}}, recipe.out / "best.ckpt")
+    weights = {"state_dict": {f"system.{k}": v for k, v in system.state_dict().items()}}
+    replace_file(recipe.out / "best.ckpt", lambda out: torch.save(weights, out))
     return recipe.out / "best.ckpt"

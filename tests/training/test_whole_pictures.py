@@ -1,0 +1,119 @@
+"""The stage --stage head: it trains what a system has for it, says when that is nothing, and leaves whole files."""
+
+import json
+
+import numpy as np
+import pytest
+import torch
+from noisy_sets import make_paired, make_rated
+
+from iqassay.commands.train import train_main as main
+from iqassay.systems.blocks import Regressor
+from iqassay.training import whole_pictures
+from iqassay.training.build import build_system
+from iqassay.training.head import fit_head
+from iqassay.training.kept_pictures import Pictures
+from iqassay.training.recipes import smoke
+
+pytestmark = pytest.mark.slow
+
+YOTO = ["yoto", "--smoke", "--tokens", "8", "--encoder", "van_tiny", "--stage", "head", "--epochs", "1", "--steps", "2"]
+
+
+@pytest.fixture(scope="module")
+def rated(tmp_path_factory):
+    return make_rated(tmp_path_factory.mktemp("rated"))
+
+
+@pytest.fixture(scope="module")
+def paired(tmp_path_factory):
+    return make_paired(tmp_path_factory.mktemp("paired"))
+
+
+def start_of(folder, **changes):
+    """A checkpoint of an untrained YOTO, without a recipe beside it."""
+    torch.manual_seed(0)
+    system = build_system(smoke(system="yoto", encoder="van_tiny", tokens=8, data=["a.csv"], **changes))
+    weights = {f"system.{k}": v for k, v in system.state_dict().items()}
+    torch.save({"state_dict": weights}, folder / "start.ckpt")
+    return folder / "start.ckpt"
+
+
+def parts_changed(before, after):
+    states = [torch.load(file, weights_only=False)["state_dict"] for file in (before, after)]
+    return {key.split(".")[1] for key in states[1] if not torch.equal(states[0][key], states[1][key])}
+
+
+@pytest.mark.parametrize(("off", "trained"), [("whole_picture", "distance"), ("distance", "regressor")])
+def test_yoto_trains_the_term_that_it_has(paired, tmp_path, off, trained):
+    """Without one of its two terms the stage ended in an AttributeError."""
+    start = start_of(tmp_path, **{off: False})
+    flags = ["--data", str(paired / "pairs.csv"), "--start", str(start), "--out", str(tmp_path / "run")]
+    assert main([*YOTO, *flags, "--no-" + off.replace("_", "-")]) == 0
+    assert parts_changed(start, tmp_path / "run" / "best.ckpt") == {trained}
+
+
+def test_yoto_without_references_trains_its_whole_picture_term(rated, tmp_path):
+    start = start_of(tmp_path)
+    flags = ["--data", str(rated / "set.csv"), "--start", str(start), "--out", str(tmp_path / "run")]
+    assert main([*YOTO, *flags]) == 0
+    assert parts_changed(start, tmp_path / "run" / "best.ckpt") == {"regressor"}
+
+
+@pytest.mark.parametrize(
+    "off",
+    [
+        {"whole_picture": False, "distance": False},
+        {"whole_picture": False, "mode": "no-reference"},
+        {"distance": False, "mode": "full-reference"},
+    ],
+)
+def test_nothing_to_train_is_one_line_and_status_2(paired, tmp_path, capsys, off):
+    start = start_of(tmp_path, **off)
+    flags = ["--data", str(paired / "pairs.csv"), "--start", str(start), "--out", str(tmp_path / "run")]
+    flags += [f"--no-{key.replace('_', '-')}" for key, value in off.items() if value is False]
+    assert main([*YOTO, *flags, "--mode", off.get("mode", "joint")]) == 2
+    said = capsys.readouterr().err
+    assert "got --stage head with nothing for it to train, want --whole-picture" in said
+    assert len(said.strip().splitlines()) == 1
+
+
+def test_a_run_killed_while_it_writes_leaves_the_files_of_before(rated, tmp_path, monkeypatch):
+    out, start = tmp_path / "run", start_of(tmp_path)
+    recipe = smoke(
+        system="yoto", encoder="van_tiny", tokens=8, stage="head", start=start, out=out, epochs=1, steps=2,
+        mode="no-reference", data=[str(rated / "set.csv")],
+    )  # fmt: skip
+    whole_pictures.fit_on_whole_pictures(recipe)
+    before, save = (out / "best.ckpt").read_bytes(), torch.save
+
+    def killed(state, file):
+        save({"state_dict": {}}, file)  # something, but not all
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(torch, "save", killed)
+    with pytest.raises(KeyboardInterrupt):
+        whole_pictures.fit_on_whole_pictures(recipe)
+    assert (out / "best.ckpt").read_bytes() == before
+    assert json.loads((out / "recipe.json").read_text())["recipe"]["seed"] == 0
+
+
+def some_pictures(train, score=None):
+    rng = np.random.default_rng(0)
+    kept = [rng.random((12, 5)).astype(np.float32), np.zeros(12, np.float32)]
+    score = np.arange(12.0) * 8 if score is None else score
+    return Pictures("some", kept, score, np.full((12, 2), -1, np.float32), train)
+
+
+def test_without_val_rows_there_is_nothing_to_choose_by():
+    """The mean of no correlation is nan, no epoch was better than that, and the last weights came back in silence."""
+    recipe = smoke(data=["a.csv"])
+    with pytest.raises(ValueError, match="got no val rows in some, want some to choose"):
+        fit_head(recipe, Regressor(5, 8), [some_pictures(12)])
+
+
+def test_an_epoch_is_chosen_even_where_no_correlation_exists():
+    score = np.append(np.arange(8.0) * 8, np.full(4, 50.0))  # one opinion for all of val
+    shown = []
+    head, _ = fit_head(smoke(data=["a.csv"]), Regressor(5, 8), [some_pictures(8, score)], lambda h, s: shown.append(h))
+    assert head is shown[0]
