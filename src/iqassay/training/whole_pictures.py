@@ -38,7 +38,7 @@ def fit_on_whole_pictures(recipe: Recipe) -> Path:
     """
     if recipe.start is None:
         raise ValueError("got --stage head alone, want head together with --start, whose head is to be trained")
-    recipe, start = settled(recipe), recipe.start
+    start, recipe = recipe.start, settled(recipe)
     torch.manual_seed(recipe.seed)  # the head may start from random weights
     system = build_system(recipe).eval()
     load_weights(system, start, new=("predictor.", "distortions.") if isinstance(system, DRI) else ())
