@@ -9,6 +9,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 from iqassay.bench import ablate as bench_ablate
@@ -24,7 +25,9 @@ from iqassay.commands.train import train_main
 from iqassay.data.opening import open_set
 from iqassay.statistics.correlation import plcc, srcc
 from iqassay.training import cached_pass
+from iqassay.training.build import build_system
 from iqassay.training.recipes import smoke
+from iqassay.training.run_folder import write_recipe
 
 pytestmark = pytest.mark.slow
 
@@ -184,8 +187,12 @@ def test_a_limit_limits_what_is_looked_at(rated, tmp_path, monkeypatch):
     monkeypatch.setattr(
         cached_pass, "look", lambda network, sources: looks.append(len(sources)) or look(network, sources)
     )
+    before = smoke(system="dri", encoder="van_tiny", data=["elsewhere.csv"], out=tmp_path / "before")
+    write_recipe(before)
+    start, weights = before.out / "best.ckpt", build_system(before).state_dict()
+    torch.save({"state_dict": {f"system.{k}": v for k, v in weights.items()}}, start)
     flags = ["--smoke", "--encoder", "van_tiny", "--steps", "2", "--limit", "4"]
-    list(train(plan("dri", flags=flags), [rated], 1, tmp_path))
+    list(train(plan("dri", start=start, flags=flags), [rated], 1, tmp_path))
     assert looks == [12]  # four of each of the three parts, where the set has 40
 
 

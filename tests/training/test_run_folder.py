@@ -57,7 +57,8 @@ def test_checkpoints_whose_recipe_is_lost_are_left_alone(tmp_path):
 @pytest.mark.slow
 def test_yoto_after_mfen_leaves_the_run_of_mfen_as_it_was(tmp_path, capsys):
     rated, out = make_rated(tmp_path), tmp_path / "run"
-    flags = ["--smoke", "--data", str(rated / "set.csv"), "--encoder", "van_tiny", "--out", str(out), "--steps", "1"]
+    flags = ["--smoke", "--encoder", "van_tiny", "--frozen", "0", "--steps", "1"]
+    flags += ["--data", str(rated / "set.csv"), "--out", str(out)]
     assert main(["mfen", *flags, "--epochs", "1"]) == 0
     before = {file.name: file.read_bytes() for file in out.iterdir()}
     capsys.readouterr()

@@ -179,7 +179,8 @@ def test_assistants_of_dri_learn_with_the_rest_unless_a_first_stage_has_made_the
     from iqassay.training.build import build_system
     from iqassay.training.fit import fit
 
-    recipe = smoke(system="dri", encoder="van_tiny", data=[str(rated / "set.csv")], out=tmp_path / "run", epochs=1)
+    data = [str(rated / "set.csv")]
+    recipe = smoke(system="dri", encoder="van_tiny", frozen=0, data=data, out=tmp_path / "run", epochs=1)
     recipe.steps, recipe.average = 2, 0.0
     torch.manual_seed(recipe.seed)
     first = {f"system.{k}": v for k, v in build_system(recipe).state_dict().items()}
