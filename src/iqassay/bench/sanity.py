@@ -12,7 +12,7 @@ import io
 import math
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 
 import numpy as np
@@ -229,7 +229,7 @@ def _line(answers: Answers, answer: Answer) -> list[str]:
 # ---- anyone's scores ------------------------------------------------------------------------------------------------
 
 
-def export(folder: Path, contents: Sequence[str] = tuple(CONTENTS)) -> Path:
+def write_pictures(folder: Path, contents: Sequence[str] = tuple(CONTENTS)) -> Path:
     """Write the pictures of the suite as PNG, and manifest.csv, which says what each is; returns the manifest's path.
 
     The pictures with a damaged quarter are left out: they ask for a map, and scores have none.
@@ -253,11 +253,23 @@ def export(folder: Path, contents: Sequence[str] = tuple(CONTENTS)) -> Path:
     return folder / MANIFEST
 
 
+def ends_of(scale: str) -> tuple[float, float]:
+    """The ends of a scale that a command line names, WORST..BEST. Raises ValueError for anything else."""
+    worst, dots, best = scale.partition("..")
+    try:
+        ends = float(worst), float(best)
+    except ValueError:
+        ends = (0.0, 0.0)
+    if not dots or ends[0] == ends[1] or not all(map(math.isfinite, ends)):
+        raise ValueError(f"--scale: got {scale!r}, want WORST..BEST, for example 0..1 or 100..0")
+    return ends
+
+
 def given_scores(
     table: Path, worst: float = 0.0, best: float = 100.0, contents: Sequence[str] = tuple(CONTENTS)
 ) -> list[Answers]:
-    """Somebody's scores of the exported pictures: a CSV with the columns image (or path) and score, and perhaps name, of
-    the model. worst, best: the ends of their scale, which is brought to 0 to 100.
+    """Somebody's scores of the exported pictures: a CSV with the columns image (or path) and score, and perhaps name,
+    that of the model. worst, best: the ends of their scale, which is brought to 0 to 100.
 
     A whole family may be missing, as invariance is for models that need references. Raises ValueError for a file that
     cannot be read, a missing column, a field that is no number, two scores of one picture, and pictures without one.
@@ -294,4 +306,6 @@ def _check_whole(table: Path, answers: Answers, contents: Sequence[str]) -> None
     missing = [file for family, files in wanted.items() if there[family] for file in files if file not in answers.of]
     if missing:
         some = ", ".join(missing[:3]) + (", ..." if len(missing) > 3 else "")
-        raise ValueError(f"{table}: got no score by {answers.model} of {some}, want all {sum(map(len, wanted.values()))}")
+        raise ValueError(
+            f"{table}: got no score by {answers.model} of {len(missing)} pictures: {some}, want one of each"
+        )

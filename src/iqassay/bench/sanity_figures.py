@@ -68,11 +68,13 @@ def figures(answers: Answers, contents: Sequence[str] = tuple(CONTENTS)) -> list
     rise again from their lowest to the last level. extremes: mean scores, and what a missing part costs. invariance:
     mean absolute, mean and largest absolute change. where: AUC of the map's cells.
     """
-    head = answers.model, answers.version, "yes" if answers.reference else "no"
-    found = [_clean, _order, _extremes, _invariance, _where]
-    rows = [(family.__name__[1:], *row) for family in found for row in family(answers, contents)]
-    rows.append(("all", ALL, "", NO_ANSWER, float(sum(bool(a.error) for a in answers.of.values())), len(answers.of)))
-    return [Figure(*head, *row) for row in rows if math.isfinite(row[4])]
+    reference = "yes" if answers.reference else "no"
+    found = [
+        Figure(answers.model, answers.version, reference, family, *row)
+        for family, rows in FAMILIES.items()
+        for row in rows(answers, contents)
+    ]
+    return [one for one in found if math.isfinite(one.value)]
 
 
 Rows = Iterator[tuple[str, str, str, float, int]]
@@ -169,6 +171,20 @@ def _by_what(family: str, contents: Sequence[str]) -> dict[str, list[str]]:
     return found
 
 
+def _all(answers: Answers, contents: Sequence[str]) -> Rows:
+    yield ALL, "", NO_ANSWER, float(sum(bool(answer.error) for answer in answers.of.values())), len(answers.of)
+
+
+FAMILIES = {
+    "clean": _clean,
+    "order": _order,
+    "extremes": _extremes,
+    "invariance": _invariance,
+    "where": _where,
+    "all": _all,
+}
+
+
 # ---- the file -------------------------------------------------------------------------------------------------------
 
 
@@ -188,8 +204,11 @@ def read_figures(file: Path) -> list[Figure]:
             lines = csv.DictReader(stream)
             if tuple(lines.fieldnames or ()) != COLUMNS:
                 raise ValueError(f"columns {', '.join(lines.fieldnames or ())}")
-            return [
-                Figure(**{**line, "value": float(line["value"]), "pictures": int(line["pictures"])}) for line in lines
-            ]
+            return [_read(line) for line in lines]
     except (OSError, ValueError, TypeError) as error:
         raise ValueError(f"{file}: got no figures of iqassay bench sanity ({error})") from None
+
+
+def _read(line: dict[str, str]) -> Figure:
+    model, version, reference, family, what, level, figure, value, pictures = (line[key] for key in COLUMNS)
+    return Figure(model, version, reference, family, what, level, figure, float(value), int(pictures))

@@ -23,10 +23,11 @@ Floats = NDArray[np.float64]
 HEIGHT, WIDTH = 384, 512
 _H, _W = 2 * HEIGHT, 2 * WIDTH  # what is drawn
 GRAIN = 0.004  # of scenes: about one step of 255, as a good camera leaves
-WORDS = (
+SENTENCE = (
     "the quality of a picture is what people see in it and no one has to be told that a sharp one beats a blurred one "
     "yet every measure of it so far has surprised those who use it with an answer that nobody would have given"
-).split()
+)
+WORDS = SENTENCE.split()
 
 
 @lru_cache(maxsize=len(WORDS))
@@ -212,7 +213,7 @@ def _portrait(rng: np.random.Generator) -> Pixels:
 
 
 def _night(rng: np.random.Generator) -> Pixels:
-    y, x = _places()
+    y, _ = _places()
     image = _mixed(_smooth(0, 0.75, y), (0.01, 0.015, 0.05), (0.10, 0.09, 0.14))
     lights = np.zeros((_H, _W, 3))
     left = 0
@@ -280,7 +281,8 @@ def _drawing(rng: np.random.Generator) -> Pixels:
         stroke([(wx, 390), (wx + 50, 390), (wx + 50, 440), (wx, 440), (wx, 390)], 3)
         stroke([(wx + 25, 390), (wx + 25, 440)], 3)
     for i in range(16):  # its roof and its shaded wall are hatched
-        stroke([(320 + i * 20, 335 - 10 * (i % 3)), (342 + i * 17, 310 - 3 * i if i < 8 else 285 - 70 + 8 * (i - 8))], 2)
+        high = 310 - 3 * i if i < 8 else 215 + 8 * (i - 8)
+        stroke([(320 + i * 20, 335 - 10 * (i % 3)), (342 + i * 17, high)], 2)
         stroke([(540 + 5 * i, 590), (545 + 5 * i, 455 + 4 * (i % 4))], 2)
     stroke([(810, 595), (800, 470), (815, 360)], 7)  # a tree
     for _ in range(26):
@@ -416,7 +418,7 @@ def _fruit(rng: np.random.Generator) -> Pixels:
         (0.72, 0.86, 0.13, (0.45, 0.10, 0.28)),
     )
     for cy, cx, r, _ in fruit:
-        shadow = np.exp(-((((y - cy - r * 0.95) / (0.3 * r)) ** 2 + ((x - cx - 0.35 * r) / (1.1 * r)) ** 2)))
+        shadow = np.exp(-(((y - cy - r * 0.95) / (0.3 * r)) ** 2 + ((x - cx - 0.35 * r) / (1.1 * r)) ** 2))
         image = image * (1 - 0.6 * shadow[..., None] * (y > 0.5)[..., None])
     for cy, cx, r, colour in fruit:
         _ball(image, cy, cx, r, colour)
@@ -437,7 +439,9 @@ def _stones(rng: np.random.Generator) -> Pixels:
     round_ = np.sqrt(np.clip(gap / 0.05, 0, 1))
     away = (np.stack([y, x], axis=-1) - seeds[owner]) / 0.05
     light = 0.55 - 0.22 * away[..., 0] - 0.16 * away[..., 1]
-    colours = np.array([(0.62, 0.60, 0.57), (0.45, 0.43, 0.42), (0.72, 0.64, 0.54), (0.34, 0.36, 0.40), (0.58, 0.42, 0.34)])
+    colours = np.array(
+        [(0.62, 0.60, 0.57), (0.45, 0.43, 0.42), (0.72, 0.64, 0.54), (0.34, 0.36, 0.40), (0.58, 0.42, 0.34)]
+    )
     tint = colours[rng.integers(len(colours), size=len(seeds))] * rng.uniform(0.75, 1.2, (len(seeds), 1))
     speckle = 0.8 + 0.4 * _cloudy(rng, 0.35)
     stone = tint[owner] * (np.clip(light, 0.2, 1.2) * (0.35 + 0.95 * round_) * speckle)[..., None] * 1.3

@@ -151,7 +151,6 @@ def _bytes(pixels: np.ndarray) -> Pixels:
     return np.asarray(np.clip(pixels + 0.5, 0, 255), np.uint8)
 
 
-
 def _spoiled(what: str, level: int, name: str) -> Pixels:
     """A level of a series."""
     pixels = content(name)
