@@ -24,7 +24,9 @@ from iqassay.bench.sanity_questions import SUITE, Question, clean_file, question
 from iqassay.data.ratings import number, read_table
 from iqassay.models.opening import open_scorer
 from iqassay.pictures.image import ImageError
-from iqassay.scoring.scorer import Scorer
+from iqassay.scoring.model_file import NetworkCard, PanelCard
+from iqassay.scoring.panel import Panel
+from iqassay.scoring.scorer import Scorer, placed
 from iqassay.support.files import replace_file
 from iqassay.support.progress import with_bar
 
@@ -124,24 +126,36 @@ def ask(
     with _keeping(folder / ANSWERS if folder else None, everyone) as keep:
         for question in with_bar(asked, len(asked), "sanity"):
             picture = question.make()
-            for one in models:
+            for one in sorted(models, key=lambda one: not isinstance(one.scorer, Panel)):  # they answer for members
                 if one.wants(question):
-                    answer = _answer(one, question, picture)
-                    one.answers.of[question.file] = answer
-                    keep(one.answers, answer)
+                    for who, answer in _said(one, question, picture, models):
+                        who.of[question.file] = answer
+                        keep(who, answer)
     return everyone
 
 
-def _answer(one: Asked, question: Question, picture: Pixels | bytes) -> Answer:
+def _said(
+    one: Asked, question: Question, picture: Pixels | bytes, models: Sequence[Asked]
+) -> Iterator[tuple[Answers, Answer]]:
+    """The answer of one model, and of a panel those of its members too; only of their maps it does not tell."""
     reference = content(question.content) if one.answers.reference else None
     try:
         verdict = one.scorer.score(picture, reference)
     except ImageError as error:  # some measures refuse what they cannot measure
-        return Answer(question.file, error=str(error))
+        yield one.answers, Answer(question.file, error=str(error))
+        return
     auc = math.nan
     if question.corner is not None and not isinstance(picture, bytes):
         auc = map_auc(verdict.map, question.corner, picture, content(question.content))
-    return Answer(question.file, round(verdict.score, ROUND), round(auc, ROUND))
+    yield one.answers, Answer(question.file, round(verdict.score, ROUND), round(auc, ROUND))
+    panel = one.scorer.card
+    if isinstance(panel, PanelCard) and reference is None and question.corner is None:
+        for other in models:
+            card = other.scorer.card
+            known = isinstance(card, NetworkCard) and panel.members.get(card.name) == card.sha256
+            if known and not other.answers.reference and other.wants(question):
+                score = placed(verdict.raws[card.name], card)[0]
+                yield other.answers, Answer(question.file, round(score, ROUND))
 
 
 def map_auc(cells: Floats | np.ndarray, corner: tuple[int, int], picture: Pixels, clean: Pixels) -> float:
