@@ -147,7 +147,7 @@ def _said(
     auc = math.nan
     if question.corner is not None and not isinstance(picture, bytes):
         auc = map_auc(verdict.map, question.corner, picture, content(question.content))
-    yield one.answers, Answer(question.file, round(verdict.score, ROUND), round(auc, ROUND))
+    yield one.answers, Answer(question.file, round(float(verdict.score), ROUND), round(auc, ROUND))
     panel = one.scorer.card
     if isinstance(panel, PanelCard) and reference is None and question.corner is None:
         for other in models:
