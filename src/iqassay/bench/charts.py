@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, NamedTuple
 
 import numpy as np
 
@@ -133,6 +133,14 @@ class Drawing:
     def up(self) -> list[tuple[int, float]]:
         """The same of the second axis."""
         return [(self.frame.at(self.frame.x[0], mark)[1], mark) for mark in ticks(*self.frame.y)]
+
+
+class Drawn(NamedTuple):
+    """One of several charts side by side."""
+
+    title: str
+    chart: Strips | Drawing
+    note: str = ""
 
 
 @dataclass(frozen=True)

@@ -12,14 +12,18 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from operator import methodcaller
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from iqassay.bench import charts
-from iqassay.bench.charts import Drawing, Strip, Strips
+from iqassay.bench.cells import Line, Number, Table
+from iqassay.bench.charts import Drawn, Strip, Strips
 from iqassay.bench.checks import check_results
 from iqassay.bench.details import Wrong, calibration, cloud, compare, levels, residuals, worst
 from iqassay.bench.published import NOTICE, Figure, Published, published_markdown, published_tables
 from iqassay.bench.results import Results
+from iqassay.bench.sanity_figures import Figure as Sanity
+from iqassay.bench.sanity_report import markdown as sanity_markdown
+from iqassay.bench.sanity_report import section as sanity_section
 from iqassay.bench.summary import EACH, GROUPINGS, MEASURES, Summary, Value, answered, on_scale, summarise
 from iqassay.bench.tables import (
     SHOWN_OVER_SPLITS,
@@ -56,19 +60,22 @@ def write_report(
     pictures: bool = True,
     published: Sequence[Figure] = (),
     resamples: int = 1000,
+    sanity: Sequence[Sanity] = (),
 ) -> Path:
     """Write index.html, tables.md and tables.csv to a folder, which is made if need be; returns the page's path.
 
     pictures: with thumbnails of the worst pictures, read from where the set was (``about["folder"]``). published:
-    figures of papers, shown in a table of their own. Raises ValueError for two answers of one model to one set.
+    figures of papers, shown in a table of their own. sanity: figures of the
+    sanity suite, in tables of their own too. Raises ValueError for two answers of one model to one set.
     """
     summaries = [summarise(results, resamples) for results in with_bar(found, len(found), "measures")]
     for part in parts_of(summaries):
         if twice := [name for name, times in Counter(one.model for one in part).items() if times > 1]:
             raise ValueError(f"got {twice[0]} on {name_of(part)} twice, want one folder of its answers")
     folder.mkdir(parents=True, exist_ok=True)
-    tables = markdown(summaries) + ("\n" + published_markdown(published) if published else "")
-    whole = page(found, summaries, pictures, published, resamples)
+    tables = markdown(summaries) + ("\n" + sanity_markdown(sanity) if sanity else "")
+    tables += "\n" + published_markdown(published) if published else ""
+    whole = page(found, summaries, pictures, published, resamples, sanity)
     for name, words in ((MARKDOWN, tables), (TABLE, as_csv(summaries)), (PAGE, whole)):
         replace_file(folder / name, methodcaller("write", words.encode("utf-8", "backslashreplace")))
     return folder / PAGE
@@ -80,6 +87,7 @@ def page(
     pictures: bool = True,
     published: Sequence[Figure] = (),
     resamples: int = 1000,
+    sanity: Sequence[Sanity] = (),
 ) -> str:
     """The report as HTML. Everything is in it; nothing is loaded from elsewhere."""
     parts = parts_of(summaries)
@@ -93,6 +101,7 @@ def page(
         findings=[f"{one.set}, {one.model}: {words}" for one in found for words in check_results(one)],
         overview=_overview(parts),
         parts=[_part(part, [results_of[id(one)] for one in part], pictures, resamples) for part in parts],
+        sanity=sanity_section(sanity) if sanity else None,
         NOTICE=NOTICE,
         published=[_published(one) for one in published_tables(published)],
         resamples=resamples,
@@ -100,36 +109,6 @@ def page(
 
 
 # ---- tables ---------------------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class Number:
-    """A cell with a number, and perhaps its interval in small."""
-
-    value: float
-    digits: int = 3
-    best: bool = False
-    small: str = ""
-
-    @property
-    def key(self) -> str:
-        """What it sorts by."""
-        return f"{self.value:.6g}" if math.isfinite(self.value) else ""
-
-
-@dataclass(frozen=True)
-class Line:
-    """A row of a table: what it is of, perhaps more of that in small, and its cells."""
-
-    name: str
-    cells: Sequence[Any]
-    small: str = ""
-
-
-@dataclass(frozen=True)
-class Table:
-    heads: Sequence[str]
-    rows: Sequence[Line]
 
 
 def _overview(parts: Sequence[Sequence[Summary]]) -> Table:
@@ -262,14 +241,6 @@ def _part(part: Sequence[Summary], results: Sequence[Results], pictures: bool, r
             (one.model, json.dumps(recipe, ensure_ascii=False)) for one in part if (recipe := one.about.get("recipe"))
         ],
     }
-
-
-class Drawn(NamedTuple):
-    """One of several charts side by side."""
-
-    title: str
-    chart: Strips | Drawing
-    note: str = ""
 
 
 def _strip(summary: Summary, value: Value) -> Strip:

@@ -162,12 +162,18 @@ def report(
     ] = None,
     resamples: Annotated[int, typer.Option(min=10, help="Bootstrap draws for each interval.")] = 1000,
 ) -> int:
-    """Write a page with charts (index.html), tables.md and tables.csv from kept answers; prints the page's path."""
+    """Write a page with charts (index.html), tables.md and tables.csv from kept answers; prints the page's path.
+
+    A folder that `bench sanity` wrote adds its part to the page and to tables.md.
+    """
     from iqassay.bench.published import read_published
     from iqassay.bench.report import write_report
     from iqassay.bench.results import find_results
+    from iqassay.bench.sanity_figures import FILE, read_figures
 
-    found = [results for one in folder for results in find_results(one)]
+    sanity = [figure for one in folder if (one / FILE).is_file() for figure in read_figures(one / FILE)]
+    rated = [one for one in folder if not (one / FILE).is_file() or any(one.glob("*/*.csv"))]
+    found = [results for one in rated for results in find_results(one)]
     for names, option, of in ((sets, "--set", "set"), (model, "--model", "model")):
         there = list(dict.fromkeys(getattr(results, of) for results in found))
         if wrong := next((name for name in names if name not in there), None):
@@ -176,8 +182,67 @@ def report(
     if not found:
         raise ValueError("--set and --model: got no results of both, want a model that answered about the set")
     figures = read_published(published) if published else []
-    print(write_report(found, output, not no_pictures, figures, resamples))
+    print(write_report(found, output, not no_pictures, figures, resamples, sanity))
     return 0
+
+
+@bench.command()
+@in_one_line
+def sanity(
+    model: Annotated[
+        list[str],
+        typer.Option("--model", help="A model or a classical measure, as for `iqassay score`; repeatable."),
+    ] = [],  # noqa: B006 - typer reads it and never changes it
+    with_reference: Annotated[
+        bool, typer.Option("--with-reference", help="Ask models that can once more, beside the clean pictures.")
+    ] = False,
+    output: Annotated[
+        Path | None,
+        typer.Option(
+            "-o", "--output", metavar="DIR", help="Keep every answer there, and sanity.csv, sanity.md and index.html."
+        ),
+    ] = None,
+    export: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Write the pictures as PNG, and manifest.csv, for other scorers.")
+    ] = None,
+    scores: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE.csv", help="Judge anyone's scores of them: columns image, score, perhaps name."),
+    ] = None,
+    scale: Annotated[
+        str, typer.Option(metavar="WORST..BEST", help="The scale of these scores, for example 1..0.")
+    ] = "0..100",
+    threads: Annotated[int | None, typer.Option(help="Threads to compute with. [default: all there are]")] = None,
+) -> int:
+    """Ask what no one doubts: is more damage worse, is nothing bad, do harmless changes matter, is the map right?
+
+    No data is needed: the pictures are made on the spot. A run that was stopped goes on with the same -o DIR.
+    Exit status: 0 all well, 1 some pictures could not be scored, 2 wrong usage.
+    """
+    from iqassay.bench.protocol import say
+    from iqassay.bench.sanity import ask, ends_of, given_scores, open_models, write_pictures
+    from iqassay.bench.sanity_figures import figures
+    from iqassay.bench.sanity_report import overview, write_sanity
+
+    if not (model or scores or export):
+        raise ValueError("got nothing to ask, want --model, --scores or --export")
+    models = open_models(model, with_reference, threads)
+    answers = given_scores(scores, *ends_of(scale)) if scores else []
+    if export:
+        print(write_pictures(export))
+    if not (model or scores):
+        return 0
+    answers = ask(models, output) + answers
+    found = [figure for one in answers for figure in figures(one)]
+    if output:
+        say(f"{write_sanity(found, output)}")
+    print(overview(found))
+    wrong = [(one, answer) for one in answers for answer in one.of.values() if answer.error]
+    for one, answer in wrong[:5]:
+        say(f"{one.name}: {answer.file}: {answer.error}")
+    if wrong[5:]:
+        say(f"and {len(wrong) - 5} more that could not be scored")
+    return 1 if wrong else 0
 
 
 # ---- training: --data, --start, --stage and the seed are the protocol's, all other flags those of `iqassay train` ----
