@@ -111,7 +111,10 @@ def test_most_weights_are_stored_as_halves(exported):
 
 def test_what_is_constant_is_computed_and_nothing_is_left_to_optimise(exported):
     model = onnx.load(exported[1])
-    kinds = {node.op_type for node in model.graph.node}
+    mirrored = [n for n in model.graph.node if n.op_type == "Pad" and any(a.s == b"reflect" for a in n.attribute)]
+    kinds = {
+        node.op_type for node in model.graph.node if node not in mirrored
+    }  # HFEN's borders; zeros are convolutions'
     assert not kinds & {"Constant", "Identity", "Pad"}
     assert {node.domain for node in model.graph.node} == {""}, "operators that only onnxruntime knows"
     assert len(model.graph.value_info) > 0.9 * len(model.graph.node)

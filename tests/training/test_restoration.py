@@ -185,7 +185,7 @@ def test_a_restorer_cannot_come_from_a_run_without_one(folder, first, tmp_path, 
     bare = {f"system.{k}": v for k, v in weights(first[0]).items() if not k.startswith("restorer")}
     torch.save({"state_dict": bare}, tmp_path / "bare.ckpt")
     flags = ["--data", str(folder / "set.csv"), "--stage", "head", "--start", str(tmp_path / "bare.ckpt")]
-    assert main([*TINY, *flags, "--out", str(tmp_path)]) == 2
+    assert main([*TINY, *flags, "--out", str(tmp_path / "run")]) == 2
     said = capsys.readouterr().err
     assert "got no weights that fit restorer" in said
     assert "Traceback" not in said
