@@ -283,6 +283,7 @@ def test_validation_says_how_many_db_each_group_gains():
     answers = batch(4)
     answers["kind"] = F.one_hot(torch.tensor([noise, noise, jpeg, jpeg]), 26).float()
     answers["kind"][3, [noise, jpeg]] = 0.5  # a chain
+    answers["severity"][2:, jpeg] = 3.0
     with torch.no_grad():
         module.eval()
         module.system.restorer.leave.bias.fill_(0.05)  # brighter by that
