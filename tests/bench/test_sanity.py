@@ -100,7 +100,8 @@ def test_contents_differ_and_have_something_in_them():
         pixels = content(name)
         assert pixels.shape == (HEIGHT, WIDTH, 3)
         assert pixels.std() > 20, name
-        assert len(np.unique(pixels.reshape(-1, 3), axis=0)) > 200, name
+        inks = 5 if name == "drawing" else 200  # one ink on paper, and between them what antialiasing makes
+        assert len(np.unique(pixels.reshape(-1, 3), axis=0)) >= inks, name
 
 
 @pytest.mark.parametrize("what", ["blur", "noise", "jpeg", "downscale", "pixelate"])
