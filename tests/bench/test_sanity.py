@@ -31,6 +31,8 @@ from iqassay.bench.sanity_report import by_model, markdown, overview, page, writ
 from iqassay.cli import main
 from iqassay.scoring.model_file import ModelFileError
 
+pytestmark = pytest.mark.slow
+
 ONE = ("drawing",)  # quick to make
 TWO = ("drawing", "screenshot")
 

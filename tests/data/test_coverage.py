@@ -18,6 +18,8 @@ from iqassay.data.structure import STRUCTURE, structure_target
 from iqassay.data.synthetic import SyntheticConfig, SyntheticSet, make_pair, pristine_files, render
 from iqassay.data.targets import tables, target_score
 
+pytestmark = pytest.mark.slow
+
 PHOTO = make_photo(96, 120, textured=0.5)
 
 

@@ -10,6 +10,8 @@ from iqassay.systems.encoder_weights import van_name
 from iqassay.systems.encoders import encoder
 from iqassay.systems.mfen import MFEN, MFENConfig
 
+pytestmark = pytest.mark.slow
+
 # As the authors' repository names what a block of VAN is made of.
 GATE = "attn.spatial_gating_unit"
 VAN_BLOCK = ("norm1", "norm2", "attn.proj_1", f"{GATE}.conv0", f"{GATE}.conv_spatial", f"{GATE}.conv1", "attn.proj_2")
