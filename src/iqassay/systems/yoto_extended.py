@@ -100,10 +100,11 @@ class ExtendedYOTO(nn.Module):
         self, x: Tensor, seen: Sequence[Tensor], levels: Sequence[Tensor], cells: Cells
     ) -> tuple[Tensor, Tensor]:
         """Raw score (B,) and map (B, 1, H/32, W/32): the paper's, and the whole-picture term."""
+        patch = cells.mean()
         if not self.config.whole_picture:
-            return cells.mean(), cells.quality[:, None]
-        score = self.regressor(self.whole(x, seen, levels), cells.mean())
-        return score, (cells.quality + (score - cells.mean())[:, None, None])[:, None]
+            return patch, cells.quality[:, None]
+        score = self.regressor(self.whole(x, seen, levels), patch)
+        return score, (cells.quality + (score - patch)[:, None, None])[:, None]
 
     def whole(self, x: Tensor, seen: Sequence[Tensor], levels: Sequence[Tensor]) -> Tensor:
         """What the regressor sees, (B, D): statistics of the encoder at full and at half size, and of merged tokens."""
