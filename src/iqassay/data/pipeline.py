@@ -7,6 +7,11 @@ A sample is a dictionary of tensors:
     dataset   () int64, which set
     kind      (26,) float32, shares of the distortion types and "none", all -1 where unknown
     severity  (25,) float32, in 0..5, -1 where unknown
+and, for networks that look at whole pictures beside crops (``view``),
+    whole     (3, V, V) float32, the picture that the crop is of, shrunk to a square whatever its proportions
+    place     (4,) float32, where the crop lies in it: left, top, right, bottom, from 0 to 1
+    damaged   (S/32, S/32) float32, the share of each cell that is damaged where the rest is clean, -1 where unknown
+    said      (514,) float32, what a teacher says of the picture, nan where it says nothing
 """
 
 from __future__ import annotations
@@ -21,11 +26,16 @@ from PIL import Image
 from torch import Tensor
 from torch.utils.data import ConcatDataset, Dataset, Sampler
 
+from iqassay.data.coverage import UNTOUCHED
 from iqassay.data.distortions import KINDS
 from iqassay.data.rating import Rating, Ratings
 from iqassay.data.synthetic import UNKNOWN, SyntheticSet, eight_bit_photo
 
 Sample = dict[str, Tensor]
+CELL = 32  # pixels: the grid of a network's map
+OF_CROPS = ("x", "reference", "whole", "place")  # what of a sample belongs to its crop
+SAID = 514  # numbers that a teacher says of a picture
+LEAST_DAMAGE = 25  # points of score between a picture and its reference: less is no damage to point at
 
 
 class RatedPictures(Dataset):
@@ -35,7 +45,8 @@ class RatedPictures(Dataset):
     Distortions that the set names are labels, as far as ``labels_of`` knows them. ``pairs``: with the reference, for
     rows that have one; the same scale, place and flip for both. ``crops``: where it is not for training, so many at
     random places of the largest scale, as papers test; x and reference are then (crops, 3, S, S). The places depend on
-    ``seed`` and the picture's name alone.
+    ``seed`` and the picture's name alone. ``view``: the side of the whole picture in a sample, 0 for none; ``said``: what
+    a teacher says of each row, (N, 514).
     """
 
     def __init__(
@@ -49,7 +60,10 @@ class RatedPictures(Dataset):
         pairs: bool = False,
         crops: int = 0,
         seed: int = 0,
+        view: int = 0,
+        said: np.ndarray | None = None,
     ) -> None:
+        self.view, self.said = view, said
         self.pairs, self.crops, self.seed = pairs, 0 if train else crops, seed
         self.rows, self.index, self.size, self.train, self.scales = ratings.rows, index, size, train, tuple(scales)
         self.mean, self.deviation = standard
@@ -79,13 +93,18 @@ class RatedPictures(Dataset):
             places = places_of(row.image.name, self.seed, self.crops, (room[0], room[1]))
             samples = [
                 _sample(self._cut(pictures, *place), False, score, self.index, self.kind[i], self.severity[i])
+                | (_around(picture, self.view, place, self.size, False) if self.view else {})
                 for place in places
             ]
-            seen = {k: torch.stack([one[k] for one in samples]) for k in ("x", "reference") if k in samples[0]}
+            seen = {k: torch.stack([one[k] for one in samples]) for k in OF_CROPS if k in samples[0]}
             return samples[0] | seen
         left, top = [int(torch.randint(r + 1, ())) if self.train else r // 2 for r in room]
         flip = self.train and bool(torch.rand(()) < 0.5)
-        return _sample(self._cut(pictures, left, top), flip, score, self.index, self.kind[i], self.severity[i])
+        sample = _sample(self._cut(pictures, left, top), flip, score, self.index, self.kind[i], self.severity[i])
+        if self.view:
+            sample |= _around(picture, self.view, (left, top), self.size, flip)
+            sample["said"] = _said(None if self.said is None else self.said[i])
+        return sample
 
     def _cut(self, pictures: Sequence[Image.Image], left: int, top: int) -> list[np.ndarray]:
         """The same crop of every picture."""
@@ -103,7 +122,11 @@ def places_of(name: str, seed: int, count: int, room: tuple[int, int]) -> list[t
 
 
 class SyntheticPictures(Dataset):
-    """Crops of a rendered synthetic set, with distortion types and severities; ``pairs``: with their references too."""
+    """Crops of a rendered synthetic set, with distortion types and severities; ``pairs``: with their references too.
+
+    ``view``: the side of the whole picture in a sample, 0 for none. ``patched``: the share of pictures, when training, of
+    which only a part is damaged and the rest is the reference, so that a network learns where damage is.
+    """
 
     def __init__(
         self,
@@ -113,7 +136,10 @@ class SyntheticPictures(Dataset):
         train: bool,
         standard: tuple[float, float],
         pairs: bool = False,
+        view: int = 0,
+        patched: float = 0.0,
     ) -> None:
+        self.view, self.patched = view, patched if train else 0.0
         self.pairs, self.score = pairs, pictures.pair_score if pairs else pictures.score
         self.set, self.index, self.size, self.train = pictures, index, size, train
         self.mean, self.deviation = standard
@@ -129,10 +155,56 @@ class SyntheticPictures(Dataset):
             )
         left, top = (int(torch.randint(room + 1, ())) if self.train else room // 2 for _ in range(2))
         pictures = [self.set.pixels[i], self.set.reference[i]] if self.pairs else [self.set.pixels[i]]
-        crops = [p[top : top + self.size, left : left + self.size] for p in pictures]
+        score, kind, severity = float(self.score[i]), self.set.kind[i], self.set.severity[i]
+        damaged = None
+        if self.patched and score < UNTOUCHED - LEAST_DAMAGE and float(torch.rand(())) < self.patched:
+            pictures[0], damaged = patch(self.set.pixels[i], self.set.reference[i])
+            # People look at the damage: half a picture of it counts for more than half.
+            score = UNTOUCHED + (score - UNTOUCHED) * float(damaged.mean()) ** 0.5
+            kind, severity = np.full_like(kind, UNKNOWN), np.full_like(severity, UNKNOWN)
+        cut = np.s_[top : top + self.size, left : left + self.size]
+        crops = [p[cut] for p in pictures]
         flip = self.train and bool(torch.rand(()) < 0.5)
-        score = (float(self.score[i]) - self.mean) / self.deviation
-        return _sample(crops, flip, score, self.index, self.set.kind[i], self.set.severity[i])
+        sample = _sample(crops, flip, (score - self.mean) / self.deviation, self.index, kind, severity)
+        if self.view:
+            sample |= _around(Image.fromarray(pictures[0]), self.view, (left, top), self.size, flip)
+            sample["said"] = _said(None)
+            if damaged is not None:
+                cells = damaged[cut].reshape(self.size // CELL, CELL, -1, CELL).mean((1, 3))
+                sample["damaged"] = torch.from_numpy(cells[:, ::-1].copy() if flip else cells).float()
+        return sample
+
+
+def patch(picture: np.ndarray, reference: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The reference with one box, of a fifth to two thirds of its area, taken from the picture, and the box as a mask
+    (H, W) of 0 and 1. Both pictures are (H, W, 3)."""
+    height, width = picture.shape[:2]
+    area, shape = float(torch.empty(()).uniform_(0.2, 0.67)), float(torch.empty(()).uniform_(0.7, 1.4))
+    tall, wide = (min(side, round(side * (area**0.5) * s)) for side, s in ((height, shape), (width, 1 / shape)))
+    top, left = (int(torch.randint(room + 1, ())) for room in (height - tall, width - wide))
+    box = np.s_[top : top + tall, left : left + wide]
+    mixed, mask = np.array(reference), np.zeros((height, width), np.float32)
+    mixed[box], mask[box] = picture[box], 1
+    return mixed, mask
+
+
+def _around(picture: Image.Image, view: int, corner: tuple[int, int], size: int, flip: bool) -> Sample:
+    """The whole picture of a crop, where the crop lies in it, and a map of damage that is not known."""
+    whole = np.asarray(picture.resize((view, view), Image.Resampling.BILINEAR))
+    (left, top), (width, height) = corner, picture.size
+    place = [left / width, top / height, (left + size) / width, (top + size) / height]
+    if flip:
+        whole = whole[:, ::-1]
+        place[0], place[2] = 1 - place[2], 1 - place[0]
+    return {
+        "whole": torch.from_numpy(whole.copy()).permute(2, 0, 1).float() / 255,
+        "place": torch.tensor(place, dtype=torch.float32),
+        "damaged": torch.full((size // CELL, size // CELL), UNKNOWN),
+    }
+
+
+def _said(row: np.ndarray | None) -> Tensor:
+    return torch.full((SAID,), torch.nan) if row is None else torch.from_numpy(np.asarray(row, np.float32))
 
 
 def _sample(

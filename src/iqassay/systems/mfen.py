@@ -35,7 +35,7 @@ from iqassay.systems.blocks import (
     Regressor,
     pool_statistics,
 )
-from iqassay.systems.encoders import Encoder, check_picture_batch, encoder, origin, run_levels
+from iqassay.systems.encoders import STRIDES, Encoder, check_picture_batch, encoder, origin, run_levels
 
 
 @dataclass
@@ -44,17 +44,20 @@ class MFENConfig:
 
     hfen, dan, fusion are the switches of the ablation: without ``hfen`` or ``dan`` the part does not exist at all.
     high_pass: see ``HFEN``; cards and recipes that do not say are of networks without it.
+    view: side in pixels of the square to which the whole picture is shrunk for the QEN; 0: the QEN sees it as it is, as
+    in cards and recipes that do not say. The HFEN and the DAN always see native pixels.
     pretrained: ask for pretrained encoders; a system's own ``config`` says whether all of them are. encoder_sha256: of
     the file that their weights are of, which a system says too.
     """
 
     encoder: str = "efficientnet_lite0"
     dan_encoder: str = "efficientnet_lite0"
-    dan_shared: int = 2  # how many early levels the DAN takes from the QEN; 0 for a pyramid wholly its own
+    dan_shared: int = 0  # how many early levels the DAN takes from the QEN; 0 for a pyramid wholly its own
     hfen: bool = True
     high_pass: bool = True
     dan: bool = True
     fusion: str = "attention"  # or "concat", "sum"
+    view: int = 224
     width: int = 512  # of the head
     dropout: float = 0.5
     pretrained: bool = True
@@ -63,7 +66,7 @@ class MFENConfig:
     @classmethod
     def paper(cls) -> MFENConfig:
         """VAN-B2 for quality, VAN-B0 with a pyramid of its own for distortions; random weights."""
-        return cls(encoder="van_b2", dan_encoder="van_b0", dan_shared=0, pretrained=False)
+        return cls(encoder="van_b2", dan_encoder="van_b0", view=0, pretrained=False)
 
 
 class HFEN(nn.Module):
@@ -167,6 +170,10 @@ class MFEN(nn.Module):
         config = config or MFENConfig()
         if config.fusion not in FUSIONS:
             raise ValueError(f"got fusion {config.fusion!r}, want one of {sorted(FUSIONS)}")
+        if config.view % 32 or config.view < 0:
+            raise ValueError(f"got a view of {config.view} pixels, want a multiple of 32, or 0 for none")
+        if config.view and config.dan_shared:
+            raise ValueError(f"got a view of {config.view} pixels and a DAN that shares levels, want one or the other")
         self.qen = encoder(config.encoder, config.pretrained, weights)
         widths = self.qen.channels
         fuse = FUSIONS[config.fusion]
@@ -185,37 +192,54 @@ class MFEN(nn.Module):
                 nn.Sequential(nn.Conv2d(d, c, 1, bias=False), nn.BatchNorm2d(c)) for d, c in pairs
             )
             self.fuse_distortion = nn.ModuleList(fuse(c) for c in widths)
-        self.head = QualityHead(widths, 2 * sum(widths), config.width, config.dropout)
+        described = 2 * sum(widths) + (2 * sum(self.dan.channels) if config.view and config.dan else 0)
+        self.head = QualityHead(widths, described, config.width, config.dropout)
         began = origin(self.qen)
         began["pretrained"] &= not config.dan or self.dan.pretrained
         self.config = replace(config, **began)
 
-    def forward(self, x: Tensor, reference: Tensor | None = None) -> Prediction:
+    def forward(
+        self, x: Tensor, reference: Tensor | None = None, whole: Tensor | None = None, place: Tensor | None = None
+    ) -> Prediction:
+        """In training x may be a crop: then whole (B, 3, V, V) is the picture that it is of, shrunk as ``shrink_to``
+        does, and place (B, 4) where it lies there: left, top, right and bottom, from 0 to 1."""
         check_picture_batch(x)
         if reference is not None:
             raise ValueError("got a reference, but MFEN is a no-reference system")
-        maps, extras = self.fused(x)
-        score, quality_map = self.head(maps, extras["statistics"])
+        maps, extras = self.fused(x, whole, place)
+        score, quality_map = self.head(maps, extras["described"])
         return Prediction(score, quality_map, extras)
 
-    def fused(self, x: Tensor) -> tuple[list[Tensor], dict[str, Tensor]]:
-        """The fused pyramid z1..z4, (B, C_i, H/s, W/s), and the distortion heads' answers."""
-        q = self.qen.encode(x)
-        extras = {"statistics": pool_statistics(q)}
+    def fused(
+        self, x: Tensor, whole: Tensor | None = None, place: Tensor | None = None
+    ) -> tuple[list[Tensor], dict[str, Tensor]]:
+        """The fused pyramid z1..z4, (B, C_i, H/s, W/s), the statistics of the pyramids, and the distortion heads'
+        answers."""
+        view = self.config.view
+        seen = self.qen.encode(x if not view else shrink_to(x, view) if whole is None else whole)
+        extras = {"statistics": pool_statistics(seen)}
+        extras["described"] = extras["statistics"]
+        q = [over(f, x.shape[2] // s, x.shape[3] // s, place) for f, s in zip(seen, STRIDES, strict=True)] if view else seen
         maps = q
         if self.config.hfen:
             maps = [fuse(q, h) for fuse, q, h in zip(self.fuse_high, q, self.hfen(x), strict=True)]
         if self.config.dan:
             distortion_maps, answers = self.dan(x, q)
             extras |= answers
+            if view:
+                extras["described"] = torch.cat([extras["statistics"], pool_statistics(distortion_maps)], 1)
             adapted = [adapt(d) for adapt, d in zip(self.adapt, distortion_maps, strict=True)]
             maps = [fuse(z, d) for fuse, z, d in zip(self.fuse_distortion, maps, adapted, strict=True)]
         return maps, extras
 
+    def statistics(self, x: Tensor) -> Tensor:
+        """What the QEN says of a picture, (B, D): by it the strange are told from the ordinary."""
+        return pool_statistics(self.qen.encode(shrink_to(x, self.config.view) if self.config.view else x))
+
     def kept(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """What the regressor sees of a picture: statistics (B, D), and the patches' mean (B,)."""
         maps, extras = self.fused(x)
-        return torch.cat([pool_statistics(maps), extras["statistics"]], 1), self.head.patches(maps)[1]
+        return torch.cat([pool_statistics(maps), extras["described"]], 1), self.head.patches(maps)[1]
 
     @property
     def regressor(self) -> Regressor:
@@ -226,3 +250,36 @@ class MFEN(nn.Module):
     def encoder(self) -> Encoder:
         """The encoder that the statistics are of."""
         return self.qen
+
+
+def shrink_to(x: Tensor, side: int) -> Tensor:
+    """(B, 3, H, W) -> (B, 3, side, side), whatever the proportions, by a triangle as wide as the shrinking asks for.
+
+    The same values as ``F.interpolate(..., mode="bilinear", antialias=True)`` and Pillow's bilinear ``resize``, by two
+    products of matrices, which every runtime has.
+    """
+
+    def weights(length: int) -> Tensor:  # (side, length), rows of sum 1
+        step = length / side
+        middle = (torch.arange(side, device=x.device) + 0.5) * step
+        far = (torch.arange(length, device=x.device) + 0.5 - middle[:, None]).abs()
+        near = (1 - far / (step.clamp(min=1) if isinstance(step, Tensor) else max(step, 1))).clamp(min=0)
+        return near / near.sum(1, keepdim=True)
+
+    return weights(x.shape[2]) @ (x @ weights(x.shape[3]).T)
+
+
+def over(maps: Tensor, height: int, width: int, place: Tensor | None) -> Tensor:
+    """What maps (B, C, h, w) of whole pictures say of each cell of crops of them, (B, C, height, width), bilinearly.
+
+    place: see ``MFEN.forward``; None: the crop is the whole picture.
+    """
+    if place is None:
+        return F.interpolate(maps, (height, width), mode="bilinear", align_corners=False)
+    left, top, right, bottom = place[:, :, None].unbind(1)
+    across = left + (right - left) * (torch.arange(width, device=maps.device) + 0.5) / width  # (B, width)
+    down = top + (bottom - top) * (torch.arange(height, device=maps.device) + 0.5) / height
+    grid = torch.stack(
+        [across[:, None].expand(-1, height, -1), down[:, :, None].expand(-1, -1, width)], 3
+    )  # (B, height, width, 2)
+    return F.grid_sample(maps, 2 * grid - 1, mode="bilinear", padding_mode="border", align_corners=False)

@@ -58,7 +58,7 @@ def build(file: ModelFile) -> MFEN | ExtendedYOTO | DRI:
         if file.card.architecture is not None:
             match file.card.system.split(",")[0]:
                 case "MFEN":
-                    return MFEN(MFENConfig(**{"high_pass": False, **settings, **random}))
+                    return MFEN(MFENConfig(**{"high_pass": False, "view": 0, "dan_shared": 2, **settings, **random}))
                 case "YOTO":
                     settings = settings if "network" in settings else _of_an_older_card(settings)
                     inner = {**settings["network"], **random, "pool": tuple(settings["network"]["pool"])}

@@ -35,7 +35,12 @@ def build_system(recipe: Recipe) -> System:
             config.width = DRIConfig.paper().width
         system = DRI(config, weights)
     else:
-        shared = 0 if paper or recipe.dan_encoder not in ("", name) else MFENConfig.dan_shared
-        parts = flags("hfen", "high_pass", "dan", "fusion", "width")
-        system = MFEN(MFENConfig(name, recipe.dan_encoder or name, shared, **parts), weights)
+        parts = flags("hfen", "high_pass", "dan", "fusion", "width", "view")
+        system = MFEN(MFENConfig(name, recipe.dan_encoder or name, shared_levels(recipe), **parts), weights)
     return system.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+
+
+def shared_levels(recipe: Recipe) -> int:
+    """How many levels of the QEN are MFEN's DAN's too: none where they see other pictures, or are other encoders."""
+    apart = recipe.config == "paper" or recipe.view or recipe.dan_encoder not in ("", recipe.encoder)
+    return 0 if apart else 2

@@ -10,9 +10,8 @@ from pathlib import Path
 import torch
 
 from iqassay.systems.encoders import packaged
-from iqassay.systems.mfen import MFENConfig
 from iqassay.systems.yoto_extended import ExtendedYOTO, rename
-from iqassay.training.build import System
+from iqassay.training.build import System, shared_levels
 from iqassay.training.recipes import Recipe
 
 
@@ -29,8 +28,9 @@ def recipe_of(checkpoint: Path) -> Recipe:
     settings |= {"out": Path(settings["out"]), "synthetic": [Path(folder) for folder in settings["synthetic"]]}
     if "statistics" in settings:  # of 0.1.0, where it stood for three switches
         settings |= dict.fromkeys(("normalise", "whole_picture", "distance"), settings.pop("statistics"))
-    settings |= {key: Path(settings[key]) for key in ("start", "encoder_weights") if settings.get(key) is not None}
-    settings.setdefault("high_pass", False)  # of 0.1.0, which had no such switch
+    settings["generated"] = [Path(folder) for folder in settings.get("generated", [])]
+    settings |= {key: Path(settings[key]) for key in ("start", "encoder_weights", "teacher_heads") if settings.get(key) is not None}
+    settings = {"high_pass": False, "view": 0} | settings  # of 0.1.0, which had no such switches
     return Recipe(**settings)
 
 
@@ -74,10 +74,11 @@ def settled(recipe: Recipe) -> Recipe:
         except ValueError:
             return recipe  # weights of somebody's own: it is for them to know
         learned = learned or (first.stage == "network" and first.frozen == 0)
-    dan = recipe.system == "mfen" and recipe.dan and recipe.dan_frozen > MFENConfig.dan_shared
+    shared = shared_levels(recipe)
+    dan = recipe.system == "mfen" and recipe.dan and recipe.dan_frozen > shared
     fixed = recipe.stage == "head" or (recipe.stage == "network" and (recipe.frozen > 0 or dan))
     if fixed and first.encoder_weights is None and not learned:
-        flags = "--frozen 0" + f" and --dan-frozen {MFENConfig.dan_shared} or less" * dan
+        flags = "--frozen 0" + f" and --dan-frozen {shared} or less" * dan
         began = f"a --start that had {flags}" if recipe.start is not None else flags
         raise ValueError(
             f"got --encoder {recipe.encoder}, whose weights are random, with levels that stay fixed, want {began}, or "

@@ -5,8 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 import lightning
+import numpy as np
 
-from iqassay.data.pipeline import MixedBatches
+from iqassay.data.pipeline import MixedBatches, RatedPictures
 from iqassay.training.checkpoints import load_weights, settled
 from iqassay.training.many_crops import ManyCrops
 from iqassay.training.recipes import Recipe
@@ -29,5 +30,8 @@ def fit(recipe: Recipe) -> Path:
         for part in module.learned:
             part.requires_grad_(True)
         module.fixed = [part for part in module.fixed if part not in module.learned]
+    if recipe.taught:
+        rated = (part.said for part in sets.train.datasets if isinstance(part, RatedPictures))
+        module.teach(np.concatenate([said for said in rated if said is not None]))
     sampler = MixedBatches(sets.train, shares_of(recipe, sets), recipe.batch, recipe.steps, recipe.seed, sets.paired)
     return run(recipe, module, sets.train, sampler, sets.val.datasets, sets.facts)

@@ -15,7 +15,7 @@ from iqassay.training.build import System
 from iqassay.training.cached_pass import fingerprint, keep
 from iqassay.training.losses import label
 from iqassay.training.recipes import Recipe
-from iqassay.training.sets import rated_rows, synthetic_sets
+from iqassay.training.sets import generated_set, rated_rows, synthetic_sets
 
 CELLS = 24  # of a picture are kept, evenly spread
 
@@ -51,6 +51,11 @@ def gather(recipe: Recipe, system: System) -> list[Pictures]:
         name, rows, count = rated_rows(recipe, argument)
         labels = label(*map(torch.from_numpy, labels_of(rows))).numpy()
         sets.append((name, [row.image for row in rows], np.array([row.score for row in rows]), labels, count))
+    if recipe.generated:
+        generated = generated_set(recipe)
+        rows = [row for split in ("train", "val") for row in generated.split(split).rows]
+        scores, labels = np.array([row.score for row in rows]), label(*map(torch.from_numpy, labels_of(rows))).numpy()
+        sets.append((generated.name, [row.image for row in rows], scores, labels, len(generated.split("train"))))
     if recipe.synthetic:
         made = synthetic_sets(recipe)[:2]
         kind, severity, score = (np.concatenate([getattr(m, k) for m in made]) for k in ("kind", "severity", "score"))

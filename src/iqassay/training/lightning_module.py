@@ -16,6 +16,7 @@ from iqassay.training.build import build_system
 from iqassay.training.descent import scheduled
 from iqassay.training.losses import (
     SetScales,
+    damage_loss,
     kind_loss,
     label,
     ranking_loss,
@@ -25,6 +26,7 @@ from iqassay.training.losses import (
 )
 from iqassay.training.recipes import Recipe
 from iqassay.training.run import Monitored
+from iqassay.training.teachers import Teaching
 
 
 class Training(Monitored):
@@ -49,8 +51,13 @@ class Training(Monitored):
         self.fixed = [*fixed, *self.learned]
         for part in self.fixed:
             part.requires_grad_(False)
+        self.teaching: Teaching | None = None
         self.answers: list[tuple[Tensor, ...]] = []
         self.train()
+
+    def teach(self, said: np.ndarray) -> None:
+        """Set the tasks of a teacher beside the others: what it says of the training pictures, (N, 514)."""
+        self.teaching = Teaching(2 * sum(self.system.encoder.channels), said)
 
     def train(self, mode: bool = True) -> Training:
         super().train(mode)
@@ -77,6 +84,10 @@ class Training(Monitored):
                 batch["dataset"],
                 label(batch["kind"], batch["severity"]),
             )
+        if self.teaching is not None:
+            losses["taught"] = recipe.taught * self.teaching.loss(prediction.extras["statistics"], batch["said"])
+        if recipe.damaged and "damaged" in batch:
+            losses["damaged"] = recipe.damaged * damage_loss(prediction.quality_map.float(), batch["damaged"])
         total = torch.stack(list(losses.values())).sum()
         self.log_dict(
             {f"train/{name}": value.detach() for name, value in losses.items()},
@@ -90,6 +101,8 @@ class Training(Monitored):
     def look(self, batch: dict[str, Tensor]) -> Prediction:
         """The system's answer to a batch, with the references where it has them."""
         pictures = [batch[k].contiguous(memory_format=torch.channels_last) for k in ("x", "reference") if k in batch]
+        if "whole" in batch and isinstance(self.system, MFEN):
+            return self.system(*pictures, whole=batch["whole"], place=batch["place"])
         return self.system(*pictures)
 
     def validation_step(self, batch: dict[str, Tensor], _: int, dataloader_idx: int = 0) -> None:
@@ -123,7 +136,10 @@ class Training(Monitored):
         # A dictionary, not a set: the order of parameters must be the same when a run goes on.
         pretrained = {p: None for level in self.pretrained for p in level.parameters()}
         groups: list[dict] = [
-            {"params": [p for p in self.parameters() if p.requires_grad and p not in pretrained], "lr": recipe.lr},
-            {"params": [p for p in pretrained if p.requires_grad], "lr": recipe.lr * recipe.encoder_lr},
+            {"params": [p for p in self.parameters() if p.requires_grad and p not in pretrained], "lr": recipe.lr}
         ]
+        for i, level in enumerate(self.pretrained):  # four of an encoder, then the DAN's last ones
+            later = 3 - i if i < 4 else len(self.pretrained) - 1 - i
+            rate = recipe.lr * recipe.encoder_lr * recipe.level_decay**later
+            groups.append({"params": [p for p in level.parameters() if p.requires_grad], "lr": rate})
         return scheduled([g for g in groups if g["params"]], recipe.decay, self.trainer)

@@ -62,6 +62,23 @@ def severity_loss(severity: Tensor, levels: Tensor) -> Tensor:
     return (severity[known] - levels[known]).abs().mean()
 
 
+def damage_loss(local: Tensor, damaged: Tensor) -> Tensor:
+    """Logistic loss of a map of local quality (B, 1, h, w) on pictures of which a part is damaged: every cell there is
+    to lie below the mean of the clean ones, and every clean one above the mean of the damaged.
+
+    damaged (B, h, w): the share of each cell, -1 where unknown; cells on the edge of the damage do not count, nor do
+    pictures without both kinds.
+    """
+    clean, bad = (((damaged >= 0) & (damaged < 0.1)).float(), (damaged > 0.9).float())
+    both = (clean.sum((1, 2)) > 0) & (bad.sum((1, 2)) > 0)
+    if not both.any():
+        return local.sum() * 0
+    s, clean, bad = local[both, 0], clean[both], bad[both]
+    means = [((s * m).sum((1, 2)) / m.sum((1, 2)))[:, None, None] for m in (clean, bad)]
+    below, above = F.softplus(2 * (s - means[0])) * bad, F.softplus(2 * (means[1] - s)) * clean
+    return below.sum() / bad.sum() + above.sum() / clean.sum()
+
+
 def contrast_loss(z: Tensor, others: Tensor, alike: Tensor, itself: Tensor, temperature: float = 0.1) -> Tensor:
     """InfoNCE with several positives (Khosla et al., "Supervised Contrastive Learning", NeurIPS 2020).
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from iqassay.data.pipeline import OF_CROPS
 from iqassay.systems.blocks import Prediction
 from iqassay.training.lightning_module import Training
 
@@ -17,7 +18,7 @@ class ManyCrops(Training):
         crops = batch["x"].shape[1] if batch["x"].ndim == 5 else 0
         if not crops:
             return super().look(batch)
-        flat = {name: batch[name].flatten(0, 1) for name in ("x", "reference") if name in batch}
+        flat = {name: batch[name].flatten(0, 1) for name in OF_CROPS if name in batch}
         parts = [flat[name].split(self.recipe.batch) for name in flat]  # many crops of one picture may be too many
         said = [super(ManyCrops, self).look(dict(zip(flat, part, strict=True))) for part in zip(*parts, strict=True)]
         names = [name for name in ("kind", "severity") if name in said[0].extras]

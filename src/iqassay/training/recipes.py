@@ -47,6 +47,16 @@ class Recipe:
         0.0,
         "share of the distorted pictures that are what people feed beside photos: empty, framed, drawn, rebuilt ...",
     )
+    generated: list[Path] = _flag(
+        [],
+        "mfen: folder of generated pictures that nobody rated, a further set with the teacher's opinions; repeatable",
+    )
+    teacher_heads: Path | None = _flag(
+        None, "JSON of the linear heads sac and laion on CLIP ViT-B/16, by which the teacher has opinions"
+    )
+    taught: float = _flag(0.0, "mfen: weight of the loss of what the teacher, CLIP ViT-B/16, says of pictures")
+    patched: float = _flag(0.0, "mfen: share of the distorted pictures that are damaged in one part only")
+    damaged: float = _flag(0.0, "mfen: weight of the loss of the map on those")
     limit: int = _flag(0, "use only the first so many rows of each rated split; 0 for all")
     out: Path = _flag(
         OUT,
@@ -69,6 +79,9 @@ class Recipe:
     high_pass: bool = _flag(True, "mfen: only detail goes into HFEN; without, all of the picture, as in 0.1.0")
     dan: bool = _flag(True, "mfen: distortion-aware network")
     fusion: str = _flag("attention", "mfen: attention, concat or sum")
+    view: int = _flag(
+        224, "mfen: side of the square to which a whole picture is shrunk for the quality network; 0: as it is, as in 0.1.0"
+    )
     width: int = _flag(512, "mfen: width of the quality head")
     mode: str = _flag("joint", "yoto: joint, no-reference or full-reference")
     tokens: int = _flag(64, "yoto: width of a token")
@@ -96,6 +109,7 @@ class Recipe:
     )
     lr: float = _flag(7e-4, "peak step of the new parts")
     encoder_lr: float = _flag(0.05, "step of the pretrained levels, relative to --lr")
+    level_decay: float = _flag(1.0, "step of a pretrained level, relative to that of the one after it")
     frozen: int = _flag(4, "how many levels of the quality encoder stay fixed (0 to 4)")
     dan_frozen: int = _flag(2, "how many levels of the distortion-aware encoder stay fixed (0 to 4)")
     decay: float = _flag(0.01, "weight decay")
@@ -146,7 +160,9 @@ class Recipe:
             raise ValueError(f"got --stage {self.stage}, want network, restoration or head")
         if self.stage == "restoration" and (self.system != "dri" or not self.synthetic):
             raise ValueError(f"got --stage restoration for {self.system}, want dri, with --synthetic to make pairs of")
-        sets = len(self.data) + bool(self.synthetic)
+        if self.system != "mfen" and (self.generated or self.taught or self.patched or self.damaged):
+            raise ValueError(f"got --generated, --taught, --patched or --damaged for {self.system}, want mfen")
+        sets = len(self.data) + bool(self.generated) + bool(self.synthetic)
         if not sets:
             raise ValueError("got neither --data nor --synthetic, want at least one set to train on")
         names = self.set_names()

@@ -12,7 +12,7 @@ from iqassay.training.recipes import Recipe
 
 # The fields of a recipe that make the network, for each system; others may change while a run goes on.
 NETWORK = {
-    "mfen": ("dan_encoder", "hfen", "high_pass", "dan", "fusion", "width"),
+    "mfen": ("dan_encoder", "hfen", "high_pass", "dan", "fusion", "width", "view"),
     "yoto": (
         *("tokens", "adapter", "sda", "windows", "segments", "normalise"),
         *("whole_picture", "distance", "sway", "mode"),

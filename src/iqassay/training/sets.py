@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from torch.utils.data import ConcatDataset
 
 from iqassay.data.distortions import KINDS
@@ -15,6 +16,7 @@ from iqassay.data.pipeline import RatedPictures, SyntheticPictures, standard_of
 from iqassay.data.rating import Rating, Ratings
 from iqassay.data.synthetic import SyntheticConfig, SyntheticSet, pristine_files, render
 from iqassay.training.recipes import Recipe
+from iqassay.training.teachers import embeddings, opinions, taught_set
 
 
 @dataclasses.dataclass
@@ -39,6 +41,7 @@ def load_sets(recipe: Recipe) -> Sets:
     names, train, val, facts, paired = [], [], [], {}, []
     alone = recipe.system != "yoto" or recipe.mode != "full-reference"  # pictures by themselves
     pairs = recipe.system == "yoto" and recipe.mode != "no-reference"
+    view = recipe.view if recipe.system == "mfen" else 0
 
     def ways(ratings: Ratings) -> list[bool]:
         """Whether a set is looked at with its references; twice where it is looked at in both ways."""
@@ -46,7 +49,8 @@ def load_sets(recipe: Recipe) -> Sets:
 
     def rated(part: Ratings, index: int, train: bool, standard: tuple[float, float], pairs: bool) -> RatedPictures:
         several = recipe.test_crops, recipe.seed
-        return RatedPictures(part, index, recipe.crop, train, standard, recipe.scales, pairs, *several)
+        said = taught(recipe, part) if train and recipe.taught else None
+        return RatedPictures(part, index, recipe.crop, train, standard, recipe.scales, pairs, *several, view, said)
 
     def add(name: str, new_train: Any, new_val: Any, standard: tuple[float, float]) -> None:
         names.append(name)
@@ -56,8 +60,10 @@ def load_sets(recipe: Recipe) -> Sets:
             train.append(new_train)
             facts[name]["train"] = len(new_train)
 
-    for argument in recipe.data:
-        ratings = open_set(argument)
+    opened = [(argument, open_set(argument)) for argument in recipe.data]
+    if recipe.generated:
+        opened.append(("--generated", generated_set(recipe)))
+    for argument, ratings in opened:
         parts = [_first(ratings.split(split), recipe.limit) for split in ("train", "val")]
         if min(map(len, parts)) < 2:
             raise ValueError(
@@ -76,7 +82,9 @@ def load_sets(recipe: Recipe) -> Sets:
             paired += [index] if with_reference else []
             standard = standard_of(synthetic[0].pair_score if with_reference else synthetic[0].score)
             make_synthetic = [
-                SyntheticPictures(s, index, recipe.crop, s is synthetic[0], standard, with_reference)
+                SyntheticPictures(
+                    s, index, recipe.crop, s is synthetic[0], standard, with_reference, view, recipe.patched
+                )
                 for s in synthetic[:2]
             ]
             add("synthetic" + " with reference" * with_reference, make_synthetic[0], make_synthetic[1], standard)
@@ -84,7 +92,7 @@ def load_sets(recipe: Recipe) -> Sets:
         raise ValueError("got --mode full-reference and no set with references, want --synthetic or a reference column")
     chosen_by = len(names)
     if synthetic is not None and recipe.synthetic_without:
-        add("unseen_types", None, SyntheticPictures(synthetic[2], len(names), recipe.crop, False, standard), standard)
+        add("unseen_types", None, SyntheticPictures(synthetic[2], len(names), recipe.crop, False, standard, view=view), standard)
     for argument in recipe.left_out:
         ratings = open_set(argument)
         rows = _first(ratings.split("val"), recipe.limit)
@@ -126,9 +134,24 @@ def draw(recipe: Recipe, config: SyntheticConfig, held: Sequence[dict[str, Any]]
     return [train, *(render(kept, dataclasses.replace(few, **changes), cache) for changes in held)]
 
 
+def generated_set(recipe: Recipe) -> Ratings:
+    """The generated pictures of a recipe, with the teacher's opinions as theirs. Raises ValueError without its heads."""
+    if recipe.teacher_heads is None:
+        raise ValueError("got --generated without --teacher-heads, want the file of them: no person rated these pictures")
+    return taught_set(recipe.generated, recipe.teacher_heads, recipe.out.parent / "cache")
+
+
+def taught(recipe: Recipe, ratings: Ratings) -> np.ndarray:
+    """What the teacher says of the pictures of a set, (N, 514), as ``teachers.Teaching`` wants it."""
+    if recipe.teacher_heads is None:
+        raise ValueError("got --taught without --teacher-heads, want the file of the teacher's opinions")
+    found = embeddings([row.image for row in ratings.rows], recipe.out.parent / "cache")
+    return np.concatenate([found, opinions(found, recipe.teacher_heads)], 1)
+
+
 def shares_of(recipe: Recipe, sets: Sets) -> list[float]:
     """Share of a batch for each training set: the recipe's, which a set and its pairs have in common."""
-    given = dict(zip([*recipe.set_names(), "synthetic"], recipe.shares, strict=False))
+    given = dict(zip([*recipe.set_names(), *["taught"] * bool(recipe.generated), "synthetic"], recipe.shares, strict=False))
     trained = [name for name in sets.names if sets.facts[name]["train"]]
     return [given.get(name.removesuffix(" with reference"), 1.0) for name in trained]
 

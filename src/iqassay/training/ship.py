@@ -24,6 +24,7 @@ from iqassay.scoring.scorer import Scorer
 from iqassay.statistics.correlation import plcc, srcc
 from iqassay.support.version import __version__
 from iqassay.systems.blocks import pool_statistics
+from iqassay.systems.mfen import MFEN
 from iqassay.systems.yoto_extended import TOP, ExtendedYOTO
 from iqassay.training.build import System, build_system
 from iqassay.training.calibrate import calibration_table, conformal_interval, doubts, refuse_few
@@ -162,7 +163,8 @@ def _statistics(system: System, rows: list[Rating]) -> np.ndarray:
         crops = (cut_up(view, side)[0] for view in views)
         described = (pool_statistics(system.encoder.encode(one)).mean(0, keepdim=True) for one in crops)
         return np.concatenate([one.numpy() for one in described])
-    return np.concatenate([pool_statistics(system.encoder.encode(view)).numpy() for view in views])
+    described = system.statistics if isinstance(system, MFEN) else lambda view: pool_statistics(system.encoder.encode(view))
+    return np.concatenate([described(view).numpy() for view in views])
 
 
 def _look(scorer: Scorer, pictures: list, references: list | None = None) -> tuple[np.ndarray, np.ndarray]:
