@@ -4,11 +4,12 @@ import numpy as np
 import pytest
 import torch
 from conftest import make_photo
+from PIL import Image
 from scipy import ndimage
 from torch.nn import functional as F
 
 from iqassay.systems.blocks import AttentionalFusion, OctaveConv, QualityHead
-from iqassay.systems.mfen import HFEN, MFEN, MFENConfig
+from iqassay.systems.mfen import HFEN, MFEN, MFENConfig, over, shrink_to
 
 TINY = {"encoder": "van_tiny", "dan_encoder": "van_tiny", "pretrained": False}
 
@@ -120,8 +121,10 @@ SWITCHES = [
     {"hfen": False, "dan": False},
     {"fusion": "sum"},
     {"fusion": "concat"},
-    {"dan_shared": 0},
-    {"dan_shared": 4},
+    {"view": 64},
+    {"view": 0},
+    {"view": 0, "dan_shared": 2},
+    {"view": 0, "dan_shared": 4},
 ]
 
 
@@ -187,4 +190,41 @@ def test_wrong_settings_are_refused():
     with pytest.raises(ValueError, match="got fusion 'mean'"):
         tiny(fusion="mean")
     with pytest.raises(ValueError, match="want the same"):
-        tiny(dan_encoder="van_b0")
+        tiny(dan_encoder="van_b0", view=0, dan_shared=2)
+
+
+@pytest.mark.parametrize("size", [(512, 384), (100, 300), (96, 64), (1000, 224)])
+def test_the_view_is_shrunk_as_torch_and_pillow_shrink(size):
+    x = torch.rand(1, 3, *size)
+    want = F.interpolate(x, (224, 224), mode="bilinear", antialias=True)
+    torch.testing.assert_close(shrink_to(x, 224), want, atol=1e-5, rtol=0)
+    picture = (x[0].permute(1, 2, 0) * 255).byte().numpy()
+    pillow = np.asarray(Image.fromarray(picture).resize((224, 224), Image.Resampling.BILINEAR), np.float32)
+    ours = shrink_to(torch.from_numpy(picture).permute(2, 0, 1)[None].float(), 224)[0].permute(1, 2, 0)
+    assert np.abs(ours.numpy() - pillow).max() <= 1
+
+
+def test_a_crop_takes_its_own_part_of_the_view():
+    maps = torch.arange(8.0)[None, None, None, :].expand(1, 1, 8, 8)  # each cell says how far right it is
+    whole = torch.tensor([[0.0, 0, 1, 1]])
+    torch.testing.assert_close(over(maps, 6, 12, whole), over(maps, 6, 12, None))
+    right = over(maps, 4, 4, torch.tensor([[0.5, 0.25, 1.0, 0.75]]))
+    torch.testing.assert_close(right[0, 0, 0], torch.tensor([4.0, 5, 6, 7]))
+
+
+def test_with_a_view_a_crop_is_judged_as_part_of_its_picture():
+    net, crop = tiny(view=64).eval(), torch.rand(1, 3, 64, 64)
+    place = torch.tensor([[0.2, 0.2, 0.6, 0.6]])
+    with torch.no_grad():
+        answers = [net(crop, whole=torch.full((1, 3, 64, 64), v), place=place).score for v in (0.1, 0.9)]
+        torch.testing.assert_close(
+            net(crop).score, net(crop, whole=crop, place=torch.tensor([[0.0, 0, 1, 1]])).score, atol=1e-4, rtol=1e-4
+        )
+    assert not torch.isclose(*answers)
+
+
+def test_the_view_of_a_quality_network_must_fit():
+    with pytest.raises(ValueError, match="view of 100 pixels, want a multiple of 32"):
+        tiny(view=100)
+    with pytest.raises(ValueError, match="a DAN that shares levels"):
+        tiny(view=64, dan_shared=2)

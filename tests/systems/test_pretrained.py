@@ -123,7 +123,7 @@ def test_training_can_start_from_it(small, tmp_path):
         ({"architecture": {"encoder": "van_b9"}}, "got encoder 'van_b9'"),
         ({"architecture": {"encoder": "van_b0", "dan": False}}, "got no weights that fit .* in all, want all"),
         (
-            {"architecture": {**SMALL, "width": 16, "high_pass": True}},
+            {"architecture": {**SMALL, "width": 16, "high_pass": True, "view": 224}},
             r"got no weights that fit head\.regressor\.layers\.1\.weight, and 5 in",
         ),
     ],

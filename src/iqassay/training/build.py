@@ -35,12 +35,19 @@ def build_system(recipe: Recipe) -> System:
             config.width = DRIConfig.paper().width
         system = DRI(config, weights)
     else:
-        parts = flags("hfen", "high_pass", "dan", "fusion", "width", "view")
-        system = MFEN(MFENConfig(name, recipe.dan_encoder or name, shared_levels(recipe), **parts), weights)
+        parts = flags("hfen", "high_pass", "dan", "fusion", "width")
+        own = MFENConfig(name, recipe.dan_encoder or name, shared_levels(recipe), view=view_of(recipe), **parts)
+        system = MFEN(own, weights)
     return system.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+
+
+def view_of(recipe: Recipe) -> int:
+    """The side of the view that MFEN's quality network has of a whole picture; 0 for other systems, which have none, and
+    for the paper's MFEN."""
+    return recipe.view if recipe.system == "mfen" and recipe.config != "paper" else 0
 
 
 def shared_levels(recipe: Recipe) -> int:
     """How many levels of the QEN are MFEN's DAN's too: none where they see other pictures, or are other encoders."""
-    apart = recipe.config == "paper" or recipe.view or recipe.dan_encoder not in ("", recipe.encoder)
+    apart = recipe.config == "paper" or view_of(recipe) or recipe.dan_encoder not in ("", recipe.encoder)
     return 0 if apart else 2

@@ -15,6 +15,7 @@ from iqassay.data.opening import open_set
 from iqassay.data.pipeline import RatedPictures, SyntheticPictures, standard_of
 from iqassay.data.rating import Rating, Ratings
 from iqassay.data.synthetic import SyntheticConfig, SyntheticSet, pristine_files, render
+from iqassay.training.build import view_of
 from iqassay.training.recipes import Recipe
 from iqassay.training.teachers import embeddings, opinions, taught_set
 
@@ -41,7 +42,7 @@ def load_sets(recipe: Recipe) -> Sets:
     names, train, val, facts, paired = [], [], [], {}, []
     alone = recipe.system != "yoto" or recipe.mode != "full-reference"  # pictures by themselves
     pairs = recipe.system == "yoto" and recipe.mode != "no-reference"
-    view = recipe.view if recipe.system == "mfen" else 0
+    view = view_of(recipe)
 
     def ways(ratings: Ratings) -> list[bool]:
         """Whether a set is looked at with its references; twice where it is looked at in both ways."""
