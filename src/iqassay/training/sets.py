@@ -93,7 +93,12 @@ def load_sets(recipe: Recipe) -> Sets:
         raise ValueError("got --mode full-reference and no set with references, want --synthetic or a reference column")
     chosen_by = len(names)
     if synthetic is not None and recipe.synthetic_without:
-        add("unseen_types", None, SyntheticPictures(synthetic[2], len(names), recipe.crop, False, standard, view=view), standard)
+        add(
+            "unseen_types",
+            None,
+            SyntheticPictures(synthetic[2], len(names), recipe.crop, False, standard, view=view),
+            standard,
+        )
     for argument in recipe.left_out:
         ratings = open_set(argument)
         rows = _first(ratings.split("val"), recipe.limit)
@@ -136,9 +141,13 @@ def draw(recipe: Recipe, config: SyntheticConfig, held: Sequence[dict[str, Any]]
 
 
 def generated_set(recipe: Recipe) -> Ratings:
-    """The generated pictures of a recipe, with the teacher's opinions as theirs. Raises ValueError without its heads."""
+    """The generated pictures of a recipe, with the teacher's opinions as theirs.
+
+    Raises:
+        ValueError: without the teacher's heads.
+    """
     if recipe.teacher_heads is None:
-        raise ValueError("got --generated without --teacher-heads, want the file of them: no person rated these pictures")
+        raise ValueError("got --generated without --teacher-heads, want their file: no person rated these pictures")
     return taught_set(recipe.generated, recipe.teacher_heads, recipe.out.parent / "cache")
 
 
@@ -152,7 +161,8 @@ def taught(recipe: Recipe, ratings: Ratings) -> np.ndarray:
 
 def shares_of(recipe: Recipe, sets: Sets) -> list[float]:
     """Share of a batch for each training set: the recipe's, which a set and its pairs have in common."""
-    given = dict(zip([*recipe.set_names(), *["taught"] * bool(recipe.generated), "synthetic"], recipe.shares, strict=False))
+    names = [*recipe.set_names(), *(["taught"] if recipe.generated else []), "synthetic"]
+    given = dict(zip(names, recipe.shares, strict=False))
     trained = [name for name in sets.names if sets.facts[name]["train"]]
     return [given.get(name.removesuffix(" with reference"), 1.0) for name in trained]
 

@@ -11,7 +11,9 @@ import hashlib
 import json
 import sys
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
+from typing import IO
 
 import numpy as np
 import torch
@@ -50,9 +52,13 @@ def embeddings(files: Sequence[Path], cache: Path) -> np.ndarray:
         known |= {names[i]: row for i, row in zip(batch, found, strict=True)}
         if start // BATCH % 20 == 0 or start + BATCH >= len(todo):
             cache.mkdir(parents=True, exist_ok=True)
-            replace_file(held, lambda out: np.savez(out, names=np.array(list(known)), rows=np.stack(list(known.values()))))
+            replace_file(held, partial(_write, known))
             print(f"{TEACHER}: {start + len(batch)} of {len(todo)} pictures", file=sys.stderr, flush=True)
     return np.stack([known[name] for name in names])
+
+
+def _write(known: dict[str, np.ndarray], out: IO[bytes]) -> None:
+    np.savez(out, names=np.array(list(known)), rows=np.stack(list(known.values())))
 
 
 def _small(file: Path) -> np.ndarray:
