@@ -262,10 +262,10 @@ def shrink_to(x: Tensor, side: int) -> Tensor:
     """
 
     def weights(length: int) -> Tensor:  # (side, length), rows of sum 1
-        step = length / side
+        step = torch.as_tensor(length / side, device=x.device)  # when exported, of any length
         middle = (torch.arange(side, device=x.device) + 0.5) * step
         far = (torch.arange(length, device=x.device) + 0.5 - middle[:, None]).abs()
-        near = (1 - far / (step.clamp(min=1) if isinstance(step, Tensor) else max(step, 1))).clamp(min=0)
+        near = (1 - far / step.clamp(min=1)).clamp(min=0)
         return near / near.sum(1, keepdim=True)
 
     return weights(x.shape[2]) @ (x @ weights(x.shape[3]).T)

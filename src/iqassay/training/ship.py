@@ -163,10 +163,9 @@ def _statistics(system: System, rows: list[Rating]) -> np.ndarray:
         crops = (cut_up(view, side)[0] for view in views)
         described = (pool_statistics(system.encoder.encode(one)).mean(0, keepdim=True) for one in crops)
         return np.concatenate([one.numpy() for one in described])
-    described = (
-        system.statistics if isinstance(system, MFEN) else lambda view: pool_statistics(system.encoder.encode(view))
-    )
-    return np.concatenate([described(view).numpy() for view in views])
+    if isinstance(system, MFEN):
+        return np.concatenate([system.statistics(view).numpy() for view in views])
+    return np.concatenate([pool_statistics(system.encoder.encode(view)).numpy() for view in views])
 
 
 def _look(scorer: Scorer, pictures: list, references: list | None = None) -> tuple[np.ndarray, np.ndarray]:
