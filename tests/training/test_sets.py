@@ -1,20 +1,9 @@
 """The pictures of a run: which sets it has, with references and without."""
 
 import pytest
-from noisy_sets import make_paired, make_rated
 
 from iqassay.training.recipes import smoke
 from iqassay.training.sets import load_sets, shares_of, synthetic_sets
-
-
-@pytest.fixture(scope="module")
-def rated(tmp_path_factory):
-    return make_rated(tmp_path_factory.mktemp("rated"))
-
-
-@pytest.fixture(scope="module")
-def paired(tmp_path_factory):
-    return make_paired(tmp_path_factory.mktemp("paired"))
 
 
 def test_a_set_with_references_is_also_a_set_of_pairs(rated, paired):

@@ -5,7 +5,6 @@ import json
 import numpy as np
 import pytest
 import torch
-from noisy_sets import make_paired, make_rated
 
 from iqassay.commands.train import train_main as main
 from iqassay.systems.blocks import Regressor
@@ -18,16 +17,6 @@ from iqassay.training.recipes import smoke
 pytestmark = pytest.mark.slow
 
 YOTO = ["yoto", "--smoke", "--tokens", "8", "--encoder", "van_tiny", "--stage", "head", "--epochs", "1", "--steps", "2"]
-
-
-@pytest.fixture(scope="module")
-def rated(tmp_path_factory):
-    return make_rated(tmp_path_factory.mktemp("rated"))
-
-
-@pytest.fixture(scope="module")
-def paired(tmp_path_factory):
-    return make_paired(tmp_path_factory.mktemp("paired"))
 
 
 def start_of(folder, **changes):
@@ -102,7 +91,8 @@ def some_pictures(train, score=None):
     rng = np.random.default_rng(0)
     kept = [rng.random((12, 5)).astype(np.float32), np.zeros(12, np.float32)]
     score = np.arange(12.0) * 8 if score is None else score
-    return Pictures("some", kept, score, np.full((12, 2), -1, np.float32), train)
+    kind, severity = np.full((12, 26), -1, np.float32), np.full((12, 25), -1, np.float32)
+    return Pictures("some", kept, score, kind, severity, train)
 
 
 def test_without_val_rows_there_is_nothing_to_choose_by():

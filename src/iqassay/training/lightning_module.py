@@ -88,9 +88,23 @@ class Training(Monitored):
         return total
 
     def look(self, batch: dict[str, Tensor]) -> Prediction:
-        """The system's answer to a batch, with the references where it has them."""
-        pictures = [batch[k].contiguous(memory_format=torch.channels_last) for k in ("x", "reference") if k in batch]
-        return self.system(*pictures)
+        """The system's answer to a batch, with the references where it has them.
+
+        Of pictures that come as several crops each, (B, crops, 3, S, S), it is the mean over the crops of the score,
+        the map and what is said of distortions, as papers test.
+        """
+        pictures = [batch[name] for name in ("x", "reference") if name in batch]
+        if pictures[0].ndim == 4:
+            return self.system(*(p.contiguous(memory_format=torch.channels_last) for p in pictures))
+        # No more at once than a batch: many crops of one picture may be too many.
+        parts = zip(*(p.flatten(0, 1).split(self.recipe.batch) for p in pictures), strict=True)
+        said = [self.look(dict(zip(("x", "reference"), part, strict=False))) for part in parts]
+
+        def mean(values: list[Tensor]) -> Tensor:  # of the crops of each picture, which lie one after another
+            return torch.cat(values).float().unflatten(0, pictures[0].shape[:2]).mean(1)
+
+        extras = {n: mean([one.extras[n] for one in said]) for n in said[0].extras if n in ("kind", "severity")}
+        return Prediction(mean([one.score for one in said]), mean([one.quality_map for one in said]), extras)
 
     def validation_step(self, batch: dict[str, Tensor], _: int, dataloader_idx: int = 0) -> None:
         prediction = self.look(batch)
