@@ -10,6 +10,7 @@ Takes about two minutes for 20 photos on one core.
 import argparse
 import csv
 import json
+import sys
 import zlib
 from pathlib import Path
 
@@ -18,6 +19,9 @@ from PIL import Image
 
 from iqassay.data import distortions, targets
 from iqassay.data.distortions import KINDS, LEVELS, PARAMETERS
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "common"))
+from spread import spread
 
 DATA = Path(distortions.__file__).parent
 # KADID's own parameters where ours differ (see distortions.PARAMETERS): its means are read off at our parameters.
@@ -88,7 +92,8 @@ def main() -> None:
     parser.add_argument("--pictures", type=int, default=20)
     arguments = parser.parse_args()
     found = sorted(arguments.dir.glob("*.png"))
-    pictures = found[:: max(1, len(found) // arguments.pictures)][: arguments.pictures]
+    # One alone says nothing of how pictures differ.
+    pictures = spread(found, arguments.pictures, f"PNG pictures in {arguments.dir}", least=2)
     prior, untouched = priors()
     measure = measures(pictures)
     opinion = np.broadcast_to(np.stack([prior[kind] for kind in KINDS]), measure.shape)
