@@ -116,8 +116,8 @@ def main() -> None:
     (DATA / "targets.json").write_text("{\n" + ",\n".join(lines) + "\n}\n")
     residual = np.interp(measure, x, y) - opinion
     print(f"{len(pictures)} pictures, root mean square error of the map {np.sqrt((residual**2).mean()):.1f} points")
-    spread = np.interp(measure, x, y).std(axis=0, ddof=1).mean()
-    print(f"deviation of the implied opinion between pictures of one kind and level: {spread:.1f} points on average")
+    deviation = np.interp(measure, x, y).std(axis=0, ddof=1).mean()
+    print(f"deviation of the implied opinion between pictures of one kind and level: {deviation:.1f} points on average")
 
 
 if __name__ == "__main__":
