@@ -53,8 +53,8 @@ class SyntheticConfig:
     types that may appear; experiments on unseen distortions train on some and look at the others.
 
     ``covered`` is a share of all pictures, taken before the others: those of `coverage`, what people feed beside
-    damaged photos, of these ``families``. Of these, a share of ``rendered`` has a content drawn by ourselves; half of the drawn ones then go
-    the way of photos: untouched, restored, chained or with one distortion.
+    damaged photos, of these ``families``. Of these, a share of ``rendered`` has a content drawn by ourselves; half of
+    the drawn ones then go the way of photos: untouched, restored, chained or with one distortion.
     """
 
     count: int = 10_000
