@@ -70,6 +70,7 @@ def test_siblings_are_found() -> None:
                 assert folder == path.parent or (folder.name == "common" and '/ "common"' in text), (path, name)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("pictures", [0, 1])
 def test_targets_of_too_few_pictures_are_one_sentence(pictures: int, tmp_path: Path) -> None:
     """JPEGs alone, or an empty folder, ended in an IndexError; one picture wrote a table after a warning."""

@@ -238,7 +238,9 @@ def made_start(out: Path, **changes) -> Path:
 def named(rated: str) -> Ratings:
     """The rated set with a distortion type for each picture, and a level for every second."""
     ratings = open_set(rated)
-    rows = [replace(r, distortion=KINDS[i % 3], level=1 + i % 5 if i % 2 else nan) for i, r in enumerate(ratings.rows)]
+    rows = [
+        replace(r, distortion=KINDS[i % 3], level=1.0 + i % 5 if i % 2 else nan) for i, r in enumerate(ratings.rows)
+    ]
     return replace(ratings, rows=tuple(rows))
 
 
@@ -283,7 +285,7 @@ def test_a_head_on_a_random_encoder_that_stayed_fixed_is_refused(rated, tmp_path
 
 def test_a_head_stage_of_yoto_is_measured_in_both_modes(tmp_path, monkeypatch):
     """What it said beside references was not asked for."""
-    data, tiny = make_set(tmp_path, "pairs", 24, 24, references=True), {"encoder": "van_tiny", "tokens": 8}
+    data, tiny = make_set(tmp_path, "pairs", references=True), {"encoder": "van_tiny", "tokens": 8}
     start = made_start(tmp_path / "before", system="yoto", frozen=0, **tiny)
     flags = ["--smoke", "--encoder", "van_tiny", "--tokens", "8", "--steps", "2"]
     tables = list(train(plan("yoto", start=start, flags=flags), [data], 2, tmp_path))

@@ -37,12 +37,12 @@ def fit_distortions(
     """
     torch.manual_seed(recipe.seed)
     shares = recipe.shares or [1.0] * len(sets)
-    known = [np.flatnonzero(s.kind[:, 0] >= 0) for s in sets]
+    known = [torch.from_numpy(np.flatnonzero(s.kind[:, 0] >= 0)) for s in sets]
     taught = [rows[rows < s.train] for rows, s in zip(known, sets, strict=True)]
     chance = torch.cat([torch.full((len(r),), s / max(1, len(r))) for r, s in zip(taught, shares, strict=True)])
     seen = torch.cat([values[rows] for values, rows in zip(statistics, taught, strict=True)])
     kind, severity = (
-        torch.from_numpy(np.concatenate([getattr(s, name)[rows] for s, rows in zip(sets, taught, strict=True)]))
+        torch.cat([torch.from_numpy(getattr(s, name))[rows] for s, rows in zip(sets, taught, strict=True)])
         for name in ("kind", "severity")
     )
 
@@ -59,7 +59,7 @@ def fit_distortions(
         held = rows[rows >= one.train]
         if len(held):
             with torch.no_grad():
-                guess = head(values[held])["kind"].argmax(1).numpy()
-            found[f"distortion type, {one.name}"] = float((one.kind[held, guess] > 0).mean())
+                guess = head(values[held])["kind"].argmax(1)
+            found[f"distortion type, {one.name}"] = float((one.kind[held.numpy(), guess.numpy()] > 0).mean())
     print({name: round(value, 4) for name, value in found.items()}, file=sys.stderr, flush=True)
     return found
