@@ -253,6 +253,39 @@ def photo() -> np.ndarray:
     return np.random.default_rng(0).integers(0, 256, (90, 120, 3), dtype=np.uint8)
 
 
+def smooth(rng: np.random.Generator) -> np.ndarray:
+    """A picture of 96x80 without detail."""
+    grid = Image.fromarray((rng.random((9, 9, 3)) * 255).astype(np.uint8))
+    return np.asarray(grid.resize((96, 80), Image.Resampling.BICUBIC))
+
+
+@pytest.fixture(scope="session")
+def rated(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with 24 noisy pictures and set.csv: the more noise the lower the score, in train and val."""
+    folder, rng, rows = tmp_path_factory.mktemp("rated"), np.random.default_rng(0), []
+    for i in range(24):
+        picture = smooth(rng)
+        noisy = picture + rng.normal(0, 2 * i, picture.shape)
+        Image.fromarray(noisy.clip(0, 255).astype(np.uint8)).save(folder / f"{i}.png")
+        rows.append(f"{i}.png,{100 - 4 * i},{'val' if i % 4 == 0 else 'train'}\n")
+    (folder / "set.csv").write_text("image,mos,split\n" + "".join(rows))
+    return folder
+
+
+@pytest.fixture(scope="session")
+def paired(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with 16 noisy pictures, their references, and pairs.csv: scores and splits as in ``rated``."""
+    folder, rng, rows = tmp_path_factory.mktemp("paired"), np.random.default_rng(0), []
+    for i in range(16):
+        clean = smooth(rng)
+        noisy = clean + rng.normal(0, 3 + 3 * i, clean.shape)
+        for name, pixels in ((f"{i}.png", noisy), (f"clean-{i}.png", clean)):
+            Image.fromarray(pixels.clip(0, 255).astype(np.uint8)).save(folder / name)
+        rows.append(f"{i}.png,clean-{i}.png,{95 - 5 * i},{'val' if i % 4 == 0 else 'train'}\n")
+    (folder / "pairs.csv").write_text("image,ref,mos,split\n" + "".join(rows))
+    return folder
+
+
 @pytest.fixture
 def noisy(tmp_path: Path) -> Path:
     path = tmp_path / "noisy.png"

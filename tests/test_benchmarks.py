@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import ast
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 ROOT = Path(__file__).resolve().parents[1]
 BENCHMARKS = ROOT / "benchmarks"
@@ -65,3 +68,16 @@ def test_siblings_are_found() -> None:
             if name in own:
                 folder = own[name].parent
                 assert folder == path.parent or (folder.name == "common" and '/ "common"' in text), (path, name)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("pictures", [0, 1])
+def test_targets_of_too_few_pictures_are_one_sentence(pictures: int, tmp_path: Path) -> None:
+    """JPEGs alone, or an empty folder, ended in an IndexError; one picture wrote a table after a warning."""
+    for name in ["a.jpg", "b.jpg", *["a.png"] * pictures]:
+        Image.new("RGB", (64, 64)).save(tmp_path / name)
+    script, targets = BENCHMARKS / "make" / "fit_targets.py", (ROOT / "src/iqassay/data/targets.json").read_bytes()
+    done = subprocess.run([sys.executable, str(script), str(tmp_path)], capture_output=True, text=True)
+    wanted = f"got {pictures} PNG pictures in {tmp_path}, of which 20 are asked for, want at least 2\n"
+    assert (done.returncode, done.stderr) == (1, wanted)
+    assert (ROOT / "src/iqassay/data/targets.json").read_bytes() == targets

@@ -28,7 +28,6 @@ from iqassay.training.checkpoints import load_weights
 from iqassay.training.head import fit_head, predict
 from iqassay.training.kept_pictures import Pictures, gather
 from iqassay.training.recipes import Recipe
-from iqassay.training.sets import synthetic_sets
 
 Answer = Callable[[Pictures], np.ndarray]
 UNSEEN = ("lens_blur", "jpeg2000", "white_noise_color", "color_quantization", "jitter")
@@ -51,16 +50,17 @@ def encoder_only(pictures: Pictures) -> Pictures:
     return dataclasses.replace(pictures, kept=[statistics, np.zeros_like(patch)])
 
 
-def without(pictures: Pictures, kind: np.ndarray) -> tuple[Pictures, Pictures]:
+def without(pictures: Pictures) -> tuple[Pictures, Pictures]:
     """The synthetic set without the pictures that hold an unseen type, and the validation pictures of only those."""
-    unseen = kind[:, [KINDS.index(name) for name in UNSEEN]].clip(0).sum(1)
+    unseen = pictures.kind[:, [KINDS.index(name) for name in UNSEEN]].clip(0).sum(1)
     keep = np.flatnonzero(unseen == 0)
     train = int((keep < pictures.train).sum())
     left = np.flatnonzero((unseen > 0.99) & (np.arange(len(unseen)) >= pictures.train))
 
     def rows(index: np.ndarray, count: int) -> Pictures:
         kept = [part[index] for part in pictures.kept]
-        return Pictures(pictures.name, kept, pictures.score[index], pictures.labels[index], count)
+        own = (getattr(pictures, name)[index] for name in ("score", "kind", "severity"))
+        return Pictures(pictures.name, kept, *own, count)
 
     return rows(keep, train), rows(left, 0)
 
@@ -80,7 +80,6 @@ def main() -> None:
     head = copy.deepcopy(system.regressor)  # as it is before the stage
     load_weights(system, args.folder / "best.ckpt")
     biq, flive, synthetic = gather(base, system)
-    kind = np.concatenate([s.kind for s in synthetic_sets(base)[:2]])
     rows = []
 
     def measure(name: str, trained: dict[str, Pictures], answer: Answer, looked_at: dict[str, Pictures]) -> None:
@@ -108,7 +107,7 @@ def main() -> None:
         measure("encoder, head, ranking", rated, trained_head(base, list(rated.values())), blank)
         measure("encoder, head, ranking", made, trained_head(base, list(made.values())), blank)
         measure("fused, head, ranking", fused, trained_head(base, list(fused.values())), everything)
-    seen, unseen = without(blank["synthetic"], kind)
+    seen, unseen = without(blank["synthetic"])
     chosen = {"BIQ2021": blank["BIQ2021"], "FLIVE-VOC": blank["FLIVE-VOC"], "synthetic less 5 types": seen}
     answer = trained_head(base, list(chosen.values()))
     measure("encoder, head, ranking", chosen, answer, {**chosen, "5 types never seen": unseen})

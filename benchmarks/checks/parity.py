@@ -9,6 +9,7 @@ The score's in calibrated points, all else as it is: probabilities, severities, 
 from __future__ import annotations
 
 import argparse
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +20,9 @@ from iqassay.pictures.image import read_image, to_float
 from iqassay.scoring.model_file import load_model_file, open_session
 from iqassay.training.build import build_system
 from iqassay.training.checkpoints import load_weights, recipe_of
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "common"))
+from spread import spread
 
 QUALITIES = (8, 20, 40, 75)  # of the JPEGs, in turn
 
@@ -53,7 +57,7 @@ def main() -> None:
         return found | {n: float(np.abs(a - t.numpy()).max()) for a, (n, t) in zip(got, tensors.items(), strict=True)}
 
     files = sorted(p for p in args.folder.iterdir() if p.is_file())
-    files = files[:: max(1, len(files) // args.count)][: args.count]
+    files = spread(files, args.count, f"files in {args.folder}")
     modes: dict[str, list[dict[str, float]]] = {"without a reference": [], "with a reference": []}
     for i, file in enumerate(files):
         pixels = to_float(read_image(file).pixels)

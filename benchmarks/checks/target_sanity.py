@@ -25,6 +25,7 @@ from iqassay.data.restored import RESTORATIONS, restore
 from iqassay.measures import classical
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "common"))
+from spread import spread
 from toyama import made_again
 
 STRENGTHS = (0.0, 0.25, 0.5, 0.75, 1.0)
@@ -127,7 +128,8 @@ def check_toyama(table: Path, kodak: Path) -> None:
 
 def check_pictures(folder: Path, count: int) -> None:
     found = sorted(folder.glob("*.png"))
-    images = [load(path) for path in found[1 :: max(1, len(found) // count)][:count]]
+    step = max(1, len(found) // max(1, count))
+    images = [load(path) for path in spread(found[1::step], count, f"PNG pictures after the first in {folder}")]
     size = f"{images[0].shape[1]}x{images[0].shape[0]}"
     print(f"\n{len(images)} photos of {size}: mean target at levels 1..5, time, steps where one photo's target rises")
     all_drops = all_steps = 0

@@ -10,6 +10,7 @@ Takes about two minutes for 20 photos on one core.
 import argparse
 import csv
 import json
+import sys
 import zlib
 from pathlib import Path
 
@@ -18,6 +19,9 @@ from PIL import Image
 
 from iqassay.data import distortions, targets
 from iqassay.data.distortions import KINDS, LEVELS, PARAMETERS
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "common"))
+from spread import spread
 
 DATA = Path(distortions.__file__).parent
 # KADID's own parameters where ours differ (see distortions.PARAMETERS): its means are read off at our parameters.
@@ -88,7 +92,8 @@ def main() -> None:
     parser.add_argument("--pictures", type=int, default=20)
     arguments = parser.parse_args()
     found = sorted(arguments.dir.glob("*.png"))
-    pictures = found[:: max(1, len(found) // arguments.pictures)][: arguments.pictures]
+    # One alone says nothing of how pictures differ.
+    pictures = spread(found, arguments.pictures, f"PNG pictures in {arguments.dir}", least=2)
     prior, untouched = priors()
     measure = measures(pictures)
     opinion = np.broadcast_to(np.stack([prior[kind] for kind in KINDS]), measure.shape)
@@ -111,8 +116,8 @@ def main() -> None:
     (DATA / "targets.json").write_text("{\n" + ",\n".join(lines) + "\n}\n")
     residual = np.interp(measure, x, y) - opinion
     print(f"{len(pictures)} pictures, root mean square error of the map {np.sqrt((residual**2).mean()):.1f} points")
-    spread = np.interp(measure, x, y).std(axis=0, ddof=1).mean()
-    print(f"deviation of the implied opinion between pictures of one kind and level: {spread:.1f} points on average")
+    deviation = np.interp(measure, x, y).std(axis=0, ddof=1).mean()
+    print(f"deviation of the implied opinion between pictures of one kind and level: {deviation:.1f} points on average")
 
 
 if __name__ == "__main__":

@@ -18,6 +18,7 @@ Prints all that was tried. Takes half an hour on two cores, with --cache seconds
 from __future__ import annotations
 
 import argparse
+import sys
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from itertools import product
@@ -33,6 +34,9 @@ from iqassay.pictures.image import read_image
 from iqassay.statistics.correlation import plcc, srcc
 from iqassay.training.sets import held_out
 
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "common"))
+from spread import spread
+
 HERE = Path(natural.__file__).parent
 SHARP = 0.75
 WIDTHS, RIDGES, WEIGHTS = (0.01, 0.02, 0.04), (0.01, 0.03), (0.0, 0.02, 0.05, 0.1, 0.3)
@@ -46,6 +50,10 @@ COST = 0.01
 def niqe(arguments: argparse.Namespace) -> None:
     files = pristine_files([arguments.pristine])
     clean = [f for f in files if f.name.startswith(tuple(arguments.names)) and f not in held_out(files)]
+    if not clean:
+        raise SystemExit(
+            f"got {len(files)} photos, none called {', '.join(arguments.names)}... and not held out, want some"
+        )
     with ProcessPoolExecutor(2) as pool:
         features = np.concatenate(list(pool.map(sharp_features, clean, chunksize=8)))
     np.savez(HERE / "niqe.npz", mean=features.mean(0), covariance=np.cov(features.T))
@@ -98,7 +106,7 @@ def fitted(train: Set, made: Set, weight: float, width: float, ridge: float) -> 
     x = natural.spread_out(train.features)
     model = {"mean": x.mean(0).astype(np.float32), "deviation": x.std(0).astype(np.float32)}
     rows = [(natural.spread_out(one.features) - model["mean"]) / model["deviation"] for one in (train, made)]
-    few = [rows[0][:: len(rows[0]) // PHOTOS][:PHOTOS], rows[1][:: len(rows[1]) // MADE][:MADE]]
+    few = [spread(rows[0], PHOTOS, "rated photos"), spread(rows[1], MADE, "synthetic pictures")]
     support = np.concatenate(few).astype(np.float16)
     kernel = [np.exp(-width * cdist(x, support, "sqeuclidean")) for x in (*rows, support)]
     total = len(train.score) + weight * len(made.score)

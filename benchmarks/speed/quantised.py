@@ -29,6 +29,7 @@ from iqassay.statistics.correlation import srcc
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "common"))
 from provenance import commit, machine
+from spread import spread
 
 MODELS = ("mfen", "yoto", "dri")
 CALIBRATION = 24  # photos
@@ -53,7 +54,7 @@ def main() -> None:
     args = parser.parse_args()
     ratings = open_set(args.biq)
     training = ratings.split("train").rows
-    some = [row.image for row in training[:: len(training) // CALIBRATION][:CALIBRATION]]
+    some = [row.image for row in spread(training, CALIBRATION, f"photos of the train split of {args.biq}")]
     judged = ratings.split("val").rows[: args.count]
     where = {"commit": commit(), "machine": machine(), "threads": args.threads}
     rows: list[dict[str, object]] = []

@@ -35,6 +35,7 @@ from iqassay.folders.finding import find_pictures
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "common"))
 from provenance import commit, machine
+from spread import spread
 
 PHOTOS, PAIRS = "photos", "pairs"
 OURS = {PHOTOS: ("mfen", "yoto", "dri", "panel"), PAIRS: ("yoto",)}
@@ -58,7 +59,7 @@ def main() -> int:
         return 0
 
     found = list(find_pictures([args.photos]))
-    found = found[:: max(1, len(found) // args.count)][: args.count]
+    found = spread(found, args.count, f"photos in {args.photos}")
     measures: list[speed.Measure] = []
     with tempfile.TemporaryDirectory() as folder:
         copies = [save(photo, Path(folder, f"{number}.jpg")) for number, photo in enumerate(found)]

@@ -4,6 +4,8 @@ import csv
 import functools
 import json
 import subprocess
+from dataclasses import replace
+from math import isnan, nan
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -22,10 +24,15 @@ from iqassay.bench.results import read_results, results_file
 from iqassay.bench.train import BEST, CLEAN, plan, refuse_seen, split_parts, train
 from iqassay.cli import main
 from iqassay.commands.train import train_main
+from iqassay.data.distortions import KINDS
 from iqassay.data.opening import open_set
+from iqassay.data.pipeline import labels_of
+from iqassay.data.rating import Ratings
 from iqassay.statistics.correlation import plcc, srcc
+from iqassay.systems.yoto_extended import TOP
 from iqassay.training import cached_pass
 from iqassay.training.build import build_system
+from iqassay.training.losses import SetScales
 from iqassay.training.recipes import smoke
 from iqassay.training.run_folder import write_recipe
 
@@ -187,10 +194,7 @@ def test_a_limit_limits_what_is_looked_at(rated, tmp_path, monkeypatch):
     monkeypatch.setattr(
         cached_pass, "look", lambda network, sources: looks.append(len(sources)) or look(network, sources)
     )
-    before = smoke(system="dri", encoder="van_tiny", data=["elsewhere.csv"], out=tmp_path / "before")
-    write_recipe(before)
-    start, weights = before.out / "best.ckpt", build_system(before).state_dict()
-    torch.save({"state_dict": {f"system.{k}": v for k, v in weights.items()}}, start)
+    start = made_start(tmp_path / "before", system="dri", encoder="van_tiny", frozen=0)
     flags = ["--smoke", "--encoder", "van_tiny", "--steps", "2", "--limit", "4"]
     list(train(plan("dri", start=start, flags=flags), [rated], 1, tmp_path))
     assert looks == [12]  # four of each of the three parts, where the set has 40
@@ -206,7 +210,8 @@ def test_scores_are_in_the_unit_of_the_training_opinions(rated):
 
 def test_the_head_learns_from_the_training_pictures_alone(rated, tmp_path):
     ratings, parts = open_set(rated), split_parts(open_set(rated), 0)
-    tiny = {"system": "dri", "encoder": "van_tiny", "data": [rated], "batch": 8, "steps": 2}
+    start = made_start(tmp_path / "before", system="dri", encoder="van_tiny", frozen=0)
+    tiny = {"system": "dri", "encoder": "van_tiny", "data": [rated], "batch": 8, "steps": 2, "start": start}
     learner = head_learner(smoke(**tiny), [ratings], tmp_path)
     first, second = (learner(parts, seed, tmp_path) for seed in range(2))
     assert first.stops == ("epoch 0", "epoch 1")
@@ -218,6 +223,85 @@ def test_the_head_learns_from_the_training_pictures_alone(rated, tmp_path):
     without = head_learner(smoke(**tiny, restoration=False), [ratings], tmp_path)(parts, 0, tmp_path)
     assert list(tmp_path.glob("noisy-*")) == [folder]
     assert not np.array_equal(first.raw["test"], without.raw["test"])
+
+
+def made_start(out: Path, **changes) -> Path:
+    """A checkpoint of a system that nothing was learned by, and its recipe."""
+    before = smoke(data=["elsewhere.csv"], out=out, **changes)
+    write_recipe(before)
+    torch.manual_seed(0)
+    weights = build_system(before).state_dict()
+    torch.save({"state_dict": {f"system.{k}": v for k, v in weights.items()}}, out / "best.ckpt")
+    return out / "best.ckpt"
+
+
+def named(rated: str) -> Ratings:
+    """The rated set with a distortion type for each picture, and a level for every second."""
+    ratings = open_set(rated)
+    rows = [
+        replace(r, distortion=KINDS[i % 3], level=1.0 + i % 5 if i % 2 else nan) for i, r in enumerate(ratings.rows)
+    ]
+    return replace(ratings, rows=tuple(rows))
+
+
+def test_a_network_is_given_all_that_the_set_says_of_its_pictures(rated, tmp_path):
+    """Types and levels were left out, so that nothing taught MFEN's distortion-aware network."""
+    parts = split_parts(named(rated), 0)
+    file = learners.write_ratings(tmp_path / "noisy.csv", {key: parts[key] for key in ("train", "val")})
+    read = open_set(f"{file}::0..100")
+    wanted = [replace(row, split=key) for key in ("train", "val") for row in parts[key].rows]
+    assert list(map(repr, read.rows)) == list(map(repr, wanted))  # a level that is not known is not equal to itself
+    kind, severity = labels_of(read.rows)
+    assert {KINDS[i] for i in kind.argmax(1)} == set(KINDS[:3])
+    assert 0 < (severity >= 1).sum() < len(read)
+
+
+def test_a_head_is_given_the_types_too(rated, tmp_path, monkeypatch):
+    """All were unknown to it, so that nothing was alike in its distortion to the representation loss."""
+    given = []
+
+    def fit(recipe, head, sets, after_epoch):
+        given.extend(sets)
+        after_epoch(head.eval(), SetScales([(50.0, 20.0)]))
+
+    monkeypatch.setattr(learners, "fit_head", fit)
+    ratings = named(rated)
+    start = made_start(tmp_path / "before", system="dri", encoder="van_tiny", frozen=0)
+    recipe = smoke(system="dri", encoder="van_tiny", data=[rated], start=start, stage="head")
+    parts = split_parts(ratings, 0)
+    head_learner(recipe, [ratings], tmp_path)(parts, 0, tmp_path)
+    rows = [*parts["train"].rows, *parts["val"].rows]
+    assert [KINDS[i] for i in given[0].kind.argmax(1)] == [row.distortion for row in rows]
+    np.testing.assert_array_equal(given[0].severity.max(1) < 0, [isnan(row.level) for row in rows])
+
+
+def test_a_head_on_a_random_encoder_that_stayed_fixed_is_refused(rated, tmp_path, capsys):
+    """As by iqassay train: it was trained in silence."""
+    start = made_start(tmp_path / "before", system="dri", encoder="van_tiny")
+    arguments = ["bench", "train", "dri", "--data", rated, "--start", str(start), "-o", str(tmp_path / "out")]
+    assert main([*arguments, "--smoke", "--encoder", "van_tiny", "--splits", "1"]) == 2
+    assert "got --encoder van_tiny, whose weights are random, with levels that stay fixed" in capsys.readouterr().err
+
+
+def test_a_head_stage_of_yoto_is_measured_in_both_modes(tmp_path, monkeypatch):
+    """What it said beside references was not asked for."""
+    data, tiny = make_set(tmp_path, "pairs", references=True), {"encoder": "van_tiny", "tokens": 8}
+    start = made_start(tmp_path / "before", system="yoto", frozen=0, **tiny)
+    flags = ["--smoke", "--encoder", "van_tiny", "--tokens", "8", "--steps", "2"]
+    tables = list(train(plan("yoto", start=start, flags=flags), [data], 2, tmp_path))
+    assert [text.split(":")[0] for text in tables] == ["pairs, yoto", "pairs, yoto, with reference"]
+    found = [read_results(results_file(tmp_path, "pairs", name)) for name in ("yoto", "yoto, with reference")]
+    assert [one.about["reference"] for one in found] == [False, True]
+    assert [len(one.scored) for one in found] == [len(found[0].rows)] * 2
+    alone, beside = (one.column("raw") for one in found)
+    assert (beside < TOP).all()
+    assert not np.allclose(alone, beside)
+    curve = bench_train.load(tmp_path / "trainings/pairs/yoto/0")
+    np.testing.assert_array_equal(*curve.raw["test" + WITH])  # the distance has no epochs: one answer for both stops
+    assert len(list((tmp_path / "kept").glob("pairs-pairs-*"))) == 1  # of both seeds
+
+    only = plan("yoto", "alone", start=start, flags=[*flags, "--mode", "no-reference"])
+    assert len(list(train(only, [data], 1, tmp_path))) == 1
 
 
 def _turned(rows):

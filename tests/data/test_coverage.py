@@ -226,6 +226,8 @@ def test_families_come_in_their_shares_and_kinds_left_out_never() -> None:
     assert "resaved_jpeg" in names
     assert not names & {"beyond_gaussian_blur", "resampled_nearest", "resampled_box"}
     assert "resaved_jpeg" not in {cover(small, generator, ("white_noise",))[0] for _ in range(200)}
+    some = {cover(small, generator, families=("empty", "framed"))[0] for _ in range(60)}
+    assert {family_of(name) for name in some} == {"empty", "framed"}
 
 
 # --- in a rendered set --------------------------------------------------------------------------------------

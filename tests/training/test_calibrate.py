@@ -3,7 +3,7 @@
 import numpy as np
 
 from iqassay.systems.yoto_extended import TOP
-from iqassay.training.calibrate import calibration_table, conformal_interval
+from iqassay.training.calibrate import calibration_table, conformal_interval, measured
 
 
 def test_calibration_is_monotone_and_right_on_average():
@@ -45,3 +45,10 @@ def test_interval_covers_new_pictures():
     below, above = (np.interp(score, interval["score"], interval[side]) for side in ("below", "above"))
     assert 0.88 < ((opinion >= score - below) & (opinion <= score + above)).mean() < 0.94
     assert interval["above"][-1] > interval["above"][0]  # wider where errors are larger
+
+
+def test_a_figure_that_does_not_exist_is_not_on_the_card():
+    """It was NaN there, which is no JSON."""
+    truth = np.arange(8.0)
+    assert measured("a val", truth, np.full(8, 50.0), truth) == {"set": "a val", "images": 8, "srcc": 1.0}
+    assert measured("a val", truth, 9 - truth, truth) == {"set": "a val", "images": 8, "srcc": 1.0, "plcc": -1.0}

@@ -7,7 +7,6 @@ import sys
 import numpy as np
 import pytest
 import torch
-from noisy_sets import make_paired
 
 from iqassay.commands.train import train_main as main
 
@@ -17,8 +16,8 @@ TINY = ["--smoke", "--encoder", "van_tiny", "--frozen", "0", "--tokens", "8", "-
 
 
 @pytest.mark.parametrize("system", ["mfen", "yoto", "dri"])
-def test_mixed_precision_trains(system, tmp_path):
-    data = str(make_paired(tmp_path) / "pairs.csv")
+def test_mixed_precision_trains(system, paired, tmp_path):
+    data = str(paired / "pairs.csv")
     flags = [*TINY, "--epochs", "1", "--precision", "bf16-mixed", "--data", data, "--test-crops", "2"]
     assert main([system, *flags, "--out", str(tmp_path / "run")]) == 0
     state = torch.load(tmp_path / "run/best.ckpt", weights_only=False)["state_dict"]
@@ -29,8 +28,8 @@ def test_mixed_precision_trains(system, tmp_path):
         assert np.isfinite(kept["raw"]).all()
 
 
-def test_two_devices_train_and_go_on(tmp_path):
-    data, out = str(make_paired(tmp_path) / "pairs.csv"), tmp_path / "run"
+def test_two_devices_train_and_go_on(paired, tmp_path):
+    data, out = str(paired / "pairs.csv"), tmp_path / "run"
     command = [
         sys.executable,
         "-m",

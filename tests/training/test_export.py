@@ -456,7 +456,7 @@ def test_synthetic_pictures_join_the_table_of_a_panel(rated, monkeypatch):
 
     def render(photos, config, cache):
         assert [photo.name for photo in photos] == ["0.png", "18.png"]
-        made.append(config.count)
+        made.append((config.count, config.covered))
         dark = np.random.default_rng(1).integers(0, 9, (config.count, 64, 64, 3)).astype(np.uint8)
         return SyntheticSet(dark, dark, np.full(config.count, 7.0), dark, dark)
 
@@ -474,7 +474,10 @@ def test_synthetic_pictures_join_the_table_of_a_panel(rated, monkeypatch):
         scores.append(iqassay.load("panel.json", threads=1).score(Image.new("RGB", (64, 64))).score)
     assert scores[0] > 15
     assert scores[1] < 12
-    assert made == [20]  # 2 for every 5 of the half
+    assert made == [(20, 0.0)]  # 2 for every 5 of the half
+    write_model(rated, "plain", name="plain", synthetic_covered=0.25)  # a member that has seen what people feed
+    assert export_main([*words, "--synthetic", "clean"]) == 0
+    assert made[1:] == [(20, 0.25)]
 
 
 def test_a_worthless_panel_is_refused_unless_forced_and_then_says_so(rated, capsys):

@@ -3,18 +3,12 @@
 import numpy as np
 import pytest
 import torch
-from noisy_sets import make_rated
 
 from iqassay.training.build import build_system
 from iqassay.training.kept_pictures import gather
 from iqassay.training.recipes import smoke
 
 pytestmark = pytest.mark.slow
-
-
-@pytest.fixture(scope="module")
-def rated(tmp_path_factory):
-    return make_rated(tmp_path_factory.mktemp("rated"))
 
 
 def test_statistics_are_kept_for_one_network_and_one_list_of_pictures(rated, tmp_path):

@@ -2,10 +2,9 @@
 
 import pytest
 import torch
-from noisy_sets import make_rated
 
 from iqassay.training.lightning_module import Training
-from iqassay.training.recipes import smoke
+from iqassay.training.recipes import Recipe, smoke
 
 pytestmark = pytest.mark.slow
 
@@ -67,10 +66,10 @@ def test_what_is_fixed_does_not_move(system, encoder):
     assert moved == {"encoder 3"}
 
 
-def test_an_ablation_without_the_representation_loss_is_another_training(tmp_path):
+def test_an_ablation_without_the_representation_loss_is_another_training(rated, tmp_path):
     from iqassay.training.fit import fit
 
-    data = [str(make_rated(tmp_path) / "set.csv")]
+    data = [str(rated / "set.csv")]
     states = []
     for weight in (0.1, 0.0):
         made = {"encoder": "van_tiny", "frozen": 0, "epochs": 1, "steps": 2, "batch": 12}
@@ -78,3 +77,20 @@ def test_an_ablation_without_the_representation_loss_is_another_training(tmp_pat
         fit(smoke(system="dri", data=data, out=out, representation=weight, average=0.0, **made))
         states.append(torch.load(out / "last.ckpt", weights_only=False)["state_dict"])
     assert not torch.equal(*(state["system.predictor.quality.weight"] for state in states))
+
+
+@pytest.mark.parametrize("system", ["mfen", "yoto"])
+@torch.no_grad()
+def test_the_answer_to_several_crops_is_the_mean_of_the_answers(system):
+    """A picture that is judged by several crops, as papers test."""
+    torch.manual_seed(0)
+    recipe = Recipe(system=system, encoder="van_tiny", tokens=8, data=["a.csv"], batch=4)
+    module = Training(recipe, ["a"], 1, [(0.0, 1.0)]).eval()
+    pictures = torch.rand(2, 2, 3, 3, 64, 64)  # of two pictures, and their references, three crops
+    batch = dict(zip(("x", "reference"), pictures[: 1 + (system == "yoto")], strict=False))
+    found = module.look(batch)
+    for i in range(2):
+        alone = module.look({name: crops[i] for name, crops in batch.items()})
+        torch.testing.assert_close(found.score[i], alone.score.mean())
+        torch.testing.assert_close(found.quality_map[i], alone.quality_map.mean(0))
+        torch.testing.assert_close(found.extras["kind"][i], alone.extras["kind"].mean(0))

@@ -14,6 +14,7 @@ from torch.nn import functional as F
 import iqassay
 from iqassay.commands.train import export_main
 from iqassay.commands.train import train_main as main
+from iqassay.data.coverage import SHARES
 from iqassay.data.distortions import KINDS
 from iqassay.systems.encoders import encoder
 from iqassay.training import cached_pass, restoration, sets
@@ -324,3 +325,19 @@ def test_types_left_out_are_left_out_of_the_pairs(folder, monkeypatch):
     flags = ["--stage", "restoration", "--synthetic", str(folder / "clean"), "--synthetic-without", "jpeg"]
     assert main([*TINY, *flags, "--out", str(folder / "runs" / "without")]) == 2
     assert set(KINDS) - set(seen[0].kinds) == {"jpeg"}
+
+
+def test_the_first_stage_learns_of_what_people_feed_only_what_can_be_undone(folder, tmp_path, monkeypatch):
+    """--synthetic-covered was taken and did nothing."""
+    drawn = []
+
+    def draw(recipe, config):
+        drawn.append(config)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(restoration, "draw", draw)
+    made = {"synthetic": [folder / "clean"], "stage": "restoration", "synthetic_covered": 0.25, "out": tmp_path}
+    with pytest.raises(KeyboardInterrupt):
+        restoration.fit_assistants(smoke(system="dri", **made))
+    assert drawn[0].covered == 0.25
+    assert set(drawn[0].families) == set(SHARES) - {"empty", "missing", "structure", "toned"}

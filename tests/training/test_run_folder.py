@@ -3,7 +3,6 @@
 from pathlib import Path
 
 import pytest
-from noisy_sets import make_rated
 
 from iqassay.commands.train import train_main as main
 from iqassay.training.recipes import Recipe
@@ -55,8 +54,8 @@ def test_checkpoints_whose_recipe_is_lost_are_left_alone(tmp_path):
 
 
 @pytest.mark.slow
-def test_yoto_after_mfen_leaves_the_run_of_mfen_as_it_was(tmp_path, capsys):
-    rated, out = make_rated(tmp_path), tmp_path / "run"
+def test_yoto_after_mfen_leaves_the_run_of_mfen_as_it_was(rated, tmp_path, capsys):
+    out = tmp_path / "run"
     flags = ["--smoke", "--encoder", "van_tiny", "--frozen", "0", "--steps", "1"]
     flags += ["--data", str(rated / "set.csv"), "--out", str(out)]
     assert main(["mfen", *flags, "--epochs", "1"]) == 0

@@ -5,22 +5,12 @@ import json
 import numpy as np
 import pytest
 import torch
-from noisy_sets import make_paired, make_rated
+
 
 from iqassay.training import sets as sets_module
 from iqassay.training import teachers
 from iqassay.training.recipes import smoke
 from iqassay.training.sets import load_sets, shares_of, synthetic_sets
-
-
-@pytest.fixture(scope="module")
-def rated(tmp_path_factory):
-    return make_rated(tmp_path_factory.mktemp("rated"))
-
-
-@pytest.fixture(scope="module")
-def paired(tmp_path_factory):
-    return make_paired(tmp_path_factory.mktemp("paired"))
 
 
 def test_a_set_with_references_is_also_a_set_of_pairs(rated, paired):

@@ -6,7 +6,6 @@ import json
 
 import pytest
 import torch
-from noisy_sets import make_paired, make_rated
 
 import iqassay
 from iqassay.commands.train import export_main
@@ -15,16 +14,6 @@ from iqassay.systems.yoto_extended import TOP
 from iqassay.training.recipes import smoke
 
 pytestmark = pytest.mark.slow
-
-
-@pytest.fixture(scope="module")
-def rated(tmp_path_factory):
-    return make_rated(tmp_path_factory.mktemp("rated"))
-
-
-@pytest.fixture(scope="module")
-def paired(tmp_path_factory):
-    return make_paired(tmp_path_factory.mktemp("paired"))
 
 
 def test_smoke_recipe_runs_resumes_and_leaves_what_it_says(rated, tmp_path, capfd):

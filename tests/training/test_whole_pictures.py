@@ -5,12 +5,12 @@ import json
 import numpy as np
 import pytest
 import torch
-from noisy_sets import make_paired, make_rated
 
 from iqassay.commands.train import train_main as main
-from iqassay.systems.blocks import Regressor
+from iqassay.systems.blocks import DistortionHead, Regressor
 from iqassay.training import whole_pictures
 from iqassay.training.build import build_system
+from iqassay.training.distortion_reader import fit_distortions
 from iqassay.training.head import fit_head
 from iqassay.training.kept_pictures import Pictures
 from iqassay.training.recipes import smoke
@@ -18,16 +18,6 @@ from iqassay.training.recipes import smoke
 pytestmark = pytest.mark.slow
 
 YOTO = ["yoto", "--smoke", "--tokens", "8", "--encoder", "van_tiny", "--stage", "head", "--epochs", "1", "--steps", "2"]
-
-
-@pytest.fixture(scope="module")
-def rated(tmp_path_factory):
-    return make_rated(tmp_path_factory.mktemp("rated"))
-
-
-@pytest.fixture(scope="module")
-def paired(tmp_path_factory):
-    return make_paired(tmp_path_factory.mktemp("paired"))
 
 
 def start_of(folder, **changes):
@@ -58,6 +48,19 @@ def test_yoto_without_references_trains_its_whole_picture_term(rated, tmp_path):
     flags = ["--data", str(rated / "set.csv"), "--start", str(start), "--out", str(tmp_path / "run")]
     assert main([*YOTO, *flags]) == 0
     assert parts_changed(start, tmp_path / "run" / "best.ckpt") == {"regressor"}
+
+
+def test_types_of_rated_pictures_teach_what_reads_distortions(rated, tmp_path):
+    """Synthetic pictures alone did. Levels are not needed."""
+    lines = (rated / "set.csv").read_text().splitlines()
+    kinds = ["distortion", *(("white_noise", "jpeg")[i % 2] for i in range(24))]
+    table = tmp_path / "types.csv"
+    table.write_text("\n".join(f"{line},{kind}" for line, kind in zip(lines, kinds, strict=True)))
+    start = start_of(tmp_path)
+    flags = ["--data", f"{table}:{rated}", "--start", str(start), "--out", str(tmp_path / "run")]
+    assert main([*YOTO, *flags]) == 0
+    assert parts_changed(start, tmp_path / "run" / "best.ckpt") == {"regressor", "distortions"}
+    assert "distortion type, types" in json.loads((tmp_path / "run" / "recipe.json").read_text())["val"]
 
 
 @pytest.mark.parametrize(
@@ -102,7 +105,8 @@ def some_pictures(train, score=None):
     rng = np.random.default_rng(0)
     kept = [rng.random((12, 5)).astype(np.float32), np.zeros(12, np.float32)]
     score = np.arange(12.0) * 8 if score is None else score
-    return Pictures("some", kept, score, np.full((12, 2), -1, np.float32), train)
+    kind, severity = np.full((12, 26), -1, np.float32), np.full((12, 25), -1, np.float32)
+    return Pictures("some", kept, score, kind, severity, train)
 
 
 def test_without_val_rows_there_is_nothing_to_choose_by():
@@ -117,3 +121,32 @@ def test_an_epoch_is_chosen_even_where_no_correlation_exists():
     shown = []
     head, _ = fit_head(smoke(data=["a.csv"]), Regressor(5, 8), [some_pictures(8, score)], lambda h, s: shown.append(h))
     assert head is shown[0]
+
+
+def of_types(name, kinds, level=-1.0, train=40):
+    """Pictures with two numbers that tell two types apart, and their types; -1 is one that is not known."""
+    kind, severity = np.full((len(kinds), 26), -1, np.float32), np.full((len(kinds), 25), -1, np.float32)
+    for i, number in enumerate(kinds):
+        if number >= 0:
+            kind[i] = np.eye(26)[number]
+            severity[i, number] = level
+    statistics = np.random.default_rng(0).normal(np.stack([kinds, np.ones(len(kinds))], 1), 0.1).astype(np.float32)
+    return Pictures(name, [statistics], np.arange(float(len(kinds))), kind, severity, train)
+
+
+def test_the_reader_of_distortions_learns_from_every_set_that_has_a_share():
+    sets = [of_types("rated", [0, 4, -1] * 20), of_types("made", [9, 14] * 30, level=2.0)]
+    statistics = [torch.from_numpy(one.kept[0]) for one in sets]
+    recipe = smoke(data=["rated.csv"], synthetic=["made"], epochs=1, steps=150, batch=32, lr=0.02, decay=0.0)
+    torch.manual_seed(0)
+    head = DistortionHead(2)
+    found = fit_distortions(recipe, head, statistics, sets)
+    assert set(found) == {"distortion type, rated", "distortion type, made"}
+    assert min(found.values()) > 0.9
+    with torch.no_grad():
+        severity = head(statistics[1][:2])["severity"]
+    assert (severity[0, 9] - 2).abs() < 0.5
+    recipe.shares = [0, 1]
+    found = fit_distortions(recipe, DistortionHead(2), statistics, sets)
+    assert found["distortion type, rated"] == 0  # of a set without a share nothing is learned
+    assert found["distortion type, made"] > 0.9

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import csv
 import dataclasses
+import math
 import subprocess
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -22,16 +23,17 @@ from scipy import linalg
 from torch import Tensor, nn
 
 from iqassay.data.pipeline import standard_of
-from iqassay.data.rating import Ratings
+from iqassay.data.rating import Rating, Ratings
 from iqassay.data.splits import SPLITS
-from iqassay.data.synthetic import UNKNOWN
 from iqassay.systems.dri import DRI, DRIConfig
+from iqassay.systems.yoto_extended import ExtendedYOTO
 from iqassay.training.build import System, build_system
 from iqassay.training.cached_pass import fingerprint, keep
-from iqassay.training.checkpoints import load_weights
+from iqassay.training.checkpoints import load_weights, settled
 from iqassay.training.head import Head, fit_head, head_of, predict
-from iqassay.training.kept_pictures import CELLS, Pictures, gather, kept_of
+from iqassay.training.kept_pictures import CELLS, Pictures, gather, kept_of, rated_pictures
 from iqassay.training.losses import SetScales
+from iqassay.training.pairs import Pairs, compared_of, fit_distance, gather_pairs, graded
 from iqassay.training.recipes import Recipe
 
 TRAIN, VAL, TEST = SPLITS
@@ -66,6 +68,12 @@ def _curve(said: Sequence[Stop], train: Ratings) -> Curve:
     gain, offset = (np.array([one[i] for one in said])[:, None] for i in (1, 2))
     score = {part: np.clip(mean + deviation * (gain * values + offset), 0, 100) for part, values in raw.items()}
     return Curve(tuple(stop for stop, *_ in said), raw, score)
+
+
+def _joint(alone: Curve, beside: Curve) -> Curve:
+    """What was said of pictures alone, and of the same beside their references."""
+    raw, score = ({key + WITH: v for key, v in said.items()} for said in (beside.raw, beside.score))
+    return Curve(alone.stops, alone.raw | raw, alone.score | score)
 
 
 def opinions(part: Ratings) -> NDArray[np.float64]:
@@ -130,7 +138,14 @@ def ridge_learner(encoder: str, sets: Sequence[Ratings], folder: Path) -> Learne
 
 
 def head_learner(recipe: Recipe, sets: Sequence[Ratings], folder: Path) -> Learner:
-    """The second stage of training, ``--stage head``: a new head for every seed, by the recipe. A stop is an epoch."""
+    """The second stage of training, ``--stage head``: a new head for every seed, by the recipe. A stop is an epoch.
+
+    Beside references YOTO's distance answers, anew for every seed. It has no epochs: its answer is that of all stops.
+
+    Raises:
+        ValueError: if random levels of an encoder would stay as they are.
+    """
+    recipe = settled(recipe)
     whole = dataclasses.replace(recipe, restoration=True) if recipe.system == "dri" else recipe
     torch.manual_seed(0)  # of parts that no checkpoint sets: the same for all splits
     system = _system(whole)
@@ -140,12 +155,13 @@ def head_learner(recipe: Recipe, sets: Sequence[Ratings], folder: Path) -> Learn
         kept = {name: arrays[:3] for name, arrays in kept.items()}
         made = [dataclasses.replace(one, kept=one.kept[:3]) for one in made]
     seen = Seen({s.name: s for s in sets}, kept)
+    beside = None
+    if isinstance(system, ExtendedYOTO) and recipe.distance and recipe.mode != "no-reference":
+        beside = _beside_references(recipe, system, sets, folder)
 
     def pictures(parts: Sequence[Ratings], train: int) -> Pictures:
-        columns = zip(*(seen.of(part) for part in parts), strict=True)
-        score = np.concatenate([opinions(part) for part in parts])
-        unknown = np.full((len(score), 2), UNKNOWN, np.float32)
-        return Pictures(parts[0].name, [np.concatenate(c) for c in columns], score, unknown, train)
+        rows = [row for part in parts for row in part.rows]
+        return rated_pictures(parts[0].name, rows, _together(seen, parts), train)
 
     def learn(parts: Parts, seed: int, work: Path) -> Curve:
         torch.manual_seed(seed)
@@ -159,9 +175,46 @@ def head_learner(recipe: Recipe, sets: Sequence[Ratings], folder: Path) -> Learn
 
         sets = [pictures([train, parts[VAL]], len(train)), *made]
         fit_head(dataclasses.replace(recipe, seed=seed), head, sets, after_epoch)
-        return _curve(said, train)
+        curve, stop = _curve(said, train), beside and beside(parts, seed)
+        return _joint(curve, _curve([(name, *stop) for name in curve.stops], train)) if stop else curve
 
     return learn
+
+
+def _beside_references(
+    recipe: Recipe, system: ExtendedYOTO, sets: Sequence[Ratings], folder: Path
+) -> Callable[[Parts, int], tuple[float, float, Mapping[str, NDArray]] | None]:
+    """What learns the distance for a seed and says, as a ``Stop`` does but for its name, what it makes of the parts
+    that have references; None where those to learn from have none, or have no share."""
+    paired = [s for s in sets if all(row.reference for row in s.rows)]
+    pairs_of = {s.name: [(row.image, row.reference) for row in s.rows] for s in paired}
+    kept = {name: compared_of(system, pairs, folder, f"{name}-pairs") for name, pairs in pairs_of.items()}
+    seen, shares = Seen({s.name: s for s in paired}, kept), recipe.shares or [1.0, 1.0]
+    made = gather_pairs(dataclasses.replace(recipe, data=[], shares=[], out=folder), system) if recipe.synthetic else []
+    made = [dataclasses.replace(one, drawn=shares[-1] > 0) for one in made]
+
+    def pairs(parts: Sequence[Ratings], train: int) -> Pairs:
+        score = np.concatenate([opinions(part) for part in parts])
+        return Pairs(parts[0].name, _together(seen, parts), score, train, shares[0] > 0)
+
+    def learn(parts: Parts, seed: int) -> tuple[float, float, Mapping[str, NDArray]] | None:
+        train = parts[TRAIN]
+        if train.name not in kept:
+            return None
+        drawn = [pairs([train, parts[VAL]], len(train)), *made]
+        if not any(one.drawn for one in drawn):
+            return None
+        scales, _ = fit_distance(dataclasses.replace(recipe, seed=seed), system, drawn)
+        asked = {key: pairs([part], 0) for key, part in parts.items() if key != TRAIN and part.name in kept}
+        gain, offset = scales.log_gain.exp()[0].item(), scales.offset[0].item()
+        return gain, offset, {key: graded(system, one) for key, one in asked.items()}
+
+    return learn
+
+
+def _together(seen: Seen, parts: Sequence[Ratings]) -> list[np.ndarray]:
+    """What is kept of parts, one after another."""
+    return [np.concatenate(column) for column in zip(*(seen.of(part) for part in parts), strict=True)]
 
 
 def _system(recipe: Recipe) -> System:
@@ -197,9 +250,7 @@ def network_learner(recipe: Recipe, flags: Sequence[str]) -> Learner:
             paired = {key: name for key, name in named.items() if name + WITH in first["sets"]}
         if not joint or VAL not in paired:
             return curve
-        beside = _curve([_epoch(file, paired, parts, WITH) for file in files], train)
-        raw, score = ({key + WITH: v for key, v in said.items()} for said in (beside.raw, beside.score))
-        return Curve(curve.stops, curve.raw | raw, curve.score | score)
+        return _joint(curve, _curve([_epoch(file, paired, parts, WITH) for file in files], train))
 
     return learn
 
@@ -217,13 +268,21 @@ def _epoch(file: Path, named: Mapping[str, str], parts: Parts, mode: str) -> Sto
 
 
 def write_ratings(file: Path, parts: Parts) -> Path:
-    """A ratings CSV of some parts, each under its split's name, that ``--data FILE::0..100`` reads from anywhere."""
+    """A ratings CSV of some parts, each under its split's name, that ``--data FILE::0..100`` reads from anywhere, with
+    all that a ``Rating`` holds."""
     file.parent.mkdir(parents=True, exist_ok=True)
+    columns = [field.name for field in dataclasses.fields(Rating)]
     with file.open("w", newline="", encoding="utf-8") as stream:
         writer = csv.writer(stream)
-        writer.writerow(("image", "score", "reference", "group", "split"))
+        writer.writerow(columns)
         for split, part in parts.items():
             for row in part.rows:
-                reference = row.reference.absolute() if row.reference else ""
-                writer.writerow((row.image.absolute(), f"{row.score:.9g}", reference, row.group, split))
+                writer.writerow([_written(getattr(dataclasses.replace(row, split=split), name)) for name in columns])
     return file
+
+
+def _written(value: Path | str | float | None) -> str:
+    """As a ratings CSV has it: files from anywhere, nothing where nothing is known."""
+    if isinstance(value, float):
+        return "" if math.isnan(value) else f"{value:.9g}"
+    return str(value.absolute() if isinstance(value, Path) else "" if value is None else value)

@@ -39,18 +39,25 @@ class Covered(NamedTuple):
 Maker = Callable[[np.ndarray, float, np.random.Generator, Sequence[str]], Covered]
 
 
-def cover(clean: np.ndarray, rng: np.random.Generator, kinds: Sequence[str] = KINDS) -> tuple[str, Covered]:
+def cover(
+    clean: np.ndarray,
+    rng: np.random.Generator,
+    kinds: Sequence[str] = KINDS,
+    families: Sequence[str] | None = None,
+) -> tuple[str, Covered]:
     """A randomly drawn entry of `COVERED` on a clean picture: a family by `SHARES`, one of its names, any strength.
 
     Args:
         clean: float array (H, W, 3), sRGB in [0, 1], at least 8x8. Never changed.
         rng: source of every random choice.
         kinds: the KADID kinds that may appear, as contents, beyond their fifth level, or under another name.
+        families: the families that may appear, names of `SHARES`; all of them, if not given.
 
     Returns:
         The name in `COVERED`, and what was made.
     """
-    names = [name for name in COVERED if _same_as(name) in (None, *kinds)]
+    drawn = SHARES if families is None else families
+    names = [name for name in COVERED if family_of(name) in drawn and _same_as(name) in (None, *kinds)]
     weights = np.array(
         [SHARES[family_of(name)] / sum(family_of(n) == family_of(name) for n in names) for name in names]
     )

@@ -15,7 +15,7 @@ from typing import NamedTuple
 import numpy as np
 from PIL import Image
 
-from iqassay.data.coverage import COVERED, UNTOUCHED, beside, colourless_alone, cover
+from iqassay.data.coverage import COVERED, SHARES, UNTOUCHED, beside, colourless_alone, cover
 from iqassay.data.distortions import KINDS, apply_chain, distort, random_chain
 from iqassay.data.rendered import draw_content
 from iqassay.data.restored import restore_chain
@@ -53,8 +53,8 @@ class SyntheticConfig:
     types that may appear; experiments on unseen distortions train on some and look at the others.
 
     ``covered`` is a share of all pictures, taken before the others: those of `coverage`, what people feed beside
-    damaged photos. Of these, a share of ``rendered`` has a content drawn by ourselves; half of the drawn ones then go
-    the way of photos: untouched, restored, chained or with one distortion.
+    damaged photos, of these ``families``. Of these, a share of ``rendered`` has a content drawn by ourselves; half of
+    the drawn ones then go the way of photos: untouched, restored, chained or with one distortion.
     """
 
     count: int = 10_000
@@ -65,6 +65,7 @@ class SyntheticConfig:
     restored: float = 0.42
     covered: float = 0.0
     rendered: float = 0.2
+    families: tuple[str, ...] = tuple(SHARES)
     kinds: tuple[str, ...] = KINDS
 
 
@@ -194,7 +195,7 @@ def make_pair(photo: Image.Image, config: SyntheticConfig, rng: np.random.Genera
     if drawn and rng.random() < 0.5:
         made = _distorted(clean, config, rng)
     else:
-        _, covered = cover(clean, rng, config.kinds)
+        _, covered = cover(clean, rng, config.kinds, config.families)
         chain = None if covered.kind is None else [(covered.kind, covered.level)] if covered.kind != "none" else []
         labels = _labels(covered.score, chain)
         made = Made(covered.picture, covered.reference, labels, covered.pair)

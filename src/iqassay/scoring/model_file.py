@@ -104,6 +104,7 @@ class NetworkCard(Card):
     unlike_threshold: float
     architecture: dict[str, Any] | None = None  # how to build the torch module that the weights fit
     reference: Reference | None = None  # None: the model takes no reference
+    synthetic_covered: float = 0.0  # share of its synthetic training pictures that were what people feed beside photos
 
 
 @dataclass(frozen=True)
@@ -307,6 +308,7 @@ def _card(data: Any) -> NetworkCard | PanelCard:
             unlike_threshold=_number(data, "unlike", "threshold"),
             architecture=_get(data, dict, "architecture") if "architecture" in data else None,
             reference=reference,
+            synthetic_covered=_number(data, "synthetic_covered") if "synthetic_covered" in data else 0.0,
         )
     if "sha256" in data:
         raise ValueError("has both 'members' and 'sha256', want 'members' for a panel or 'sha256' for a model file")

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import sys
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from iqassay.statistics.correlation import srcc
+from iqassay.statistics.correlation import plcc, srcc
 
 PICTURES, LEAST = (
     100,
@@ -38,6 +39,14 @@ def doubts(raw: ArrayLike, opinion: ArrayLike, what: str, force: bool) -> list[s
     for text in found:
         print(f"iqassay export: {text}", file=sys.stderr, flush=True)
     return found
+
+
+def measured(name: str, raw: ArrayLike, score: ArrayLike, opinion: ArrayLike) -> dict[str, Any]:
+    """A row of the card's ``accuracy``: SRCC of raw scores, PLCC of scores; without one that does not exist, as of
+    scores that are all the same: JSON has no word for it."""
+    truth = np.asarray(opinion, np.float64)
+    found = {"srcc": srcc(raw, truth), "plcc": plcc(score, truth)}
+    return {"set": name, "images": len(truth), **{key: round(v, 4) for key, v in found.items() if not np.isnan(v)}}
 
 
 def calibration_table(

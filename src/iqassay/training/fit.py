@@ -9,7 +9,7 @@ import numpy as np
 
 from iqassay.data.pipeline import MixedBatches, RatedPictures
 from iqassay.training.checkpoints import load_weights, settled
-from iqassay.training.many_crops import ManyCrops
+from iqassay.training.lightning_module import Training
 from iqassay.training.recipes import Recipe
 from iqassay.training.run import run
 from iqassay.training.run_folder import refuse_another_run
@@ -23,7 +23,7 @@ def fit(recipe: Recipe) -> Path:
     lightning.seed_everything(recipe.seed, workers=True, verbose=False)
     sets = load_sets(recipe)
     standards = [(fact["mean"], fact["deviation"]) for fact in sets.facts.values()]
-    module = ManyCrops(recipe, sets.names, sets.chosen_by, standards)
+    module = Training(recipe, sets.names, sets.chosen_by, standards)
     if recipe.start is not None:
         load_weights(module.system, recipe.start, new=("",))
     else:  # DRI-IQA's assistants, of which no first stage has made anything, learn with the rest: fixed, they are noise

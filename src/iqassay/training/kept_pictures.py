@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from iqassay.data.pipeline import labels_of
+from iqassay.data.rating import Rating
 from iqassay.training.build import System
 from iqassay.training.cached_pass import fingerprint, keep
 from iqassay.training.losses import label
@@ -33,38 +34,45 @@ class Kept(nn.Module):
 
 @dataclass
 class Pictures:
-    """One set: what is kept of its pictures, each (N, ...), their scores on 0..100 (N,), and their distortion types and
-    levels as ``label`` has them, (N, 2). Rows before ``train`` are for training.
+    """One set: what is kept of its pictures, each (N, ...), their scores on 0..100 (N,), the shares of their distortion
+    types (N, 26) and the levels of these (N, 25), -1 where unknown. Rows before ``train`` are for training.
     """
 
     name: str
     kept: list[np.ndarray]
     score: np.ndarray
-    labels: np.ndarray
+    kind: np.ndarray
+    severity: np.ndarray
     train: int
+
+    @property
+    def labels(self) -> np.ndarray:
+        """Distortion type and level of pictures with one, as ``label`` has them, (N, 2)."""
+        return label(torch.from_numpy(self.kind), torch.from_numpy(self.severity)).numpy()
 
 
 def gather(recipe: Recipe, system: System) -> list[Pictures]:
     """Every set of the recipe, seen by the system; kept in ``recipe.out`` so that a second run only reads them."""
-    sets: list[tuple[str, list, np.ndarray, np.ndarray, int]] = []
+    out = []
     for argument in recipe.data:
         name, rows, count = rated_rows(recipe, argument)
-        labels = label(*map(torch.from_numpy, labels_of(rows))).numpy()
-        sets.append((name, [row.image for row in rows], np.array([row.score for row in rows]), labels, count))
+        out.append(rated_pictures(name, rows, kept_of(system, [row.image for row in rows], recipe.out, name), count))
     if recipe.generated:
         generated = generated_set(recipe)
         rows = [row for split in ("train", "val") for row in generated.split(split).rows]
-        scores, labels = np.array([row.score for row in rows]), label(*map(torch.from_numpy, labels_of(rows))).numpy()
-        sets.append((generated.name, [row.image for row in rows], scores, labels, len(generated.split("train"))))
+        kept = kept_of(system, [row.image for row in rows], recipe.out, generated.name)
+        out.append(rated_pictures(generated.name, rows, kept, len(generated.split("train"))))
     if recipe.synthetic:
         made = synthetic_sets(recipe)[:2]
-        kind, severity, score = (np.concatenate([getattr(m, k) for m in made]) for k in ("kind", "severity", "score"))
-        labels = label(torch.from_numpy(kind), torch.from_numpy(severity)).numpy()
-        sets.append(("synthetic", [*made[0].pixels, *made[1].pixels], score, labels, len(made[0])))
-    out = []
-    for name, sources, score, labels, count in sets:
-        out.append(Pictures(name, kept_of(system, sources, recipe.out, name), score, labels, count))
+        kept = kept_of(system, [*made[0].pixels, *made[1].pixels], recipe.out, "synthetic")
+        score, kind, severity = (np.concatenate([getattr(m, k) for m in made]) for k in ("score", "kind", "severity"))
+        out.append(Pictures("synthetic", kept, score, kind, severity, len(made[0])))
     return out
+
+
+def rated_pictures(name: str, rows: Sequence[Rating], kept: list[np.ndarray], train: int) -> Pictures:
+    """A rated set of these rows, of which the first ``train`` are for training, with what is kept of them."""
+    return Pictures(name, kept, np.array([row.score for row in rows]), *labels_of(rows), train)
 
 
 def kept_of(system: System, sources: Sequence[Path | np.ndarray], folder: Path, name: str) -> list[np.ndarray]:

@@ -7,16 +7,13 @@ from pathlib import Path
 
 
 def draw_curve(folder: Path) -> None:
-    """The learning curve of all metrics*.csv as curve.png."""
+    """The learning curve of all metrics*.csv, of which metrics.csv is the newest, as curve.png."""
     import matplotlib
 
     matplotlib.use("Agg")
     from matplotlib import pyplot
 
-    rows: list[dict[str, str]] = []
-    for file in sorted(folder.glob("metrics*.csv"), key=lambda f: f.stat().st_mtime):
-        with file.open() as stream:
-            rows += csv.DictReader(stream)
+    rows = logged(folder)
     figure, axes = pyplot.subplots(1, 2, figsize=(10, 3.5))
     for axis, prefix in zip(axes, ("train/", "val/"), strict=True):
         for column in dict.fromkeys(c for row in rows for c in row if c.startswith(prefix)):
@@ -27,3 +24,16 @@ def draw_curve(folder: Path) -> None:
     figure.tight_layout()
     figure.savefig(folder / "curve.png", dpi=110)
     pyplot.close(figure)
+
+
+def logged(folder: Path) -> list[dict[str, str]]:
+    """The rows of metrics-1.csv, metrics-2.csv and so on, and then those of metrics.csv, as ``run`` has named them.
+
+    There is no metrics.csv where a run that went on had nothing left to do.
+    """
+    older = sorted(folder.glob("metrics-*.csv"), key=lambda file: int(file.stem.partition("-")[2]))
+    rows: list[dict[str, str]] = []
+    for file in (*older, *folder.glob("metrics.csv")):
+        with file.open() as stream:
+            rows += csv.DictReader(stream)
+    return rows

@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from iqassay.data.pipeline import OF_CROPS
 from iqassay.statistics.correlation import srcc
 from iqassay.systems.blocks import Prediction
 from iqassay.systems.dri import DRI
@@ -27,6 +28,9 @@ from iqassay.training.losses import (
 from iqassay.training.recipes import Recipe
 from iqassay.training.run import Monitored
 from iqassay.training.teachers import Teaching
+
+
+FORMATS = {2: torch.contiguous_format, 4: torch.channels_last}  # of a batch of places, of pictures
 
 
 class Training(Monitored):
@@ -99,11 +103,23 @@ class Training(Monitored):
         return total
 
     def look(self, batch: dict[str, Tensor]) -> Prediction:
-        """The system's answer to a batch, with the references where it has them."""
-        pictures = [batch[k].contiguous(memory_format=torch.channels_last) for k in ("x", "reference") if k in batch]
-        if "whole" in batch and isinstance(self.system, MFEN):
-            return self.system(*pictures, whole=batch["whole"], place=batch["place"])
-        return self.system(*pictures)
+        """The system's answer to a batch, with the references, or the whole pictures, where it has them.
+
+        Of pictures that come as several crops each, (B, crops, 3, S, S), it is the mean over the crops of the score,
+        the map and what is said of distortions, as papers test.
+        """
+        seen = {name: batch[name] for name in OF_CROPS if name in batch}
+        if seen["x"].ndim == 4:
+            return self.system(**{k: v.contiguous(memory_format=FORMATS[v.ndim]) for k, v in seen.items()})
+        # No more at once than a batch: many crops of one picture may be too many.
+        parts = zip(*(p.flatten(0, 1).split(self.recipe.batch) for p in seen.values()), strict=True)
+        said = [self.look(dict(zip(seen, part, strict=True))) for part in parts]
+
+        def mean(values: list[Tensor]) -> Tensor:  # of the crops of each picture, which lie one after another
+            return torch.cat(values).float().unflatten(0, seen["x"].shape[:2]).mean(1)
+
+        extras = {n: mean([one.extras[n] for one in said]) for n in said[0].extras if n in ("kind", "severity")}
+        return Prediction(mean([one.score for one in said]), mean([one.quality_map for one in said]), extras)
 
     def validation_step(self, batch: dict[str, Tensor], _: int, dataloader_idx: int = 0) -> None:
         prediction = self.look(batch)

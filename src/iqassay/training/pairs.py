@@ -6,7 +6,9 @@ With all else fixed, a pair is a table of differences, cell by cell, computed on
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -62,15 +64,21 @@ def gather_pairs(recipe: Recipe, system: ExtendedYOTO) -> list[Pairs]:
         pairs = [pair for part in parts for pair in zip(part.pixels, part.reference, strict=True)]
         score = np.concatenate([p.pair_score for p in parts])
         sets.append(("synthetic-pairs", pairs, score, len(parts[0]), shares[-1] > 0))
-    out = []
-    for name, pairs, score, count, drawn in sets:
-        folder = recipe.out / f"{name}-{fingerprint(system, [source for pair in pairs for source in pair])}"
-        out.append(Pairs(name, keep(folder, Compared(system), pairs, CELLS), score, count, drawn))
-    return out
+    return [
+        Pairs(name, compared_of(system, pairs, recipe.out, name), score, count, drawn)
+        for name, pairs, score, count, drawn in sets
+    ]
 
 
-def fit_distance(recipe: Recipe, system: ExtendedYOTO, sets: list[Pairs]) -> dict[str, float]:
-    """Train ``system.distance`` on what the fixed rest of the system says of the pairs. Returns the val SRCC.
+def compared_of(system: ExtendedYOTO, pairs: Sequence[tuple], folder: Path, name: str) -> list[np.ndarray]:
+    """What is kept of pairs, (N, ...) each; kept in ``folder``, by what the system and the pictures are."""
+    folder = folder / f"{name}-{fingerprint(system, [source for pair in pairs for source in pair])}"
+    return keep(folder, Compared(system), pairs, CELLS)
+
+
+def fit_distance(recipe: Recipe, system: ExtendedYOTO, sets: list[Pairs]) -> tuple[SetScales, dict[str, float]]:
+    """Train ``system.distance`` on what the fixed rest of the system says of the pairs. Returns the sets' learned
+    scales, and the val SRCC of each.
 
     Anew, and for ``recipe.steps`` batches only: longer training follows the modelled opinions of the synthetic pairs
     ever better and people's opinions of real codecs less (docs/yoto.md).
@@ -95,7 +103,7 @@ def fit_distance(recipe: Recipe, system: ExtendedYOTO, sets: list[Pairs]) -> dic
     descend([*system.distance.parameters(), *scales.parameters()], loss, recipe.steps, lr)
     found = {s.name: srcc(graded(system, s), s.score[s.train :]) for s in sets if s.train < len(s.score)}
     print({k: round(v, 4) for k, v in found.items()}, file=sys.stderr, flush=True)
-    return found
+    return scales, found
 
 
 def grade(system: ExtendedYOTO, pairs: Pairs, rows: np.ndarray) -> Tensor:

@@ -23,9 +23,9 @@ from iqassay.data.synthetic import SyntheticConfig, SyntheticSet, pristine_files
 from iqassay.scoring.model_file import ModelFile, NetworkCard, default_threads, load_model_file
 from iqassay.scoring.panel import member_files
 from iqassay.scoring.scorer import Scorer, calibrated, raw_value
-from iqassay.statistics.correlation import plcc, srcc
+from iqassay.statistics.correlation import srcc
 from iqassay.support.version import __version__
-from iqassay.training.calibrate import calibration_table, conformal_interval, doubts, refuse_few
+from iqassay.training.calibrate import calibration_table, conformal_interval, doubts, measured, refuse_few
 from iqassay.training.sets import held_out
 from iqassay.training.ship import ENOUGH
 
@@ -65,7 +65,8 @@ def make_panel(job: PanelExport) -> Path:
     refuse_few(len(opinion), job.force)
     card = _words([file.card for file in files], job)
     table, interval = slice(0, None, 2), slice(1, None, 2)
-    made = _synthetic(job.synthetic, len(opinion[table])) if job.synthetic else None
+    covered = max(file.card.synthetic_covered for file in files)
+    made = _synthetic(job.synthetic, len(opinion[table]), covered) if job.synthetic else None
 
     # Opened after the rendering, whose processes are forked: they would lack the threads of onnxruntime.
     members = [Scorer(file, threads=1) for file in files]
@@ -83,8 +84,7 @@ def make_panel(job: PanelExport) -> Path:
     card["interval"] = {**widths, "spread": floor}
     for ratings, given, truth in zip(sets, scores, opinions, strict=True):
         together = np.interp(given.mean(1), card["calibration"]["raw"], card["calibration"]["score"])
-        found = {"srcc": round(srcc(given.mean(1), truth), 4), "plcc": round(plcc(together, truth), 4)}
-        card["accuracy"].append({"set": f"{ratings.name} val", "images": len(truth), **found})
+        card["accuracy"].append(measured(f"{ratings.name} val", given.mean(1), together, truth))
         alone = ", ".join(f"{m.card.name} {srcc(own, truth):.4f}" for m, own in zip(members, given.T, strict=True))
         _say(f"{json.dumps(card['accuracy'][-1])}; srcc of each: {alone}")
     job.out.parent.mkdir(parents=True, exist_ok=True)
@@ -127,10 +127,14 @@ def _words(cards: list[NetworkCard], job: PanelExport) -> dict[str, Any]:
     return own | (json.loads(job.about.read_text()) if job.about else {})
 
 
-def _synthetic(folders: list[Path], rated: int) -> SyntheticSet:
-    """Distorted pictures of photos that no member was trained on, 2 for every 5 rated ones: see ``ship``."""
+def _synthetic(folders: list[Path], rated: int, covered: float) -> SyntheticSet:
+    """Distorted pictures of photos that no member was trained on, 2 for every 5 rated ones: see ``ship``.
+
+    covered: the largest share that any member's training had of what people feed beside photos. A member that never saw
+    an empty frame may still be right about it; a table that never saw one puts it anywhere.
+    """
     held = held_out(pristine_files(folders))
-    config = SyntheticConfig(count=max(2 * rated // 5, ENOUGH - rated), seed=1)
+    config = SyntheticConfig(count=max(2 * rated // 5, ENOUGH - rated), seed=1, covered=covered)
     _say(f"{config.count} synthetic pictures of {len(held)} photos")
     with tempfile.TemporaryDirectory() as cache:
         made = render(held, config, Path(cache))

@@ -36,6 +36,9 @@ from iqassay.training.sets import draw
 NOISE = ("white_noise", "white_noise_color", "impulse_noise", "multiplicative_noise")
 BLUR = ("gaussian_blur", "lens_blur", "motion_blur")
 CODECS = ("jpeg2000", "jpeg")
+# Of what people feed beside photos (`data.coverage`): more damage of the same kinds, other codecs and scalings, and
+# pictures between bars. What is missing, melted, empty or without its colours is no restorer's to bring back.
+UNDONE = ("beyond", "framed", "resampled", "resaved", "upscaled")
 CLEAN_ENOUGH = 3e-4  # an error (35 dB) well below which there is little to gain and much to lose
 SLOW = 0.99  # of the old weights are kept at each step of the encoder that fills the queue
 
@@ -175,6 +178,8 @@ def fit_assistants(recipe: Recipe) -> Path:
         untouched=0.05,
         chained=0.35,
         restored=0.1,
+        covered=recipe.synthetic_covered,
+        families=UNDONE,
         kinds=tuple(k for k in KINDS + BLUR + 6 * CODECS + NOISE if k not in recipe.synthetic_without),
     )
     sets = draw(recipe, config)

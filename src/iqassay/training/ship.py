@@ -21,13 +21,12 @@ from iqassay.data.rating import Rating, Ratings
 from iqassay.data.synthetic import SyntheticSet
 from iqassay.scoring.model_file import load_model_file
 from iqassay.scoring.scorer import Scorer
-from iqassay.statistics.correlation import plcc, srcc
 from iqassay.support.version import __version__
 from iqassay.systems.blocks import pool_statistics
 from iqassay.systems.mfen import MFEN
 from iqassay.systems.yoto_extended import TOP, ExtendedYOTO
 from iqassay.training.build import System, build_system
-from iqassay.training.calibrate import calibration_table, conformal_interval, doubts, refuse_few
+from iqassay.training.calibrate import calibration_table, conformal_interval, doubts, measured, refuse_few
 from iqassay.training.checkpoints import load_weights, recipe_of
 from iqassay.training.export import cut_up, export, principal_axes
 from iqassay.training.onnx_pass import VIEW_AREA, whole_view
@@ -95,6 +94,8 @@ def ship(job: Export) -> Path:
     card |= {"distortions": list(KINDS), "views": VIEWS, "unlike": {"threshold": 1e9}}
     scale = {"calibration": {"raw": [0, 1], "score": [0, 1]}, "interval": {"score": [0], "below": [0], "above": [0]}}
     card["architecture"] = dataclasses.asdict(system.config)
+    if recipe.synthetic and recipe.synthetic_covered:  # a panel's calibration sees them too, then
+        card["synthetic_covered"] = recipe.synthetic_covered
     card |= scale | ({"reference": scale} if isinstance(system, ExtendedYOTO) else {})
     limits: list[str] = []
     with tempfile.TemporaryDirectory() as folder:  # a first file without a scale, to see every picture as users will
@@ -121,8 +122,7 @@ def ship(job: Export) -> Path:
     card["unlike"] = {"threshold": round(float(np.quantile(unlike, 0.99)), 4)}
     for ratings, (values, _), truth in zip(sets, seen, opinions, strict=True):
         score = np.interp(values, card["calibration"]["raw"], card["calibration"]["score"])
-        found = {"srcc": round(srcc(values, truth), 4), "plcc": round(plcc(score, truth), 4)}
-        card["accuracy"].append({"set": f"{ratings.name} val", "images": len(truth), **found})
+        card["accuracy"].append(measured(f"{ratings.name} val", values, score, truth))
         _say(json.dumps(card["accuracy"][-1]))
     return export(system, centre, axes, card, job.out)
 

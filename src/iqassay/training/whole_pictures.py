@@ -17,20 +17,20 @@ from iqassay.systems.mfen import MFEN
 from iqassay.systems.yoto_extended import ExtendedYOTO
 from iqassay.training.build import build_system
 from iqassay.training.checkpoints import load_weights, settled
-from iqassay.training.distortion_reader import fit_distortions
+from iqassay.training.distortion_reader import fit_distortions, named
 from iqassay.training.head import fit_head, head_of
 from iqassay.training.kept_pictures import gather
 from iqassay.training.known_degradations import known_degradations
 from iqassay.training.pairs import Pairs, fit_distance, gather_pairs
 from iqassay.training.recipes import Recipe
 from iqassay.training.run_folder import refuse_another_run, write_recipe
-from iqassay.training.sets import synthetic_sets
 
 
 def fit_on_whole_pictures(recipe: Recipe) -> Path:
     """``iqassay train SYSTEM --stage head``. Returns the path of a checkpoint like those of ``fit``.
 
-    Of YOTO what there is: the whole-picture term, the distance, if any set has references, the reader of distortions.
+    Of YOTO what there is: the whole-picture term, the distance, if any set has references. Of YOTO and DRI-IQA also
+    what reads distortions, if any set names some.
 
     Raises:
         ValueError: without a start, with nothing to train, or with nothing to choose by.
@@ -47,7 +47,7 @@ def fit_on_whole_pictures(recipe: Recipe) -> Path:
     found: dict[str, float] = {}
     alone = recipe.system != "yoto" or recipe.mode != "full-reference"
     whole = alone and (recipe.system != "yoto" or recipe.whole_picture)
-    read = alone and not isinstance(system, MFEN) and bool(recipe.synthetic)
+    read = alone and not isinstance(system, MFEN) and named(recipe)
     pairs: list[Pairs] = []
     if isinstance(system, ExtendedYOTO) and recipe.distance and recipe.mode != "no-reference":
         pairs = gather_pairs(recipe, system)
@@ -57,23 +57,20 @@ def fit_on_whole_pictures(recipe: Recipe) -> Path:
             "got --stage head with nothing for it to train, want --whole-picture and not --mode full-reference, or "
             "--distance with references and not --mode no-reference, or --stage network"
         )
-    if whole or read:
-        sets = gather(recipe, system)
-        if whole:
-            head, found = fit_head(recipe, head_of(system), sets)
-            head_of(system).load_state_dict(head.state_dict())
-        if read and not isinstance(system, MFEN):
-            kept = [torch.from_numpy(np.asarray(v)) for v in sets[-1].kept]
-            readable = system.readable(*kept)
-            made = synthetic_sets(recipe)[:2]
-            found["distortion type"] = fit_distortions(recipe, system.distortions, readable, made)
-            if isinstance(system, DRI):
-                train = sets[-1].train
-                system.known.copy_(
-                    known_degradations(system, Seen(*kept).degradation.numpy()[:train], sets[-1].labels[:train])
-                )
+    sets = gather(recipe, system) if whole or read else []
+    if whole:
+        head, found = fit_head(recipe, head_of(system), sets)
+        head_of(system).load_state_dict(head.state_dict())
+    if read and not isinstance(system, MFEN):
+        kept = [[torch.from_numpy(np.asarray(v)) for v in s.kept] for s in sets]
+        found |= fit_distortions(recipe, system.distortions, [system.readable(*one) for one in kept], sets)
+        if isinstance(system, DRI):
+            vectors = [Seen(*one).degradation.numpy()[: s.train] for one, s in zip(kept, sets, strict=True)]
+            labels = np.concatenate([s.labels[: s.train] for s in sets])
+            if (labels[:, 0] >= 0).any():  # types without levels are not like any that is known by both
+                system.known.copy_(known_degradations(system, np.concatenate(vectors), labels))
     if isinstance(system, ExtendedYOTO) and far:
-        found |= fit_distance(recipe, system, pairs)
+        found |= fit_distance(recipe, system, pairs)[1]
     # Each as a whole: a run that is killed here leaves what was there before, not half a file.
     write_recipe(recipe, val=found)
     weights = {"state_dict": {f"system.{k}": v for k, v in system.state_dict().items()}}
