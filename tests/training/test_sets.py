@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 import torch
 
-
 from iqassay.training import sets as sets_module
 from iqassay.training import teachers
 from iqassay.training.recipes import smoke

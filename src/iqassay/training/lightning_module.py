@@ -29,7 +29,6 @@ from iqassay.training.recipes import Recipe
 from iqassay.training.run import Monitored
 from iqassay.training.teachers import Teaching
 
-
 FORMATS = {2: torch.contiguous_format, 4: torch.channels_last}  # of a batch of places, of pictures
 
 
