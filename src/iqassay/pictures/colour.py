@@ -74,24 +74,24 @@ def of_code_points(primaries: int, transfer: int, peak: float = HDR_PEAK, narrow
 def of_gamma(gamma: float | None, chromaticities: tuple[float, ...] | None) -> Encoding | None:
     """What PNG's gAMA (sample = light ** gamma) and cHRM (x and y of white, red, green, blue) mean; either may lack.
 
-    1 / 2.2 within five percent is sRGB's curve, as libpng has it, and so are chromaticities within 0.01. None when the
-    numbers are of no use.
+    Chromaticities within 0.01 of sRGB's are its own, and beside them, or beside none, 1 / 2.2 within five percent stands
+    for its curve, as libpng has it: that is what writers put beside sRGB. None when the numbers are of no use.
     """
-    curve: str | float = "sRGB"
     if gamma is not None and not 0.01 <= gamma <= 100:
         return None
-    if gamma is not None and abs(gamma * 2.2 - 1) >= 0.05:
-        curve = 1 / gamma
-    if chromaticities is None:
-        return Encoding(curve)
-    primaries = (*chromaticities[2:], *chromaticities[:2])
-    if len(primaries) != 8 or max(abs(a - b) for a, b in zip(primaries, _SRGB, strict=True)) < _NEAR:
-        return Encoding(curve)
+    primaries = _SRGB
+    if chromaticities is not None:
+        told = (*chromaticities[2:], *chromaticities[:2])
+        if max(abs(a - b) for a, b in zip(told, _SRGB, strict=True)) >= _NEAR:
+            primaries = told
     try:
-        usable = np.isfinite(_matrix(primaries)).all() and np.abs(_matrix(primaries)).max() < 100
+        if not np.abs(_matrix(primaries)).max() < 100:  # written so that NaN fails
+            return None
     except (np.linalg.LinAlgError, ZeroDivisionError):
-        usable = False
-    return Encoding(curve, primaries) if usable else None
+        return None
+    if gamma is None or (primaries == _SRGB and abs(gamma * 2.2 - 1) < 0.05):
+        return Encoding("sRGB", primaries)
+    return Encoding(1 / gamma, primaries)
 
 
 def brightest(content: float, screen: float) -> float:

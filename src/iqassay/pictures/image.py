@@ -180,7 +180,15 @@ def _from_tiff(file: BinaryIO, max_pixels: int) -> Picture:
     profile, orientation = tags.get(Tag.InterColorProfile), tags.get(Tag.Orientation, 1)
     primaries = None if profile else tiff.primaries(tags)
     encoding = colour.of_gamma(None, primaries) if primaries else None
-    if tiff.is_read_here(tags):
+    try:
+        image = None if tiff.is_read_here(tags) else formats.open_header("TIFF", file)
+    except (SyntaxError, KeyError, TypeError) as error:
+        if Tag.PhotometricInterpretation not in tags or Tag.ImageWidth not in tags:
+            raise  # nothing is known of it
+        if not tiff.is_read_here(tags, last_resort=True):
+            raise ImageError(f"got a TIFF picture that is not read ({tiff.described(tags)}), want {_TIFFS}") from error
+        image = None
+    if image is None:
         check_size(tiff.numbers(tags, Tag.ImageWidth)[0], tiff.numbers(tags, Tag.ImageLength)[0], max_pixels)
         samples, alpha = tiff.read_tiff(file, tags)
         said = [PAGES] if tags.next else []
@@ -189,17 +197,12 @@ def _from_tiff(file: BinaryIO, max_pixels: int) -> Picture:
         if tags[Tag.PhotometricInterpretation] in (8, 9):
             profile = None  # it is about L*, a* and b*, which have been left behind
         return from_samples(samples, alpha, profile, orientation, said, encoding)
-    try:
-        image = cast(TiffImagePlugin.TiffImageFile, formats.open_header("TIFF", file))
-    except (SyntaxError, KeyError, TypeError) as error:
-        if Tag.PhotometricInterpretation not in tags or Tag.ImageWidth not in tags:
-            raise  # nothing is known of it
-        raise ImageError(f"got a TIFF picture that is not read ({tiff.described(tags)}), want {_TIFFS}") from error
     check_size(*image.size, max_pixels)
     if image.mode == "P" and image.palette and tiff.is_short(tags):
         colours = bytes(tiff.numbers(tags, Tag.ColorMap))
         image.palette = ImagePalette.raw("RGB;L", colours)
-    tiff.allocate(image)
+    image.info.pop("xmp", None)  # Pillow turns a TIFF as it loads it, by XMP too
+    tiff.allocate(cast(TiffImagePlugin.TiffImageFile, image))
     range_ = 2 ** bits[0] - 1 if 8 < bits[0] < 16 else 65535
     return from_pillow(image, max_pixels, range_=range_, encoding=encoding)
 

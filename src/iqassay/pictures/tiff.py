@@ -50,8 +50,11 @@ def numbers(tags: TiffImagePlugin.ImageFileDirectory_v2, tag: int, default: int 
     return values
 
 
-def is_read_here(tags: TiffImagePlugin.ImageFileDirectory_v2) -> bool:
-    """Whether the samples are of a kind that Pillow cuts, mistakes or refuses, and that is read here."""
+def is_read_here(tags: TiffImagePlugin.ImageFileDirectory_v2, last_resort: bool = False) -> bool:
+    """Whether the samples are of a kind that Pillow cuts, mistakes or refuses, and that is read here.
+
+    last_resort: whether they can be, since Pillow does not know what to make of them.
+    """
     bits, kinds = set(numbers(tags, Tag.BitsPerSample, 1)), set(numbers(tags, Tag.SampleFormat, 1))
     if len(bits) != 1 or len(kinds) != 1 or tags.get(Tag.FillOrder, 1) != 1:
         return False
@@ -62,10 +65,10 @@ def is_read_here(tags: TiffImagePlugin.ImageFileDirectory_v2) -> bool:
         return False  # JPEG and its like, which libtiff knows
     if meaning in (0, 1, 2):
         deep = kind in (1, 2, 3) and depth in ((16, 32, 64) if kind == 3 else (16, 32))
-        return deep or (whole and planes)
+        return deep or (whole and (planes or last_resort))
     if meaning == _PALETTE:
         return kind == 1 and depth == 16
-    return whole and (meaning in (_CIELAB, _ICCLAB) or (meaning == _INKS and (planes or depth == 16)))
+    return whole and meaning in (_CIELAB, _ICCLAB, _INKS)
 
 
 def described(tags: TiffImagePlugin.ImageFileDirectory_v2) -> str:
