@@ -657,8 +657,8 @@ def test_pixel_limit_comes_before_decoding(monkeypatch):
         with pytest.raises(ImageError, match="pixels, want at most 142"):
             read_image(data, max_pixels=142)
     monkeypatch.setattr(ImageFile.ImageFile, "load", decode)
-    monkeypatch.setattr("iqassay.pictures.deep.read_tiff", decode)
-    monkeypatch.setattr("iqassay.pictures.deep.read_png", decode)
+    monkeypatch.setattr("iqassay.pictures.tiff.read_tiff", decode)
+    monkeypatch.setattr("iqassay.pictures.png.read_deep", decode)
     for data in FILES.values():
         with pytest.raises(ImageError, match="want at most 142"):
             read_image(data, max_pixels=142)

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import importlib
+import importlib.util
 import io
-import re
+import os
 import threading
-from typing import BinaryIO
+from typing import BinaryIO, NamedTuple
 
 import PIL
 from PIL import Image, ImageFile
@@ -18,6 +19,45 @@ SUFFIXES = frozenset(
         *("avif", "avifs", "heic", "heics", "heif", "heifs", "hif"),
     )
 )
+
+
+class Kind(NamedTuple):
+    """A kind of file, as it is counted ("1 video", "3 videos"), and the extra that reads it; "" when none does."""
+
+    one: str
+    many: str
+    extra: str = ""
+
+
+_RAW, _JXL = Kind("RAW", "RAW", "raw"), Kind("JPEG XL", "JPEG XL", "jxl")
+_ENDINGS = {
+    _RAW: "3fr arw cr2 cr3 crw dcr dng erf fff iiq kdc mef mos mrw nef nrw orf pef raf raw rw2 rwl sr2 srf srw x3f",
+    _JXL: "jxl",
+    Kind("JPEG 2000", "JPEG 2000"): "j2c j2k jp2 jpf jpm jpx",
+    Kind("Photoshop document", "Photoshop documents"): "psb psd",
+    Kind("video", "videos"): "3gp avi m2ts m4v mkv mov mp4 mpeg mpg mts webm wmv",
+    Kind("OpenEXR or Radiance picture", "OpenEXR or Radiance pictures"): "exr hdr",
+    Kind("drawing", "drawings"): "ai eps ps svg svgz",
+    Kind("PDF", "PDF"): "pdf",
+    Kind("icon", "icons"): "cur icns ico",
+    Kind("picture of another kind", "pictures of other kinds"): "dds jxr pbm pcx pgm pnm ppm qoi tga xcf",
+}
+# What people keep beside the pictures of SUFFIXES, by its ending.
+OTHERS = {f".{ending}": kind for kind, endings in _ENDINGS.items() for ending in endings.split()}
+_MODULES = {"heif": "pillow_heif", "raw": "rawpy", "jxl": "pillow_jxl"}  # what each extra brings
+
+
+def installed(extra: str) -> bool:
+    """Whether an extra that reads pictures is there; nothing is imported."""
+    return importlib.util.find_spec(_MODULES[extra]) is not None
+
+
+def is_picture(name: str) -> bool:
+    """Whether a file whose name ends so is read here: a picture, or a kind whose extra is installed."""
+    ending = os.path.splitext(name)[1].lower()
+    return ending in SUFFIXES or bool((kind := OTHERS.get(ending)) and kind.extra and installed(kind.extra))
+
+
 # The plug-ins of Pillow that we let near a file, each with the class or function that reads the header. The rest of
 # Pillow's long list is left out on purpose: some start other programs (EPS), the others are not photographs.
 PLUGINS = {
@@ -29,6 +69,7 @@ PLUGINS = {
     "GIF": ("GifImagePlugin", "GifImageFile"),
     "AVIF": ("AvifImagePlugin", "AvifImageFile"),
 }
+RAW, JXL = "camera raw", "JPEG XL"  # kinds that extras read
 # (offset, bytes there, what the file is). The second part names what we do not read, for the message alone.
 _SIGNATURES = (
     (0, b"\xff\xd8\xff", "JPEG"),
@@ -39,8 +80,10 @@ _SIGNATURES = (
     (0, b"II+\0", "TIFF"),
     (0, b"GIF8", "GIF"),
     (0, b"BM", "BMP"),
-    (0, b"\xff\x0a", "a JPEG XL picture"),
-    (4, b"JXL ", "a JPEG XL picture"),
+    (0, b"\xff\x0a", JXL),
+    (4, b"JXL \r\n\x87\n", JXL),
+    *((0, start, RAW) for start in (b"IIRO", b"IIRS", b"MMOR", b"IIU\0", b"FUJIFILMCCD-RAW", b"FOVb", b"\0MRM")),
+    (6, b"HEAPCCDR", RAW),
     (4, b"jP  ", "a JPEG 2000 picture"),
     (0, b"\xff\x4f\xff\x51", "a JPEG 2000 picture"),
     (0, b"MM\0+", "a big-endian BigTIFF"),
@@ -52,20 +95,20 @@ _SIGNATURES = (
     (0, b"#?RAD", "a Radiance HDR picture"),
     (0, b"PK\3\4", "a ZIP archive"),
 )
-_HELD, _LONGEST = ("WebP", "AVIF", "HEIF"), 2**30
+_HELD, _LONGEST = ("WebP", "AVIF", "HEIF", RAW, JXL), 2**30
 _bomb_guard = threading.Lock()
-_MARKER = re.compile(rb"\xff([\x01\xc0-\xcf\xd8-\xfe])")  # in the data of a JPEG only \0 and restarts follow 0xFF
-_MOST_SCANS = 100  # encoders make about ten of a progressive JPEG, a few make up to 64
 
 
 def kind_of(head: bytes) -> str:
-    """What the first bytes say the file is: a key of PLUGINS, "HEIF", or words for the message."""
+    """What the first bytes say the file is: a key of PLUGINS, "HEIF", RAW, JXL, or words for the message."""
     if head[4:8] == b"ftyp":
         brands = [head[8:12]] + [head[i : i + 4] for i in range(16, min(len(head), int.from_bytes(head[:4], "big")), 4)]
         if b"avif" in brands or b"avis" in brands:
             return "AVIF"
         if any(brand[:3] in (b"hei", b"hev") or brand in (b"mif1", b"msf1") for brand in brands):
             return "HEIF"
+        if brands[0] == b"crx ":
+            return RAW
         return "a film or other media file"
     for offset, signature, kind in _SIGNATURES:
         if head.startswith(signature, offset):
@@ -102,26 +145,3 @@ def check_length(kind: str, file: BinaryIO) -> None:
     length = file.seek(0, io.SEEK_END)
     if kind in _HELD and length > _LONGEST:
         raise ValueError(f"{length:,} bytes, want at most {_LONGEST:,}")
-
-
-def check_jpeg(file: BinaryIO, width: int, height: int) -> None:
-    """Raise ValueError for a JPEG whose decoder would work long for nothing: each further scan of a few bytes passes
-    over all pixels again, and pixels that the header promises and the data lacks become gray without a word.
-    """
-    file.seek(0)
-    data = file.read(2**26 + 4 * width * height)  # more is not its own: a JPEG may be followed by a film
-    at, scans, arithmetic = 2, 0, False
-    while found := _MARKER.search(data, at):
-        kind, at = found.group(1)[0], found.end()
-        if kind == 0xD9:
-            break
-        if kind not in (0x01, 0xD8):  # these two stand alone, all others tell their length
-            at += int.from_bytes(data[at : at + 2], "big")
-        scans += kind == 0xDA
-        arithmetic |= kind in (0xC9, 0xCA, 0xCB)
-    else:
-        at = len(data)
-    if scans > _MOST_SCANS:
-        raise ValueError(f"{scans} scans, want at most {_MOST_SCANS}")
-    if not arithmetic and 8 * at < width * height // 64:  # Huffman codes take a bit for each block of 8x8 pixels
-        raise ValueError("image file is truncated")

@@ -9,11 +9,14 @@ and 10.18.
 from __future__ import annotations
 
 import io
+import re
 import struct
 from functools import lru_cache
 
 import numpy as np
 from PIL import Image, ImageCms
+
+from iqassay.pictures import colour
 
 # linear sRGB -> XYZ relative to D50 (the profile connection space), Bradford adapted; rows X, Y, Z. From IEC 61966-2-1
 # as every sRGB profile holds it.
@@ -70,8 +73,58 @@ def convert_samples(pixels: np.ndarray, profile: bytes) -> np.ndarray:
     for top in range(0, len(pixels), rows):  # in strips: the temporaries stay small
         strip = pixels[top : top + rows]
         linear = np.stack([_look_up(strip[..., i % strip.shape[2]], curve) for i, curve in enumerate(curves)], axis=-1)
-        encoded = _encode(linear if matrix is None else linear @ matrix)
+        encoded = colour.encode(linear if matrix is None else linear @ matrix)
         out[top : top + rows] = np.rint(encoded * 65535) if pixels.dtype == np.uint16 else encoded
+    return out
+
+
+def hdr_encoding(profile: bytes) -> colour.Encoding | None:
+    """What a profile for HDR (PQ or HLG) says by code points (`cicp`, ICC.1:2022, 9.2.17) or by its name; None for any
+    other. Its curve goes up to the brightest light there is, so that as a profile it would give a dark picture.
+    """
+    try:
+        tags = _tags(profile)
+    except ValueError:
+        return None
+    if len(told := tags.get(b"cicp", b"")) >= 12 and told[9] in (16, 18):
+        return colour.of_code_points(told[8], told[9])
+    name = tags.get(b"desc", b"")[:400]
+    return named_hdr(name[28:].decode("utf-16-be", "ignore") if name[:4] == b"mluc" else name[12:].decode("latin-1"))
+
+
+def named_hdr(name: str) -> colour.Encoding | None:
+    """What the name of a profile for HDR says: "ITUR_2100_PQ_FULL" (W3C's note on PQ in PNG), "Display P3 HLG"."""
+    words = re.split(r"[^A-Za-z0-9]+", name.upper())
+    for word, transfer in (("PQ", 16), ("HLG", 18)):
+        if word in words:
+            return colour.of_code_points(12 if "P3" in words else 9, transfer)
+    return None
+
+
+def lab_to_srgb(samples: np.ndarray, signed: bool) -> np.ndarray:
+    """(H, W, 3) of L*, a*, b* (D50) as uint8 or uint16 -> sRGB of the same type.
+
+    signed: a* and b* are two's complements (TIFF's CIELab), else they have 128 in the middle (its ICCLab, in which L* =
+    100 is 65280 at 16 bits).
+    """
+    deep = samples.dtype == np.uint16
+    step, top = (256, 65535) if deep else (1, 255)
+    out = np.empty_like(samples)
+    to_srgb = np.linalg.inv(_SRGB_TO_XYZ).T.astype(np.float32)
+    for start in range(0, len(samples), 64):
+        strip = samples[start : start + 64]
+        light = strip[..., :1].astype(np.float32) * np.float32(100 / (65280 if deep and not signed else top))
+        ab = (
+            strip[..., 1:].view(np.int16 if deep else np.int8)
+            if signed
+            else strip[..., 1:].astype(np.int32) - 128 * step
+        )
+        y = (light + 16) / 116
+        f = np.concatenate(
+            [y + ab[..., :1] / np.float32(500 * step), y, y - ab[..., 1:] / np.float32(200 * step)], axis=2
+        )
+        xyz = np.where(f > 6 / 29, f**3, (f - 4 / 29) * np.float32(108 / 841)) * _WHITE.astype(np.float32)  # CIE 15
+        out[start : start + 64] = np.rint(colour.encode(xyz @ to_srgb) * top)
     return out
 
 
@@ -82,11 +135,6 @@ def _look_up(samples: np.ndarray, curve: np.ndarray) -> np.ndarray:
     place = samples * np.float32(65535)
     below = np.minimum(place.astype(np.int32), 65534)
     return curve[below] + (place - below) * (curve[below + 1] - curve[below])
-
-
-def _encode(linear: np.ndarray) -> np.ndarray:
-    linear = np.clip(linear, 0, 1)
-    return np.where(linear <= 0.0031308, 12.92 * linear, 1.055 * linear ** np.float32(1 / 2.4) - 0.055)
 
 
 def _tags(profile: bytes) -> dict[bytes, bytes]:

@@ -9,67 +9,37 @@ import ctypes
 import io
 import os
 import stat
-from collections.abc import Sequence
+from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import replace
 from typing import BinaryIO, cast
 
 import numpy as np
-from PIL import Image, TiffImagePlugin
+from PIL import Image, ImagePalette, TiffImagePlugin
 from PIL.ExifTags import Base as Tag
 
-from iqassay.pictures import deep, formats, icc
+from iqassay.pictures import boxes, colour, formats, jpeg, jxl, png, raw, tiff
 from iqassay.pictures.formats import SUFFIXES
+from iqassay.pictures.picture import ImageError, Picture, TooManyPixels, check_size, to_float
+from iqassay.pictures.pixels import (
+    CUT,
+    GAIN_MAP,
+    PAGES,
+    colours_of,
+    frames,
+    from_array,
+    from_pillow,
+    from_samples,
+    orientation_of,
+    with_key,
+)
 
-__all__ = ["MAX_PIXELS", "SUFFIXES", "ImageError", "Picture", "read_image", "to_float"]
+__all__ = ["MAX_PIXELS", "SUFFIXES", "ImageError", "Picture", "TooManyPixels", "file_name", "read_image", "to_float"]
 
 MAX_PIXELS = 200_000_000
 _LARGE = 50_000_000  # bytes of pixels
 _WANTED = "a JPEG, PNG, WebP, TIFF, BMP, GIF, AVIF or HEIF picture"
-_OVER_WHITE = "transparency shown over white"
-_PAGES = "file of several pages: page 1 is shown"
-_CUT = "samples of more than 8 bits read at 8 bits"
-_BAD_PROFILE = "colour profile cannot be used: the picture is taken as sRGB"
-
-_TRANSPOSE = {
-    2: Image.Transpose.FLIP_LEFT_RIGHT,
-    3: Image.Transpose.ROTATE_180,
-    4: Image.Transpose.FLIP_TOP_BOTTOM,
-    5: Image.Transpose.TRANSPOSE,
-    6: Image.Transpose.ROTATE_270,
-    7: Image.Transpose.TRANSVERSE,
-    8: Image.Transpose.ROTATE_90,
-}
-_GRAY_STEP = {"L;2": 85, "L;4": 17}
-
-
-class ImageError(ValueError):
-    """A picture that cannot be read: one plain sentence, which starts with the file name when there is one."""
-
-
-class TooManyPixels(ImageError):
-    """A picture over the limit, which was not decoded."""
-
-
-@dataclass(frozen=True, eq=False)
-class Picture:
-    """A decoded picture.
-
-    pixels: (H, W, 3) sRGB (with its transfer curve), C-contiguous, read-only; uint8 in 0..255, uint16 in 0..65535 or
-    float32 in [0, 1]: the depth of the source is kept, so that 200 megapixels of bytes stay bytes.
-    warnings: what was done that the viewer might not expect, one plain phrase each.
-    """
-
-    pixels: np.ndarray
-    warnings: tuple[str, ...] = ()
-
-    @property
-    def height(self) -> int:
-        return int(self.pixels.shape[0])
-
-    @property
-    def width(self) -> int:
-        return int(self.pixels.shape[1])
+_TIFFS = "gray, RGB, CMYK, YCbCr, Lab or a palette, at usual depths"
 
 
 def read_image(
@@ -89,9 +59,9 @@ def read_image(
     prefix = f"{file_name(source)}: " if isinstance(source, (str, os.PathLike)) else ""
     try:
         if isinstance(source, np.ndarray):
-            picture = _from_array(source, max_pixels)
+            picture = from_array(source, max_pixels)
         elif isinstance(source, Image.Image):
-            picture = _from_pillow(source, max_pixels)
+            picture = from_pillow(source, max_pixels)
         elif isinstance(source, (str, os.PathLike)):
             with _open(source) as file:
                 picture = _from_file(file, max_pixels)
@@ -115,15 +85,6 @@ def _give_back_memory() -> None:
     """What decoding took, 4 bytes a pixel, is free again, but glibc would keep it for this thread alone."""
     with suppress(AttributeError, OSError, TypeError):  # another C library
         ctypes.CDLL(None).malloc_trim(0)
-
-
-def to_float(pixels: np.ndarray) -> np.ndarray:
-    """uint8, uint16 or float samples -> float32 in [0, 1], same shape (no copy when it is float32 already)."""
-    if pixels.dtype in (np.uint8, np.uint16):
-        return np.divide(pixels, np.float32(np.iinfo(pixels.dtype).max), dtype=np.float32)
-    if pixels.dtype.kind != "f":
-        raise ValueError(f"got samples of type {pixels.dtype}, want uint8, uint16 or float")
-    return pixels.astype(np.float32, copy=False)
 
 
 # ---- files ----------------------------------------------------------------------------------------------------------
@@ -164,23 +125,16 @@ def _open(path: str | os.PathLike[str]) -> BinaryIO:
 def _from_file(file: BinaryIO, max_pixels: int) -> Picture:
     head = file.read(4096)
     kind = formats.kind_of(head)
-    if kind != "HEIF" and kind not in formats.PLUGINS:
+    reader = _READERS.get(kind)
+    if reader is None and kind not in formats.PLUGINS:
         raise ImageError(f"got {kind}, want {_WANTED}")
     try:
         formats.check_length(kind, file)
-        if kind == "HEIF":
-            return _from_heif(file, max_pixels)
-        if kind == "TIFF":
-            return _from_tiff(file, head, max_pixels)
+        if reader is not None:
+            return reader(file, max_pixels)
         image = formats.open_header(kind, file)
-        _check_size(*image.size, max_pixels)
-        if kind == "PNG" and (channels := deep.png_channels(image)):
-            return _from_png16(image, file, channels)
-        if kind == "JPEG":
-            formats.check_jpeg(file, *image.size)
-        at = head.find(b"av1C") if kind == "AVIF" else -1
-        cut = at >= 0 and len(head) > at + 6 and bool(head[at + 6] & 0x40)  # the flag high_bitdepth
-        return _from_pillow(image, max_pixels, [_CUT] if cut else [])
+        check_size(*image.size, max_pixels)
+        return from_pillow(image, max_pixels)
     except ImageError:
         raise
     except Exception as error:
@@ -188,32 +142,105 @@ def _from_file(file: BinaryIO, max_pixels: int) -> Picture:
         raise ImageError(f"got {got}, want an undamaged one of an ordinary kind") from error
 
 
-def _from_png16(image: Image.Image, file: BinaryIO, channels: int) -> Picture:
-    said = _frames(image)
-    samples, image = deep.read_png(file, channels)
-    orientation = _orientation(image, said)
+def _from_jpeg(file: BinaryIO, max_pixels: int) -> Picture:
+    image = formats.open_header("JPEG", file)
+    check_size(*image.size, max_pixels)
+    gain_map = jpeg.check_jpeg(file, *image.size)
+    encoding = None if image.info.get("icc_profile") else jpeg.exif_encoding(image)
+    return from_pillow(image, max_pixels, [GAIN_MAP] if gain_map else [], encoding=encoding)
+
+
+def _from_png(file: BinaryIO, max_pixels: int) -> Picture:
+    pieces, info, said = png.read_chunks(file)
+    encoding: colour.Encoding | None = info.pop("encoding", None)
+    image = formats.open_header("PNG", pieces)
+    check_size(*image.size, max_pixels)
+    image.info |= info
+    if not (channels := png.deep_channels(image)):
+        return from_pillow(image, max_pixels, said, encoding=encoding)
+    said += frames(image)
+    samples, image = png.read_deep(pieces, channels)
+    image.info |= info
+    orientation = orientation_of(image, said)
+    profile, encoding = colours_of(image, encoding, said)
     alpha = "straight" if channels in (2, 4) else ""
     if channels == 3 and (key := image.info.get("transparency")):
-        samples, alpha = _with_key(samples, key), "straight"
-    return _from_samples(samples, alpha, image.info.get("icc_profile"), orientation, said)
+        samples, alpha = with_key(samples, key), "straight"
+    return from_samples(samples, alpha, profile, orientation, said, encoding)
 
 
-def _from_tiff(file: BinaryIO, head: bytes, max_pixels: int) -> Picture:
-    tags = deep.tiff_tags(file)
-    if head[8:10] == b"CR" or Tag.DNGVersion in tags or deep.numbers(tags, Tag.NewSubfileType)[0] & 1:
-        raise ImageError(f"got a camera raw file or a TIFF that starts with a small preview, want {_WANTED}")
-    deep.check_tiles(tags)
-    bits = deep.numbers(tags, Tag.BitsPerSample, 1)
-    if deep.is_deep(tags):
-        _check_size(deep.numbers(tags, Tag.ImageWidth)[0], deep.numbers(tags, Tag.ImageLength)[0], max_pixels)
-        samples, alpha = deep.read_tiff(file, tags)
-        orientation = tags.get(Tag.Orientation, 1)
-        said = [_PAGES] if tags.next else []
-        return _from_samples(samples, alpha, tags.get(Tag.InterColorProfile), orientation, said)
-    image = cast(TiffImagePlugin.TiffImageFile, formats.open_header("TIFF", file))
-    _check_size(*image.size, max_pixels)
-    deep.allocate(image)
-    return _from_pillow(image, max_pixels, range_=2 ** bits[0] - 1 if 8 < bits[0] < 16 else 65535)
+def _from_tiff(file: BinaryIO, max_pixels: int) -> Picture:
+    file.seek(8)
+    mark = file.read(2)
+    tags = tiff.tiff_tags(file)
+    if mark == b"CR" or Tag.DNGVersion in tags or tiff.numbers(tags, Tag.NewSubfileType)[0] & 1:
+        return _from_raw_tiff(file, max_pixels)
+    tiff.check_tiles(tags)
+    bits = tiff.numbers(tags, Tag.BitsPerSample, 1)
+    profile, orientation = tags.get(Tag.InterColorProfile), tags.get(Tag.Orientation, 1)
+    primaries = None if profile else tiff.primaries(tags)
+    encoding = colour.of_gamma(None, primaries) if primaries else None
+    try:
+        image = None if tiff.is_read_here(tags) else formats.open_header("TIFF", file)
+    except (SyntaxError, KeyError, TypeError) as error:
+        if Tag.PhotometricInterpretation not in tags or Tag.ImageWidth not in tags:
+            raise  # nothing is known of it
+        if not tiff.is_read_here(tags, last_resort=True):
+            raise ImageError(f"got a TIFF picture that is not read ({tiff.described(tags)}), want {_TIFFS}") from error
+        image = None
+    if image is None:
+        check_size(tiff.numbers(tags, Tag.ImageWidth)[0], tiff.numbers(tags, Tag.ImageLength)[0], max_pixels)
+        samples, alpha = tiff.read_tiff(file, tags)
+        said = [PAGES] if tags.next else []
+        if samples.shape[2] - bool(alpha) == 4:
+            return _from_inks(samples, profile, orientation, said)
+        if tags[Tag.PhotometricInterpretation] in (8, 9):
+            profile = None  # it is about L*, a* and b*, which have been left behind
+        return from_samples(samples, alpha, profile, orientation, said, encoding)
+    check_size(*image.size, max_pixels)
+    if image.mode == "P" and image.palette and tiff.is_short(tags):
+        colours = bytes(tiff.numbers(tags, Tag.ColorMap))
+        image.palette = ImagePalette.raw("RGB;L", colours)
+    image.info.pop("xmp", None)  # Pillow turns a TIFF as it loads it, by XMP too
+    tiff.allocate(cast(TiffImagePlugin.TiffImageFile, image))
+    range_ = 2 ** bits[0] - 1 if 8 < bits[0] < 16 else 65535
+    return from_pillow(image, max_pixels, range_=range_, encoding=encoding)
+
+
+def _from_raw_tiff(file: BinaryIO, max_pixels: int) -> Picture:
+    """Camera raw files look like a TIFF that starts with a small preview, but some of those are just that."""
+    try:
+        return raw.read_raw(file, max_pixels)
+    except ImageError:
+        raise
+    except Exception as error:
+        got = f"a camera raw file or a TIFF that starts with a small preview ({_reason(error)})"
+        raise ImageError(f"got {got}, want {_WANTED}") from error
+
+
+def _from_inks(samples: np.ndarray, profile: bytes | None, orientation: int, said: list[str]) -> Picture:
+    """(H, W, 4 or 5) CMYK, and alpha, of 8 or 16 bits: at 8 bits, since that is what LittleCMS gets."""
+    if samples.shape[2] > 4 and samples[..., 4].min() < np.iinfo(samples.dtype).max:
+        said = [*said, "transparency of a CMYK picture left out"]
+    if samples.dtype == np.uint16:
+        samples, said = ((samples.astype(np.uint32) + 128) // 257).astype(np.uint8), [*said, CUT]
+    image = Image.frombytes("CMYK", samples.shape[1::-1], np.ascontiguousarray(samples[..., :4]).tobytes())
+    exif = Image.Exif()
+    exif[Tag.Orientation] = orientation
+    image.info |= {"exif": exif.tobytes()} | ({"icc_profile": profile} if profile else {})
+    return from_pillow(image, image.width * image.height, said)
+
+
+def _from_avif(file: BinaryIO, max_pixels: int) -> Picture:
+    image = formats.open_header("AVIF", file)
+    check_size(*image.size, max_pixels)
+    told = boxes.read_boxes(file, *image.size)
+    return from_pillow(image, max_pixels, _said(told), encoding=told.encoding, cut=told.cut)
+
+
+def _said(told: boxes.Told) -> list[str]:
+    said = [CUT] if told.deep else []
+    return said + ([told.unknown] if told.unknown else []) + ([GAIN_MAP] if told.gain_map else [])
 
 
 def _from_heif(file: BinaryIO, max_pixels: int) -> Picture:
@@ -224,182 +251,31 @@ def _from_heif(file: BinaryIO, max_pixels: int) -> Picture:
     file.seek(0)
     container = pillow_heif.open_heif(file, convert_hdr_to_8bit=False, hdr_to_16bit=False)
     heif = container[container.primary_index]
-    _check_size(*heif.size, max_pixels)
+    check_size(*heif.size, max_pixels)
+    told = boxes.read_boxes(file, *heif.size)
     said = [f"file of {len(container)} pictures: the main one is shown"] if len(container) > 1 else []
+    said += _said(replace(told, deep=False))
     mode, _, bits = heif.mode.partition(";")
-    if not bits:
-        return _from_pillow(heif.to_pillow(), max_pixels, said)  # libheif has turned it upright, and the tag says so
+    if not bits:  # libheif has cut it and turned it upright, and the tag says so
+        return from_pillow(heif.to_pillow(), max_pixels, said, encoding=told.encoding)
     samples = np.asarray(heif).reshape(heif.size[1], -1, len(mode))[:, : heif.size[0]]
     samples = np.rint(samples * np.float32(65535 / (2 ** int(bits) - 1))).astype(np.uint16)
     alpha = "premultiplied" if mode.endswith("a") else "straight" if mode.endswith("A") else ""
-    return _from_samples(samples, alpha, cast("bytes | None", heif.info.get("icc_profile")), 1, said)
+    profile = cast("bytes | None", heif.info.get("icc_profile"))
+    return from_samples(samples, alpha, profile, 1, said, told.encoding)
 
 
-# ---- Pillow images --------------------------------------------------------------------------------------------------
+def _from_jxl(file: BinaryIO, max_pixels: int) -> Picture:
+    found = jxl.read_jxl(file, max_pixels)
+    return found if isinstance(found, Picture) else _from_jpeg(io.BytesIO(found), max_pixels)
 
 
-def _from_pillow(image: Image.Image, max_pixels: int, said: Sequence[str] = (), range_: int = 65535) -> Picture:
-    """Turn a Pillow image, loaded or not, into a Picture; range_ is the largest sample of an integer mode."""
-    _check_size(*image.size, max_pixels)
-    said = [*said, *_frames(image)]
-    stored = deep.raw_mode(image)
-    if stored[-4:-1] == ";16" and not image.mode.startswith("I"):
-        said.append(_CUT)
-    image.load()
-    key = image.info.get("transparency")
-    if isinstance(key, int):
-        key *= _GRAY_STEP.get(stored, 1)  # Pillow widens the pixels but not this
-    orientation = _orientation(image, said)
-    profile = image.info.get("icc_profile")
-    if image.mode in ("I", "F") or image.mode.startswith("I;16"):
-        samples, alpha = np.asarray(image)[..., None], ""
-        if image.mode != "F":
-            _check_range(samples, range_)
-            samples = samples.astype(np.uint16) if range_ == 65535 else (samples / np.float32(range_))
-        if isinstance(key, int):
-            samples, alpha = _with_key(samples, (key,)), "straight"
-        return _from_samples(samples, alpha, profile, orientation, said)
-
-    mode = "CMYK" if image.mode == "CMYK" else "L" if image.mode in ("1", "L", "LA", "La") else "RGB"
-    first, change = mode, None
-    if profile:
-        try:
-            first, change = icc.transform(profile, mode)
-        except Exception:
-            said.append(_BAD_PROFILE)
-    if mode == "CMYK" and change is None:
-        said.append("CMYK without a usable colour profile: the colours are a guess")
-
-    has_alpha, seen_through = image.has_transparency_data, False
-    pixels = np.empty((*(image.size if orientation > 4 else image.size[::-1]), 3), np.uint8)
-    as_stored = _turn(pixels, {6: 8, 8: 6}.get(orientation, orientation))  # the others undo themselves
-    for top, part in deep.strips(image):
-        rows = as_stored[top : top + part.height]
-        if has_alpha:
-            if key is not None:
-                part.info["transparency"] = key
-            part = (part.convert("LA") if part.mode == "La" else part).convert("RGBA")
-            if cast(tuple[int, int], part.getchannel("A").getextrema())[0] < 255:
-                seen_through = True
-                part = Image.alpha_composite(Image.new("RGBA", part.size, "white"), part)
-            part = part.convert("RGB")
-        if change is not None:
-            part = change.apply(part if part.mode == first else part.convert(first))
-        if part.mode != "RGB":
-            part = part.convert("RGB")
-        if orientation > 1:
-            part = part.transpose(_TRANSPOSE[orientation])
-        _turn(rows, orientation)[...] = np.asarray(part)
-    return Picture(pixels, (*said, _OVER_WHITE) if seen_through else tuple(said))
-
-
-def _check_size(width: int, height: int, max_pixels: int) -> None:
-    if width < 1 or height < 1:
-        raise ImageError(f"got a picture of {width}x{height} pixels, want at least 1x1")
-    if width * height > max_pixels:
-        raise TooManyPixels(f"got {width}x{height} = {width * height:,} pixels, want at most {max_pixels:,}")
-
-
-def _frames(image: Image.Image) -> list[str]:
-    """What to say when there is more than the one frame shown. The others of an MPO are previews and depth maps."""
-    if not getattr(image, "is_animated", False) or image.format == "MPO":
-        return []
-    if image.format == "TIFF":
-        return [_PAGES]
-    try:
-        count = str(image.n_frames)  # type: ignore[attr-defined]
-    except Exception:  # a later frame may be broken: that is not the one we show
-        count = "several"
-    return [f"animation of {count} frames: frame {image.tell() + 1} is shown"]
-
-
-def _orientation(image: Image.Image, said: list[str]) -> int:
-    try:
-        orientation = image.getexif().get(Tag.Orientation, 1)
-    except Exception:
-        said.append("EXIF block cannot be read: the picture is taken as upright")
-        return 1
-    return orientation if orientation in _TRANSPOSE else 1
-
-
-def _turn(pixels: np.ndarray, orientation: int) -> np.ndarray:
-    """A view of the pixels as EXIF orientation 1..8 asks for."""
-    if orientation > 4:
-        pixels = pixels.swapaxes(0, 1)
-    flip_rows, flip_columns = orientation in (3, 4, 7, 8), orientation in (2, 3, 6, 7)
-    return pixels[:: -1 if flip_rows else 1, :: -1 if flip_columns else 1]
-
-
-# ---- arrays ---------------------------------------------------------------------------------------------------------
-
-
-def _from_array(array: np.ndarray, max_pixels: int) -> Picture:
-    got = f"got an array of shape {array.shape} and type {array.dtype}"
-    want = "want (H, W), (H, W, 1), (H, W, 3) or (H, W, 4)"
-    if array.dtype.newbyteorder("=") not in (np.uint8, np.uint16, np.float16, np.float32, np.float64):
-        raise ImageError(f"{got}, want uint8, uint16, float16, float32 or float64")
-    if array.ndim == 3 and array.shape[2] not in (1, 3, 4) and array.shape[0] in (1, 3, 4):
-        raise ImageError(f"{got}, {want}: it looks channels-first, so transpose(1, 2, 0) may help")
-    if array.ndim not in (2, 3) or (array.ndim == 3 and array.shape[2] not in (1, 3, 4)):
-        raise ImageError(f"{got}, {want}")
-    _check_size(array.shape[1], array.shape[0], max_pixels)
-    samples = np.asarray(array).reshape(*array.shape[:2], -1)
-    return _from_samples(samples, "straight" if samples.shape[2] == 4 else "", None, 1, [])
-
-
-def _from_samples(samples: np.ndarray, alpha: str, profile: bytes | None, orientation: int, said: list[str]) -> Picture:
-    """(H, W, C) of any depth, straight or premultiplied alpha last if any -> Picture, copied only where needed."""
-    samples = _to_range(samples)
-    if alpha:
-        samples, colours, opacity = samples[..., :-1], samples, samples[..., -1:]
-        top = np.float32(1 if samples.dtype == np.float32 else np.iinfo(samples.dtype).max)
-        if opacity.min() < top:
-            said = [*said, _OVER_WHITE]
-            samples = np.empty_like(samples)
-            for y in range(0, len(samples), 64):  # in strips: the temporaries are float32
-                a = np.divide(opacity[y : y + 64], top, dtype=np.float32)
-                mixed = colours[y : y + 64, :, :-1] * (a if alpha == "straight" else 1) + (1 - a) * top
-                samples[y : y + 64] = np.rint(np.minimum(mixed, top)) if top > 1 else np.clip(mixed, 0, 1)
-    if profile:
-        try:
-            samples = icc.convert_samples(np.ascontiguousarray(samples), profile)
-        except LookupError:  # lookup tables are for LittleCMS, at 8 bits
-            small = np.rint(to_float(samples) * 255).astype(np.uint8)
-            image = Image.fromarray(small[..., 0] if small.shape[2] == 1 else small)
-            image.info["icc_profile"] = profile
-            picture = _from_pillow(image, image.width * image.height, [*said, _CUT])
-            samples, said = picture.pixels, list(picture.warnings)
-        except Exception:
-            said = [*said, _BAD_PROFILE]
-    if samples.shape[2] == 1:
-        samples = np.broadcast_to(samples, (*samples.shape[:2], 3))
-    return Picture(np.ascontiguousarray(_turn(samples, orientation)), tuple(said))
-
-
-def _to_range(samples: np.ndarray) -> np.ndarray:
-    """uint8 and uint16 as they are, other integers by their range and floats to float32 in [0, 1]."""
-    samples = samples.astype(samples.dtype.newbyteorder("="), copy=False)
-    if samples.dtype in (np.uint8, np.uint16):
-        return samples
-    if samples.dtype.kind in "iu":
-        top = np.iinfo(samples.dtype).max
-        _check_range(samples, top)
-        return np.multiply(samples, np.float32(1 / top), dtype=np.float32, casting="unsafe")
-    _check_range(samples, 1)
-    samples = samples.astype(np.float32, copy=False)
-    return samples if samples.max() <= 1 and samples.min() >= 0 else np.clip(samples, 0, 1)
-
-
-def _check_range(samples: np.ndarray, top: int) -> None:
-    low, high = samples.min(), samples.max()
-    slack = 1e-6 if samples.dtype.kind == "f" else 0  # 1.0000001 comes out of honest arithmetic
-    if not (low >= -slack and high <= top + slack):  # written so that NaN fails
-        text = "not-a-number or infinity" if not np.isfinite([low, high]).all() else f"{low:.6g} to {high:.6g}"
-        raise ImageError(f"got samples of type {samples.dtype} from {text}, want 0 to {top}")
-
-
-def _with_key(samples: np.ndarray, key: tuple[int, ...]) -> np.ndarray:
-    """Append alpha: 0 where a pixel has the one colour that the file calls transparent."""
-    opaque = (samples != np.asarray(key)).any(axis=2, keepdims=True)
-    top = 1 if samples.dtype.kind == "f" else 65535
-    return np.concatenate([samples, opaque.astype(samples.dtype) * samples.dtype.type(top)], axis=2)
+_READERS: dict[str, Callable[[BinaryIO, int], Picture]] = {
+    "JPEG": _from_jpeg,
+    "PNG": _from_png,
+    "TIFF": _from_tiff,
+    "AVIF": _from_avif,
+    "HEIF": _from_heif,
+    formats.RAW: raw.read_raw,
+    formats.JXL: _from_jxl,
+}

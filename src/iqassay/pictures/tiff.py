@@ -1,8 +1,7 @@
-"""PNG and TIFF samples of more than 8 bits, which Pillow cuts to 8 or does not read at all.
+"""TIFF samples that Pillow cuts to 8 bits, mistakes or does not read: deep ones, separate planes, Lab, long palettes.
 
-Pillow's decoders (zlib, LZW, PackBits, every PNG filter) still do the work: they are asked for the bytes of the
-samples instead of their meaning, and numpy puts the bytes together. PNG: ISO/IEC 15948. TIFF: revision 6.0, with
-technical note 3 for predictor 3.
+Pillow's decoders (zlib, LZW, PackBits, ...) still do the work: they are asked for the bytes of the samples instead of
+their meaning, and numpy puts the bytes together. TIFF revision 6.0, with technical note 3 for predictor 3.
 """
 
 from __future__ import annotations
@@ -10,71 +9,26 @@ from __future__ import annotations
 import io
 import shutil
 import struct
-from collections.abc import Iterator
-from typing import Any, BinaryIO
+from typing import BinaryIO
 
 import numpy as np
-from PIL import Image, PngImagePlugin, TiffImagePlugin
+from PIL import Image, TiffImagePlugin
 from PIL.ExifTags import Base as Tag
 
-_PNG_CHANNELS = {"RGB;16B": 3, "RGBA;16B": 4, "LA;16B": 2}
-# (mode, raw mode, byte of the sample) to read. Asked for little-endian samples, Pillow keeps the other byte of each.
-_PNG_PASSES = {
-    2: (("RGBA", "RGBA", None),),  # gray and alpha: four bytes a pixel in one go
-    3: (("RGB", "RGB;16B", 1), ("RGB", "RGB;16L", 0)),
-    4: (("RGBA", "RGBA;16B", 1), ("RGBA", "RGBA;16L", 0)),
-}
+from iqassay.pictures import icc
+from iqassay.pictures.opened import strips
+
 _NONE, _LZW, _DEFLATE, _PACKBITS, _OLD_DEFLATE, _LZMA, _ZSTD = 1, 5, 8, 32773, 32946, 34925, 50000
 _MOST_SQUEEZED = 2**16  # bytes out of one: twice what Zstandard, the strongest, can reach
 _LONGEST = 2**30  # bytes that are held in memory, of a file with compressed samples
 _WITH_PREDICTOR = (_LZW, _DEFLATE, _OLD_DEFLATE, _LZMA, _ZSTD)
-
-
-def strips(image: Image.Image) -> Iterator[tuple[int, Image.Image]]:
-    """(top, part) over a loaded image, in parts small enough to stay in the cache."""
-    rows = max(1, 2**17 // image.width)
-    for top in range(0, image.height, rows):
-        yield top, image.crop((0, top, image.width, min(top + rows, image.height)))
-
-
-def raw_mode(image: Image.Image) -> str:
-    """What an opened, not yet loaded image is stored as, in Pillow's words ("RGB;16B"); "" when it does not say."""
-    tiles = getattr(image, "tile", None)
-    args: Any = tiles[0].args if tiles else ""
-    return str(args[0] if isinstance(args, tuple) and args else args)
-
-
-# ---- PNG ------------------------------------------------------------------------------------------------------------
-
-
-def png_channels(image: Image.Image) -> int:
-    """Channels of an opened, not yet loaded PNG whose 16 bits Pillow would cut to 8; 0 for any other."""
-    return _PNG_CHANNELS.get(raw_mode(image), 0)
-
-
-def read_png(file: BinaryIO, channels: int) -> tuple[np.ndarray, Image.Image]:
-    """The samples of such a PNG, (H, W, channels) uint16, and the image whose `info` holds all that the file says."""
-    samples: np.ndarray | None = None
-    for mode, raw, byte in _PNG_PASSES[channels]:
-        file.seek(0)
-        image = PngImagePlugin.PngImageFile(file)
-        image._mode = mode
-        image.tile = [tile._replace(args=raw) for tile in image.tile]
-        image.load()
-        if samples is None:
-            samples = np.empty((image.height, image.width, channels, 2), np.uint8)
-        for top, part in strips(image):
-            target = samples[top : top + part.height]
-            pixels = np.asarray(part)
-            if byte is None:
-                target[...] = pixels.reshape(target.shape)[..., ::-1]
-            else:
-                target[..., byte] = pixels
-    assert samples is not None
-    return samples.view("<u2")[..., 0].astype(np.uint16, copy=False), image
-
-
-# ---- TIFF -----------------------------------------------------------------------------------------------------------
+_UNPACKED = (_NONE, _PACKBITS, *_WITH_PREDICTOR)
+_PALETTE, _INKS, _CIELAB, _ICCLAB = 3, 5, 8, 9
+_COLOURS = {0: 1, 1: 1, 2: 3, _PALETTE: 1, _INKS: 4, _CIELAB: 3, _ICCLAB: 3}
+_MEANINGS = {
+    **{0: "gray", 1: "gray", 2: "RGB", 3: "a palette", 4: "a mask", 5: "CMYK", 6: "YCbCr", 8: "CIELab", 9: "ICCLab"},
+    **{10: "ITULab", 32803: "a colour filter array", 32844: "LogL", 32845: "LogLuv", 34892: "linear raw"},
+}
 
 
 def tiff_tags(file: BinaryIO) -> TiffImagePlugin.ImageFileDirectory_v2:
@@ -96,13 +50,39 @@ def numbers(tags: TiffImagePlugin.ImageFileDirectory_v2, tag: int, default: int 
     return values
 
 
-def is_deep(tags: TiffImagePlugin.ImageFileDirectory_v2) -> bool:
-    """Gray or RGB with 16, 32 or 64 bits a sample, all alike."""
-    bits, formats = set(numbers(tags, Tag.BitsPerSample, 1)), set(numbers(tags, Tag.SampleFormat, 1))
-    deep = (
-        len(bits) == len(formats) == 1 and formats <= {1, 2, 3} and bits <= ({16, 32, 64} if 3 in formats else {16, 32})
+def is_read_here(tags: TiffImagePlugin.ImageFileDirectory_v2, last_resort: bool = False) -> bool:
+    """Whether the samples are of a kind that Pillow cuts, mistakes or refuses, and that is read here.
+
+    last_resort: whether they can be, since Pillow does not know what to make of them.
+    """
+    bits, kinds = set(numbers(tags, Tag.BitsPerSample, 1)), set(numbers(tags, Tag.SampleFormat, 1))
+    if len(bits) != 1 or len(kinds) != 1 or tags.get(Tag.FillOrder, 1) != 1:
+        return False
+    (depth,), (kind,), meaning = bits, kinds, tags.get(Tag.PhotometricInterpretation)
+    planes = numbers(tags, Tag.PlanarConfiguration, 1)[0] == 2 and numbers(tags, Tag.SamplesPerPixel, 1)[0] > 1
+    whole = kind == 1 and depth in (8, 16)
+    if numbers(tags, Tag.Compression, 1)[0] not in _UNPACKED and depth == 8:
+        return False  # JPEG and its like, which libtiff knows
+    if meaning in (0, 1, 2):
+        deep = kind in (1, 2, 3) and depth in ((16, 32, 64) if kind == 3 else (16, 32))
+        return deep or (whole and (planes or last_resort))
+    if meaning == _PALETTE:
+        return kind == 1 and depth == 16
+    return whole and meaning in (_CIELAB, _ICCLAB, _INKS)
+
+
+def described(tags: TiffImagePlugin.ImageFileDirectory_v2) -> str:
+    """What a TIFF holds, for the message that it is not read: "LogLuv, 3 samples of 16 bits"."""
+    meaning = tags.get(Tag.PhotometricInterpretation)
+    bits = sorted(set(numbers(tags, Tag.BitsPerSample, 1)))
+    count = numbers(tags, Tag.SamplesPerPixel, 1)[0]
+    kind = {2: " signed", 3: " floating-point", 5: " complex", 6: " complex"}.get(
+        numbers(tags, Tag.SampleFormat, 1)[0], ""
     )
-    return deep and tags.get(Tag.PhotometricInterpretation) in (0, 1, 2) and tags.get(Tag.FillOrder, 1) == 1
+    depth = " or ".join(map(str, bits))
+    return (
+        f"{_MEANINGS.get(meaning, f'photometric {meaning}')}, {count}{kind} sample{'s' * (count > 1)} of {depth} bits"
+    )
 
 
 def check_tiles(tags: TiffImagePlugin.ImageFileDirectory_v2) -> None:
@@ -113,17 +93,20 @@ def check_tiles(tags: TiffImagePlugin.ImageFileDirectory_v2) -> None:
 
 
 def read_tiff(file: BinaryIO, tags: TiffImagePlugin.ImageFileDirectory_v2) -> tuple[np.ndarray, str]:
-    """The samples of a deep TIFF and how its last channel is to be taken.
+    """The samples of such a TIFF and how its last channel is to be taken.
 
-    Returns (H, W, C) of the type that is stored (16 or 32 bits, signed or not; 16, 32 or 64 bits of float; 0 is black)
-    with C = 1 or 3, and one more when the second value, "", "straight" or "premultiplied", says that there is alpha.
+    Returns (H, W, C) of the type that is stored (8 to 32 bits, signed or not; 16 to 64 bits of float) with C = 1
+    (gray, 0 is black), 3 (RGB; palettes and Lab have been turned into it) or 4 (CMYK), and one more when the second
+    value, "", "straight" or "premultiplied", says that there is alpha.
     """
     width, height = numbers(tags, Tag.ImageWidth)[0], numbers(tags, Tag.ImageLength)[0]
     (kind, *_), (bits, *_) = numbers(tags, Tag.SampleFormat, 1), numbers(tags, Tag.BitsPerSample)
-    stored = numbers(tags, Tag.SamplesPerPixel, 1)[0]
-    colours = 3 if tags[Tag.PhotometricInterpretation] == 2 else 1
+    stored, meaning = numbers(tags, Tag.SamplesPerPixel, 1)[0], tags[Tag.PhotometricInterpretation]
+    colours = _COLOURS[meaning]
     if not colours <= stored <= colours + 4:
         raise ValueError(f"{stored} samples per pixel")
+    if meaning == _INKS and numbers(tags, Tag.InkSet, 1)[0] != 1:
+        raise ValueError("inks other than CMYK")
     extra = numbers(tags, Tag.ExtraSamples, 2 if stored > colours else 0)[0]
     alpha = {1: "premultiplied", 2: "straight"}.get(extra, "") if stored > colours else ""
     channels = colours + bool(alpha)
@@ -135,10 +118,41 @@ def read_tiff(file: BinaryIO, tags: TiffImagePlugin.ImageFileDirectory_v2) -> tu
             samples[..., i] = _read_plane(file, tags, i, (height, width, 1), dtype)[..., 0]
     else:
         samples = _read_plane(file, tags, 0, (height, width, stored), dtype)[..., :channels]
-    if tags[Tag.PhotometricInterpretation] == 0:  # white is zero
+    rest = samples[..., colours:]
+    if meaning == 0:  # white is zero
         top = 1 if kind == 3 else np.iinfo(samples.dtype).max
-        samples = np.concatenate([top - samples[..., :1], samples[..., 1:]], axis=2)
+        samples = np.concatenate([top - samples[..., :1], rest], axis=2)
+    elif meaning == _PALETTE:
+        samples = np.concatenate([_palette(tags)[samples[..., 0]], rest], axis=2)
+    elif meaning in (_CIELAB, _ICCLAB):
+        samples = np.concatenate([icc.lab_to_srgb(samples[..., :3], signed=meaning == _CIELAB), rest], axis=2)
     return samples, alpha
+
+
+def _palette(tags: TiffImagePlugin.ImageFileDirectory_v2) -> np.ndarray:
+    """(65536, 3) uint16: the colours of a palette; black, where it holds fewer."""
+    given = np.array(numbers(tags, Tag.ColorMap), np.uint32).reshape(3, -1).T[:65536]
+    colours = np.zeros((65536, 3), np.uint16)
+    colours[: len(given)] = given * (257 if is_short(tags) else 1)
+    return colours
+
+
+def is_short(tags: TiffImagePlugin.ImageFileDirectory_v2) -> bool:
+    """Whether the colours of a palette go to 255 and not to 65535, as some writers leave them; libtiff looks too."""
+    return max(numbers(tags, Tag.ColorMap)) < 256
+
+
+def primaries(tags: TiffImagePlugin.ImageFileDirectory_v2) -> tuple[float, ...] | None:
+    """x and y of white, red, green and blue, where a TIFF gives them; None where it does not."""
+    told = [*_fractions(tags, Tag.WhitePoint), *_fractions(tags, Tag.PrimaryChromaticities)]
+    return tuple(told) if len(told) == 8 else None
+
+
+def _fractions(tags: TiffImagePlugin.ImageFileDirectory_v2, tag: int) -> list[float]:
+    try:
+        return [float(value) for value in tags.get(tag, ())]
+    except (TypeError, ValueError, ZeroDivisionError):
+        return []
 
 
 def _read_plane(
@@ -152,7 +166,7 @@ def _read_plane(
     height, width, channels = shape
     pixel = channels * dtype.itemsize
     compression = numbers(tags, Tag.Compression, 1)[0]
-    if compression not in (_NONE, _PACKBITS, *_WITH_PREDICTOR):
+    if compression not in _UNPACKED:
         raise ValueError(f"compression {compression} of samples deeper than 8 bits")
     tiled = Tag.TileOffsets in tags
     block_width = numbers(tags, Tag.TileWidth)[0] if tiled else width
