@@ -8,6 +8,7 @@ import torch
 
 from iqassay.training.build import build_system
 from iqassay.training.checkpoints import load_weights, recipe_of, settled
+from iqassay.training.export import export
 from iqassay.training.recipes import Recipe
 
 TINY = Recipe(system="yoto", encoder="van_tiny", tokens=8, data=["a.csv"])
@@ -59,7 +60,10 @@ def test_random_levels_may_not_stay_fixed_unless_an_earlier_run_made_something_o
     ):
         with pytest.raises(ValueError, match=r"got --encoder van_tiny, whose weights are random, .* want .*--frozen 0"):
             settled(dataclasses.replace(TINY, **changes))
+    mfen = dataclasses.replace(TINY, system="mfen", dan_frozen=3, view=0)
     with pytest.raises(ValueError, match="want --frozen 0 and --dan-frozen 2 or less, or --encoder-weights FILE"):
+        settled(mfen)
+    with pytest.raises(ValueError, match="want --frozen 0 and --dan-frozen 0, or --encoder-weights FILE"):
         settled(dataclasses.replace(TINY, system="mfen", frozen=0, dan_frozen=3))
     for changes in (
         {"frozen": 0},
@@ -87,3 +91,20 @@ def test_weights_of_yoto_come_back_whichever_version_wrote_them(tmp_path):
         load_weights(again, tmp_path / "best.ckpt")
         assert torch.equal(again(*x).score, system(*x).score)
         assert torch.equal(again(x[0]).score, system(x[0]).score)
+
+
+def test_a_run_can_start_from_a_model_file(tmp_path):
+    recipe = dataclasses.replace(TINY, system="mfen", encoder="van_tiny", dan_encoder="van_tiny", width=8, view=64)
+    trained, anew = build_system(recipe), build_system(recipe)
+    trained(torch.rand(4, 3, 64, 64))  # its batch normalisations move
+    trained.eval()
+    file = export(trained, torch.zeros(240), torch.zeros(240, 1), {}, tmp_path / "m.onnx")
+    load_weights(anew, file)
+    x = torch.rand(1, 3, 64, 96)
+    with torch.no_grad():
+        torch.testing.assert_close(anew.eval()(x).score, trained(x).score, atol=1e-3, rtol=1e-3)
+    with pytest.raises(ValueError, match=r"m\.onnx: got no weights that fit .*, want a checkpoint of the same network"):
+        load_weights(build_system(dataclasses.replace(recipe, system="dri")), file)
+    file.write_bytes(b"\xff\xff")
+    with pytest.raises(ValueError, match=r"m\.onnx: cannot be read as .* a model file"):
+        load_weights(anew, file)

@@ -8,8 +8,10 @@ import pickle
 from pathlib import Path
 
 import torch
+from google.protobuf.message import DecodeError
 
 from iqassay.systems.encoders import packaged
+from iqassay.systems.pretrained import COUNTERS, named_weights
 from iqassay.systems.yoto_extended import ExtendedYOTO, rename
 from iqassay.training.build import System, shared_levels
 from iqassay.training.recipes import Recipe
@@ -39,22 +41,25 @@ def recipe_of(checkpoint: Path) -> Recipe:
 
 
 def load_weights(system: System, checkpoint: Path, new: tuple[str, ...] = ()) -> None:
-    """Take the system's weights from a checkpoint. Those whose names start as in ``new`` may be missing there, or have
-    another shape: they keep what they are.
+    """Take the system's weights from a checkpoint, or from a model file (.onnx), which has them to 11 bits. Those whose
+    names start as in ``new`` may be missing there, or have another shape: they keep what they are.
 
     Raises:
-        ValueError: if the file is no such checkpoint, or not of this network in all its other parts.
+        ValueError: if the file is neither, or not of this network in all its other parts.
     """
     try:
-        state = torch.load(checkpoint, map_location="cpu", weights_only=True)["state_dict"]
-    except (OSError, EOFError, KeyError, TypeError, RuntimeError, pickle.UnpicklingError):
-        raise ValueError(f"{checkpoint}: cannot be read as a checkpoint of iqassay train") from None
-    weights = {k.removeprefix("system."): v for k, v in state.items() if k.startswith("system.")}
+        if checkpoint.suffix == ".onnx":
+            weights = named_weights(checkpoint.read_bytes())
+        else:
+            state = torch.load(checkpoint, map_location="cpu", weights_only=True)["state_dict"]
+            weights = {k.removeprefix("system."): v for k, v in state.items() if k.startswith("system.")}
+    except (OSError, EOFError, KeyError, TypeError, RuntimeError, pickle.UnpicklingError, DecodeError):
+        raise ValueError(f"{checkpoint}: cannot be read as a checkpoint of iqassay train, or a model file") from None
     if isinstance(system, ExtendedYOTO):
         rename(weights)
     own = system.state_dict()
     weights = {k: v for k, v in weights.items() if k in own and v.shape == own[k].shape}
-    missing = [k for k in own if k not in weights and not k.startswith(new)]
+    missing = [k for k in own if k not in weights and not k.startswith(new) and not k.endswith(COUNTERS)]
     if missing:
         raise ValueError(
             f"{checkpoint}: got no weights that fit {missing[0]} and {len(missing) - 1} others, "
@@ -82,7 +87,7 @@ def settled(recipe: Recipe) -> Recipe:
     dan = recipe.system == "mfen" and recipe.dan and recipe.dan_frozen > shared
     fixed = recipe.stage == "head" or (recipe.stage == "network" and (recipe.frozen > 0 or dan))
     if fixed and first.encoder_weights is None and not learned:
-        flags = "--frozen 0" + f" and --dan-frozen {shared} or less" * dan
+        flags = "--frozen 0" + (f" and --dan-frozen {shared}" + " or less" * bool(shared)) * dan
         began = f"a --start that had {flags}" if recipe.start is not None else flags
         raise ValueError(
             f"got --encoder {recipe.encoder}, whose weights are random, with levels that stay fixed, want {began}, or "

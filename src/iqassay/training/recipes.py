@@ -62,7 +62,7 @@ class Recipe:
         OUT,
         "folder for checkpoints, log and curve; a run found there goes on; of other stages runs/SYSTEM-STAGE",
     )
-    start: Path | None = _flag(None, "checkpoint to take the first weights from")
+    start: Path | None = _flag(None, "checkpoint, or model file (.onnx), to take the first weights from")
     stage: str = _flag(
         "network",
         "network, on crops; restoration (dri): degradation encoder and restorer, on pairs; or head: only what makes "
