@@ -108,6 +108,7 @@ def _onnxruntime() -> Found:
 
     from iqassay.scoring.device import DEVICES, trouble_with
     from iqassay.scoring.model_file import default_threads
+    from iqassay.support.processors import cpu_quota
 
     yield "version", onnxruntime.__version__, ""
     providers = onnxruntime.get_available_providers()
@@ -119,8 +120,10 @@ def _onnxruntime() -> Found:
         elif _version(package):
             both = f"onnxruntime and {package} overwrite each other"
             yield device, "overwritten", f"{both}: uninstall the two, then want {package} alone"
+    quota = cpu_quota()
     yield "threads", default_threads(), ""
     yield "processors", os.cpu_count(), ""
+    yield "cpu quota", "none" if quota is None else f"{quota:g} processors, by the control group", ""
 
 
 def _formats() -> Found:
