@@ -43,14 +43,7 @@ def compare(
     if format is TextFormat.json:
         import json
 
-        record = {
-            "a": found.a.record(a, ref),
-            "b": found.b.record(b, ref),
-            "difference": round(found.difference, 2),
-            "win_probability": round(found.win_probability, 4),
-            "better": {"a": a, "b": b, "equal": None}[found.better],
-        }
-        print(json.dumps(record, indent=2))
+        print(json.dumps(found.record(a, b, ref), indent=2))
     else:
         print(_comparison_text(a, b, found), file=stdout())
     return 0
