@@ -25,6 +25,8 @@ BRINGS = {  # what the optional extras are for
     "heif": "HEIC and HEIF pictures",
     "hub": "encoders by transformers",
     "parquet": "tables of results as Parquet",
+    "serve": "`iqassay serve`, the service and its page",
+    "gpu": "networks on NVIDIA cards",
 }
 # What each shipped model says of our picture, of its spoiled copy, and of the copy beside the picture. They are the
 # same on every machine within TOLERANCE, or arithmetic goes wrong there. After new models are shipped they are what
