@@ -11,9 +11,6 @@ from iqassay.commands.options import Align, Alignment, Model, TextFormat, one_pi
 if TYPE_CHECKING:
     from iqassay.scoring.comparison import Comparison
 
-CLEAR = 0.6  # from this probability on, one of two pictures is called the better one
-
-
 def compare(
     a: Annotated[str, typer.Argument(metavar="A", help="A picture.")],
     b: Annotated[str, typer.Argument(metavar="B", help="Another one.")],
@@ -51,6 +48,7 @@ def compare(
 
 def _comparison_text(a: str, b: str, found: Comparison) -> str:
     """One line that says which looks better, the better one first; a second one where there are warnings."""
+    from iqassay.scoring.comparison import CLEAR
     from iqassay.support.text import printable
 
     sides = [(printable(a), found.a), (printable(b), found.b)]

@@ -113,6 +113,6 @@ def serve(
             webbrowser.open(f"{address}#token={token}" if token else address)
 
     with listening:
-        app = make_app(shelf, limits, Entrance(token, frozenset(hosts)))
+        app = make_app(shelf, limits, Entrance(token, frozenset(hosts), host in LOOPBACK and not allow_host))
         run(make_server(app, limits, log, started), listening)
     return 0

@@ -12,6 +12,7 @@ from iqassay.scoring.verdict import Verdict
 if TYPE_CHECKING:
     from iqassay.scoring.scorer import Source
 
+CLEAR = 0.6  # from this probability on, one of two pictures is called the better one
 DEVIATIONS = 1.645  # standard deviations of a normal on each side of a 90 % interval
 
 

@@ -18,7 +18,8 @@ from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 
 from iqassay.pages.templates import render
-from iqassay.service import answers, page
+from iqassay.service import answers
+from iqassay.service import page as pages
 from iqassay.service.answers import Question
 from iqassay.service.body import Bounded, Pictures, read_pictures
 from iqassay.service.guard import Entrance, Guard
@@ -61,13 +62,13 @@ def make_app(shelf: Shelf, limits: Limits, entrance: Entrance) -> FastAPI:
         docs_url=None,  # that of FastAPI loads its scripts from elsewhere
         redoc_url=None,
         lifespan=lifespan,
-        responses=PROBLEMS,
+        responses={status: PROBLEMS[status] for status in (401, 403, 421, 500)},
     )
     app.state.ready, app.state.work, app.state.metrics = ready, work, metrics
 
     @app.post(
         "/v1/score",
-        responses={200: {"model": list[Scored | Failed], "description": "A record for each picture, in order."}},
+        responses={**PROBLEMS, 200: {"model": list[Scored | Failed], "description": "A record for each picture, in order."}},
         openapi_extra=form({"file": SEVERAL}, raw=True, reference=ONE),
     )
     async def score(
@@ -106,7 +107,7 @@ def make_app(shelf: Shelf, limits: Limits, entrance: Entrance) -> FastAPI:
 
     @app.post(
         "/v1/compare",
-        responses={200: {"model": Compared, "description": "Both records, and which is better."}},
+        responses={**PROBLEMS, 200: {"model": Compared, "description": "Both records, and which is better."}},
         openapi_extra=form({"a": ONE, "b": ONE}, raw=False, reference=ONE),
     )
     async def compare(request: Request, model: Model = None, align: Align = "fail", images: Images = False) -> Response:
@@ -125,6 +126,7 @@ def make_app(shelf: Shelf, limits: Limits, entrance: Entrance) -> FastAPI:
     @app.post(
         "/v1/explain",
         responses={
+            **PROBLEMS,
             200: {
                 "model": Explained,
                 "description": "What `iqassay explain` writes; with page=true, its page.",
@@ -204,7 +206,7 @@ def make_app(shelf: Shelf, limits: Limits, entrance: Entrance) -> FastAPI:
         """Requests, pictures, times, scores, what waits, and the memory of the process."""
         return Response(await run_in_threadpool(metrics.text), media_type="text/plain; version=0.0.4; charset=utf-8")
 
-    home = page.home(shelf, limits, entrance)
+    home = pages.home(shelf, limits, entrance.local)
 
     @app.get("/", include_in_schema=False)
     async def front() -> Response:
@@ -212,7 +214,8 @@ def make_app(shelf: Shelf, limits: Limits, entrance: Entrance) -> FastAPI:
 
     @app.get("/docs", include_in_schema=False)
     async def reference() -> Response:
-        return HTMLResponse(render("service/docs.html", document=app.openapi()), headers={"Content-Security-Policy": PAGE_POLICY})
+        text = await run_in_threadpool(render, "service/docs.html", title="The service of iqassay", document=app.openapi())
+        return HTMLResponse(text, headers={"Content-Security-Policy": PAGE_POLICY})
 
     app.add_exception_handler(Refusal, _refused)
     app.add_exception_handler(HTTPException, _no_such_thing)

@@ -17,11 +17,12 @@ LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 @dataclass(frozen=True)
 class Entrance:
     """token: what those who ask must know; None lets everybody in. hosts: the names under which the service answers;
-    empty is any.
+    empty is any. local: it can be reached from its own machine alone.
     """
 
     token: str | None = None
     hosts: frozenset[str] = frozenset()
+    local: bool = True
 
 
 class Guard:
