@@ -52,7 +52,10 @@ def score(address: str, content: bytes) -> httpx.Response:
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["--host", "0.0.0.0"], "--host 0.0.0.0: others could reach the service there, want --token too, or --insecure"),
+        (
+            ["--host", "0.0.0.0"],
+            "--host 0.0.0.0: others could reach the service there, want --token too, or --insecure",
+        ),
         (["--host", "192.168.1.1"], "want --token too"),
         (["--token", ""], "--token: got one that no header can carry"),
         (["--token", "two\nlines"], "--token: got one that no header can carry"),
@@ -100,7 +103,9 @@ def test_a_service_from_its_start_to_its_end(tiny_model: Path, noisy: Path) -> N
         answers: list[httpx.Response] = []
         thread = threading.Thread(target=lambda: answers.append(score(address, path.read_bytes())))
         thread.start()
-        while b'"iqassay_requests_inside 1.0"'.strip(b'"') not in httpx.get(f"{address}metrics", trust_env=False).content:
+        while (
+            b'"iqassay_requests_inside 1.0"'.strip(b'"') not in httpx.get(f"{address}metrics", trust_env=False).content
+        ):
             assert thread.is_alive()
         process.send_signal(signal.SIGTERM)
         thread.join(60)

@@ -57,7 +57,10 @@ def test_records_are_those_of_the_command_line(
 
     files = [("file", (name, (tmp_path / name).read_bytes())) for name in ("a.png", "b.png", "c.png")]
     got = client.post("/v1/score", files=files)
-    assert (got.status_code, got.json()) == (200, said_by_command(capsys, "score", "a.png", "b.png", "c.png", "--format", "json"))
+    assert (got.status_code, got.json()) == (
+        200,
+        said_by_command(capsys, "score", "a.png", "b.png", "c.png", "--format", "json"),
+    )
 
     with_reference = [("file", ("c.png", DARK)), ("file", ("d.png", OTHER_SIZE)), ("reference", ("a.png", PHOTO))]
     for align in ("fail", "crop", "resize"):
@@ -157,7 +160,12 @@ def test_pictures_in_answers(client: httpx.Client) -> None:
         ("/v1/score", {"files": {"file": b"%PDF-1.7"}}, 422, "got a PDF document, want a JPEG"),
         ("/v1/score", {"files": {"file": b""}}, 422, "got an empty file, want a JPEG"),
         ("/v1/score", {"files": {"file": PHOTO[:200]}}, 422, "got a PNG picture that cannot be decoded"),
-        ("/v1/score", {"files": {"file": photo_bytes(500, 500)}}, 413, "got 500x500 = 250,000 pixels, want at most 200,000"),
+        (
+            "/v1/score",
+            {"files": {"file": photo_bytes(500, 500)}},
+            413,
+            "got 500x500 = 250,000 pixels, want at most 200,000",
+        ),
         ("/v1/score", {"files": {"other": PHOTO}}, 422, "got a field 'other', want one of: file, reference"),
         ("/v1/score", {"files": {"reference": PHOTO}}, 422, "got no picture in the field 'file', want one"),
         ("/v1/score", {"files": [("file", PHOTO)] * 4}, 413, "got more than 3 pictures in one request"),
@@ -165,14 +173,44 @@ def test_pictures_in_answers(client: httpx.Client) -> None:
         ("/v1/score", {"data": {"file": "text"}}, 415, "got a body of type 'application/x-www-form-urlencoded', want"),
         ("/v1/score", {"content": PHOTO}, 415, "got a body without a type, want multipart/form-data, or"),
         ("/v1/score", {"json": {}}, 415, "got a body of type 'application/json'"),
-        ("/v1/score", {"files": {"file": PHOTO}, "params": {"map": "x"}}, 422, "map: got 'x'; input should be a valid boolean"),
-        ("/v1/score", {"files": {"file": PHOTO}, "params": {"align": "x"}}, 422, "align: got 'x'; input should be 'fail'"),
-        ("/v1/score", {"files": {"file": PHOTO, "reference": b"?"}}, 422, "reference: got a file of no known picture type"),
-        ("/v1/score", {"files": {"file": PHOTO, "reference": OTHER_SIZE}}, 422, "got a picture of 120x90 pixels and a reference of 60x60"),
+        (
+            "/v1/score",
+            {"files": {"file": PHOTO}, "params": {"map": "x"}},
+            422,
+            "map: got 'x'; input should be a valid boolean",
+        ),
+        (
+            "/v1/score",
+            {"files": {"file": PHOTO}, "params": {"align": "x"}},
+            422,
+            "align: got 'x'; input should be 'fail'",
+        ),
+        (
+            "/v1/score",
+            {"files": {"file": PHOTO, "reference": b"?"}},
+            422,
+            "reference: got a file of no known picture type",
+        ),
+        (
+            "/v1/score",
+            {"files": {"file": PHOTO, "reference": OTHER_SIZE}},
+            422,
+            "got a picture of 120x90 pixels and a reference of 60x60",
+        ),
         ("/v1/compare", {"files": {"a": PHOTO, "b": b"?"}}, 422, "b: got a file of no known picture type"),
         ("/v1/compare", {"files": {"a": PHOTO}}, 422, "got no picture in the field 'b', want one"),
-        ("/v1/compare", {"files": [("a", PHOTO), ("a", PHOTO), ("b", PHOTO)]}, 422, "got 2 pictures in the field 'a', want one"),
-        ("/v1/compare", {"content": PHOTO, "headers": {"content-type": "image/png"}}, 415, "got a body of type 'image/png', want multipart"),
+        (
+            "/v1/compare",
+            {"files": [("a", PHOTO), ("a", PHOTO), ("b", PHOTO)]},
+            422,
+            "got 2 pictures in the field 'a', want one",
+        ),
+        (
+            "/v1/compare",
+            {"content": PHOTO, "headers": {"content-type": "image/png"}},
+            415,
+            "got a body of type 'image/png', want multipart",
+        ),
         ("/v1/explain", {"files": [("file", PHOTO)] * 2}, 422, "got 2 pictures in the field 'file', want one"),
         ("/v1/scores", {"content": b""}, 404, "there is nothing at this address"),
         ("/healthz", {"content": b""}, 405, "got POST, want GET"),
@@ -194,7 +232,10 @@ def test_one_sentence(client: httpx.Client, path: str, request_: dict, status: i
         ("multipart/form-data; boundary=x", b"no boundary at all"),
         ("multipart/form-data; boundary=x", b"--x\r\nContent-Disposition: form-data\r\n\r\nabc\r\n--x--\r\n"),
         ("multipart/form-data; boundary=x", b"--x\r\nContent-Dispo"),
-        ("multipart/form-data; boundary=x", b'--x\r\nContent-Disposition: form-data; name="file"; filename="a"\r\n\r\nabc'),
+        (
+            "multipart/form-data; boundary=x",
+            b'--x\r\nContent-Disposition: form-data; name="file"; filename="a"\r\n\r\nabc',
+        ),
         ("multipart/form-data; boundary=x", b""),
     ],
 )
@@ -283,7 +324,15 @@ def test_pages_of_others_get_nothing(shelf: Path) -> None:
 
 def test_the_document_describes_what_there_is(client: httpx.Client) -> None:
     document = client.get("/openapi.json").json()
-    assert set(document["paths"]) == {"/v1/score", "/v1/compare", "/v1/explain", "/v1/models", "/healthz", "/readyz", "/metrics"}
+    assert set(document["paths"]) == {
+        "/v1/score",
+        "/v1/compare",
+        "/v1/explain",
+        "/v1/models",
+        "/healthz",
+        "/readyz",
+        "/metrics",
+    }
     body = document["paths"]["/v1/score"]["post"]["requestBody"]["content"]
     assert set(body) == {"multipart/form-data", "application/octet-stream", "image/*"}
     assert "HTTPValidationError" not in json.dumps(document)

@@ -94,7 +94,10 @@ def test_a_body_that_is_too_long(shelf: Path) -> None:
         got = client.post("/v1/score", content=long, headers=PNG)
         assert (got.status_code, got.json()) == (413, {"error": "got a body of 5,000,000 bytes, want at most 100,000"})
         got = client.post("/v1/score", content=iter([long[:60_000]] * 3), headers=PNG)
-        assert (got.status_code, got.json()) == (413, {"error": "got a body of more than 100,000 bytes, want at most 100,000"})
+        assert (got.status_code, got.json()) == (
+            413,
+            {"error": "got a body of more than 100,000 bytes, want at most 100,000"},
+        )
         assert client.post("/v1/score", files={"file": long}).status_code == 413
         assert client.post("/v1/score", files={"file": PHOTO}).status_code == 200
 
@@ -157,7 +160,7 @@ def test_work_that_takes_too_long(shelf: Path) -> None:
         gate.open.clear()
 
         got = client.post("/v1/score", files={"file": PHOTO})
-        sentence = "the picture was not done within 0.7 seconds, want a smaller one, or fewer at once"
+        sentence = "the picture was not done within 0.7 seconds, want a smaller one, or fewer"
         assert (got.status_code, got.json()) == (503, {"error": sentence})
         assert int(got.headers["retry-after"]) >= 1
         work = client.app.state.work  # type: ignore[attr-defined]

@@ -16,7 +16,9 @@ from serving import photo_bytes, serving, tiny_shelf
 from iqassay.service.guard import Entrance
 
 playwright = pytest.importorskip("playwright.sync_api", reason="Playwright is not installed")
-CHROMIUM = next((path for name in ("chromium", "chromium-browser", "google-chrome") if (path := shutil.which(name))), None)
+CHROMIUM = next(
+    (path for name in ("chromium", "chromium-browser", "google-chrome") if (path := shutil.which(name))), None
+)
 pytestmark = [
     pytest.mark.slow,
     pytest.mark.skipif(CHROMIUM is None, reason="there is no Chromium, want `apt-get install chromium`"),
@@ -89,7 +91,12 @@ def test_pictures_are_scored_sorted_and_saved(page: Any, client: httpx.Client, p
     assert "got a file of no known picture type" in page.locator("[data-state=failed] .wrong").inner_text()
     assert "4 pictures" in page.locator("#status").inner_text()
     assert "1 could not be scored" in page.locator("#status").inner_text()
-    for order, wanted in (("worst", "a d b notes"), ("best", "b d a notes"), ("name", "a b d notes"), ("came", "b a notes d")):
+    for order, wanted in (
+        ("worst", "a d b notes"),
+        ("best", "b d a notes"),
+        ("name", "a b d notes"),
+        ("came", "b a notes d"),
+    ):
         page.select_option("#sort", order)
         assert [name.partition(".")[0] for name in names(page)] == wanted.split()
 
@@ -120,7 +127,8 @@ def test_what_is_dropped_is_scored(page: Any, photos: dict[str, Path]) -> None:
           const transfer = new DataTransfer();
           for (const { name, bytes } of files) transfer.items.add(new File([new Uint8Array(bytes)], name));
           for (const kind of ["dragover", "drop"]) {
-            document.body.dispatchEvent(new DragEvent(kind, { dataTransfer: transfer, bubbles: true, cancelable: true }));
+            const about = { dataTransfer: transfer, bubbles: true, cancelable: true };
+            document.body.dispatchEvent(new DragEvent(kind, about));
           }
         }""",
         files,
@@ -135,7 +143,15 @@ def test_one_is_opened_and_scored_against_its_original(page: Any, photos: dict[s
     page.locator(".picture .open").first.click()
     page.locator("#one .stage").wait_for()
     said = page.locator("#one").inner_text()
-    for words in ("a.png", "of 100", "90 % interval", "What is wrong", "Where quality is lost", "Restored estimate", "120 × 90 pixels"):
+    for words in (
+        "a.png",
+        "of 100",
+        "90 % interval",
+        "What is wrong",
+        "Where quality is lost",
+        "Restored estimate",
+        "120 × 90 pixels",
+    ):
         assert words in said
     assert page.locator("#one .side.right").get_attribute("data-name") == "quality"
     assert page.locator("#one .heat").is_visible()
@@ -204,7 +220,9 @@ def test_all_of_it_with_the_keyboard(page: Any, photos: dict[str, Path]) -> None
 
 
 @pytest.mark.parametrize(("width", "scheme"), [(360, "light"), (360, "dark"), (1400, "dark")])
-def test_nothing_sticks_out(browser: Any, client: httpx.Client, photos: dict[str, Path], width: int, scheme: str) -> None:
+def test_nothing_sticks_out(
+    browser: Any, client: httpx.Client, photos: dict[str, Path], width: int, scheme: str
+) -> None:
     page = browser.new_page(viewport={"width": width, "height": 740}, color_scheme=scheme)
     page.set_default_timeout(WAIT)
     page.goto(str(client.base_url))

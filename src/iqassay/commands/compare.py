@@ -11,6 +11,7 @@ from iqassay.commands.options import Align, Alignment, Model, TextFormat, one_pi
 if TYPE_CHECKING:
     from iqassay.scoring.comparison import Comparison
 
+
 def compare(
     a: Annotated[str, typer.Argument(metavar="A", help="A picture.")],
     b: Annotated[str, typer.Argument(metavar="B", help="Another one.")],

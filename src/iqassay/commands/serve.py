@@ -19,7 +19,9 @@ def above_0(value: float) -> float:
 
 
 def serve(
-    host: Annotated[str, typer.Option(help="The address to listen at; another than this machine's own needs a token.")] = "127.0.0.1",
+    host: Annotated[
+        str, typer.Option(help="The address to listen at; another than this machine's own needs a token.")
+    ] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=0, max=65535, help="The port; 0 is any that is free.")] = 8000,
     open_page: Annotated[bool, typer.Option("--open", help="Open the page in the browser.")] = False,
     model: Annotated[
@@ -56,7 +58,9 @@ def serve(
     ] = 32,
     workers: Annotated[
         int | None,
-        typer.Option(callback=at_least_1, help="Pictures worked on at once. [default: as many as processors, 4 at most]"),
+        typer.Option(
+            callback=at_least_1, help="Pictures worked on at once. [default: as many as processors, 4 at most]"
+        ),
     ] = None,
     threads: Threads = None,
     device: Device = "cpu",

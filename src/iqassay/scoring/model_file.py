@@ -238,7 +238,7 @@ def open_session(model: ModelFile, threads: int | None = None, device: str = "cp
 
 
 def default_threads() -> int:
-    """How many threads this process may run at once: by its CPU affinity and its control group's quota, if it has them."""
+    """How many threads this process may run at once, by its CPU affinity and the quota of its control group."""
     return processors()
 
 

@@ -68,7 +68,10 @@ def make_app(shelf: Shelf, limits: Limits, entrance: Entrance) -> FastAPI:
 
     @app.post(
         "/v1/score",
-        responses={**PROBLEMS, 200: {"model": list[Scored | Failed], "description": "A record for each picture, in order."}},
+        responses={
+            **PROBLEMS,
+            200: {"model": list[Scored | Failed], "description": "A record for each picture, in order."},
+        },
         openapi_extra=form({"file": SEVERAL}, raw=True, reference=ONE),
     )
     async def score(
@@ -131,7 +134,7 @@ def make_app(shelf: Shelf, limits: Limits, entrance: Entrance) -> FastAPI:
                 "model": Explained,
                 "description": "What `iqassay explain` writes; with page=true, its page.",
                 "content": {"text/html": {"schema": {"type": "string"}}},
-            }
+            },
         },
         openapi_extra=form({"file": ONE}, raw=True, reference=ONE),
     )
@@ -214,7 +217,9 @@ def make_app(shelf: Shelf, limits: Limits, entrance: Entrance) -> FastAPI:
 
     @app.get("/docs", include_in_schema=False)
     async def reference() -> Response:
-        text = await run_in_threadpool(render, "service/docs.html", title="The service of iqassay", document=app.openapi())
+        text = await run_in_threadpool(
+            render, "service/docs.html", title="The service of iqassay", document=app.openapi()
+        )
         return HTMLResponse(text, headers={"Content-Security-Policy": PAGE_POLICY})
 
     app.add_exception_handler(Refusal, _refused)

@@ -167,9 +167,7 @@ async def _spooled(request: Request) -> BinaryIO:
 
 async def _from_form(request: Request, fields: tuple[str, ...], limits: Limits) -> Pictures:
     most = limits.max_files + len(fields) - 1
-    parser = MultiPartParser(
-        request.headers, request.stream(), max_files=most, max_fields=MANY, max_part_size=SPOOLED
-    )
+    parser = MultiPartParser(request.headers, request.stream(), max_files=most, max_fields=MANY, max_part_size=SPOOLED)
     try:
         form = await parser.parse()
     except MultiPartException as error:

@@ -33,7 +33,9 @@ class Metrics:
             collector(registry=self.registry)
         made = {"registry": self.registry}
         Info("iqassay", "What serves.", **made).info({"version": __version__})
-        self.requests = Counter("iqassay_requests", "Requests, by what was asked and answered.", ["path", "status"], **made)
+        self.requests = Counter(
+            "iqassay_requests", "Requests, by what was asked and answered.", ["path", "status"], **made
+        )
         self.seconds = Histogram(
             "iqassay_request_seconds", "From a request's first byte to its answer.", ["path"], buckets=SECONDS, **made
         )

@@ -89,7 +89,12 @@ SEVERAL = {"type": "array", "items": ONE, "minItems": 1}
 
 def form(needed: dict[str, Any], raw: bool, **optional: Any) -> dict[str, Any]:
     """The body of a request in OpenAPI: a form with these fields, or, where `raw`, the bytes of one picture."""
-    fields = {"type": "object", "required": list(needed), "properties": {**needed, **optional}, "additionalProperties": False}
+    fields = {
+        "type": "object",
+        "required": list(needed),
+        "properties": {**needed, **optional},
+        "additionalProperties": False,
+    }
     content: dict[str, Any] = {"multipart/form-data": {"schema": fields}}
     if raw:
         content |= {"application/octet-stream": {"schema": ONE}, "image/*": {"schema": ONE}}

@@ -29,7 +29,9 @@ class Shelf:
     Raises as `open_scorer` does, for the default at once and for the others when they are asked for.
     """
 
-    def __init__(self, chosen: Sequence[str] = (), threads: int | None = None, max_pixels: int = 1, device: str = "cpu"):
+    def __init__(
+        self, chosen: Sequence[str] = (), threads: int | None = None, max_pixels: int = 1, device: str = "cpu"
+    ):
         self._how = threads, max_pixels, device
         self._opening = threading.RLock()
         self._open: dict[str, Scorer] = {}
@@ -78,7 +80,9 @@ class Shelf:
         if reference and not scorer.takes_reference:
             raise Refusal(422, f"the model {scorer.card.name!r} takes no reference, want one that does")
         if not reference and scorer.needs_reference:
-            raise Refusal(422, f"the model {scorer.card.name!r} scores against references alone, want one, or another model")
+            raise Refusal(
+                422, f"the model {scorer.card.name!r} scores against references alone, want one, or another model"
+            )
         return scorer
 
     @property

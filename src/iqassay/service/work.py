@@ -88,7 +88,7 @@ class Work:
             raise Refusal(499, "the one who asked has gone")
         late = Refusal(
             503,
-            f"the picture was not done within {self.limits.work_seconds:g} seconds, want a smaller one, or fewer at once",
+            f"the picture was not done within {self.limits.work_seconds:g} seconds, want a smaller one, or fewer",
             {"Retry-After": str(self.seconds_until_free())},
         )
         return [answers.get(index, late) for index in range(len(things))]

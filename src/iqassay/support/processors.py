@@ -14,10 +14,7 @@ from pathlib import Path
 
 def processors() -> int:
     """The number of threads that compute at once without waiting for each other; at least 1."""
-    if hasattr(os, "sched_getaffinity"):
-        allowed = max(1, len(os.sched_getaffinity(0)))
-    else:
-        allowed = os.cpu_count() or 1
+    allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     quota = cpu_quota()
     return allowed if quota is None else max(1, min(allowed, math.ceil(quota)))
 
