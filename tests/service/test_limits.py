@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import socket
+import tempfile
 import threading
 import time
 import zlib
@@ -126,6 +127,21 @@ def test_a_decode_bomb(shelf: Path) -> None:
             got = client.post("/v1/score", files=files)
             assert got.status_code == 413
             assert "got 20000x20000 = 400,000,000 pixels, want at most 200,000" in got.json()["error"]
+        assert client.post("/v1/score", files={"file": PHOTO}).status_code == 200
+
+
+def test_no_room_for_what_is_sent(shelf: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As on a disk that is full, or may not be written at all."""
+
+    def full(*_: Any) -> None:
+        raise OSError(28, "No space left on device", "/some/where")
+
+    with serving() as client:
+        with monkeypatch.context() as patch:
+            patch.setattr(tempfile.SpooledTemporaryFile, "write", full)
+            for sent in ({"content": PHOTO, "headers": PNG}, {"files": {"file": PHOTO}}):
+                got = client.post("/v1/score", **sent)  # type: ignore[arg-type]
+                assert (got.status_code, got.json()) == (503, {"error": "got more than there is room for now"})
         assert client.post("/v1/score", files={"file": PHOTO}).status_code == 200
 
 

@@ -13,7 +13,7 @@ from iqassay.support.processors import cpu_quota, processors
 
 
 def machine(root: Path, own: str, mount: str, **files: str) -> Path:
-    """A tree with /proc and the files of control groups; `files` are named by path, with __ for / and _DOT_ for a dot."""
+    """A tree with /proc and the files of control groups; `files` are named by path, __ for / and _DOT_ for a dot."""
     for path, text in {
         "proc/self/cgroup": own,
         "proc/self/mountinfo": f"21 1 0:20 / / rw - ext4 /dev/sda rw\n{mount}\n",

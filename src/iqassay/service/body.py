@@ -22,6 +22,8 @@ SPOOLED = 1_000_000  # bytes of a picture that are held in memory while it waits
 LINGER = 2.0  # seconds for which what still comes is thrown away after a refusal, so that its answer is read
 LONGEST_NAME = 1000  # characters
 MANY = 20  # parts of a form that are no pictures
+CUT_SHORT = "got a body that ends too early, want it whole"
+NO_ROOM = "got more than there is room for now"  # in the folder for temporary files
 WANTED = "want multipart/form-data, or the bytes of a picture as image/... or application/octet-stream"
 
 
@@ -158,7 +160,10 @@ async def _spooled(request: Request) -> BinaryIO:
             file.write(chunk)
     except ClientDisconnect:
         file.close()
-        raise Refusal(400, "got a body that ends too early, want it whole") from None
+        raise Refusal(400, CUT_SHORT) from None
+    except OSError as error:
+        file.close()
+        raise Refusal(503, NO_ROOM, {"Retry-After": "10"}) from error
     except BaseException:
         file.close()
         raise
@@ -176,9 +181,9 @@ async def _from_form(request: Request, fields: tuple[str, ...], limits: Limits) 
         reason = error.message.rstrip(".")
         raise Refusal(400, f"got a broken form ({reason[:1].lower()}{reason[1:]}), want multipart/form-data") from None
     except ClientDisconnect:
-        raise Refusal(400, "got a body that ends too early, want it whole") from None
-    except OSError as error:  # no room for temporary files
-        raise Refusal(503, "got more than this service can keep now", {"Retry-After": "10"}) from error
+        raise Refusal(400, CUT_SHORT) from None
+    except OSError as error:
+        raise Refusal(503, NO_ROOM, {"Retry-After": "10"}) from error
     found: dict[str, list[Sent]] = {}
     try:
         for field, value in form.multi_items():
@@ -187,7 +192,7 @@ async def _from_form(request: Request, fields: tuple[str, ...], limits: Limits) 
             if not isinstance(value, UploadFile):
                 raise Refusal(422, f"got text in the field {field!r}, want a file with a name")
             name = (value.filename or field)[:LONGEST_NAME]
-            found.setdefault(field, []).append(Sent(name, cast(BinaryIO, value.file)))
+            found.setdefault(field, []).append(Sent(name, value.file))
         if len(found.get(fields[0], [])) > limits.max_files:
             raise Refusal(413, f"got more than {counted(limits.max_files, 'picture')} in one request")
     except Refusal:

@@ -31,22 +31,26 @@ class Metrics:
         self.registry = CollectorRegistry()
         for collector in (ProcessCollector, PlatformCollector, GCCollector):
             collector(registry=self.registry)
-        made = {"registry": self.registry}
-        Info("iqassay", "What serves.", **made).info({"version": __version__})
+        registry = self.registry
+        Info("iqassay", "What serves.", registry=registry).info({"version": __version__})
         self.requests = Counter(
-            "iqassay_requests", "Requests, by what was asked and answered.", ["path", "status"], **made
+            "iqassay_requests", "Requests, by what was asked and answered.", ["path", "status"], registry=registry
         )
         self.seconds = Histogram(
-            "iqassay_request_seconds", "From a request's first byte to its answer.", ["path"], buckets=SECONDS, **made
+            "iqassay_request_seconds",
+            "From a request's first byte to its answer.",
+            ["path"],
+            buckets=SECONDS,
+            registry=registry,
         )
-        self.pictures = Counter("iqassay_pictures", "Pictures, by what became of them.", ["outcome"], **made)
+        self.pictures = Counter("iqassay_pictures", "Pictures, by what became of them.", ["outcome"], registry=registry)
         self.scores = Histogram(
-            "iqassay_score", "Scores that were given.", ["model"], buckets=tuple(range(10, 101, 10)), **made
+            "iqassay_score", "Scores that were given.", ["model"], buckets=tuple(range(10, 101, 10)), registry=registry
         )
-        Gauge("iqassay_requests_inside", "Requests that are being answered, or wait.", **made).set_function(
+        Gauge("iqassay_requests_inside", "Requests that are being answered, or wait.", registry=registry).set_function(
             lambda: work.inside
         )
-        Gauge("iqassay_pictures_running", "Pictures that are being worked on.", **made).set_function(
+        Gauge("iqassay_pictures_running", "Pictures that are being worked on.", registry=registry).set_function(
             lambda: work.running
         )
 

@@ -384,7 +384,7 @@ async function show(picture) {
   const known = () => {
     facts.replaceChildren();
     if (picture.record) facts.append(scoreCard("Score", picture.record, meaningOf(picture.record.score)), damageCard(picture.record));
-    facts.append(referenceDrop(picture.reference, "Drop the original here, to score the picture against it", (reference) => {
+    facts.append(referenceDrop(picture.reference, "Drop the original here to score against it", (reference) => {
       picture.reference = reference;
       show(picture);
     }));
@@ -486,7 +486,7 @@ async function compareTwo() {
   const left = make("div", {}, waitFor("Comparing"));
   const facts = make("div", { className: "facts" });
   two.replaceChildren(topOf(two, "Two pictures", "twoname"), make("div", { className: "body" }, left, facts));
-  const drop = () => referenceDrop(pair.reference, "Drop the original of both here, to compare them against it", (reference) => {
+  const drop = () => referenceDrop(pair.reference, "Drop the original of both here to compare against it", (reference) => {
     pair.reference = reference;
     compareTwo();
   });

@@ -11,7 +11,7 @@ from typing import Any
 
 import uvicorn
 from fastapi import FastAPI
-from uvicorn.protocols.http.h11_impl import H11Protocol
+from uvicorn.protocols.http.h11_impl import H11Protocol, RequestResponseCycle
 
 from iqassay.service.limits import Limits
 from iqassay.support.errors import UsageError
@@ -33,7 +33,8 @@ class Protocol(H11Protocol):
         super().connection_lost(exc)
 
     def _give_up(self) -> None:
-        if self.cycle is None and not self.transport.is_closing():
+        cycle: RequestResponseCycle | None = self.cycle  # None until there is a request, whatever uvicorn's hint says
+        if cycle is None and not self.transport.is_closing():
             self.transport.close()
 
 

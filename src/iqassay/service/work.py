@@ -65,7 +65,8 @@ class Work:
         """
         end = time.monotonic() + self.limits.work_seconds
         answers: dict[int, Answer | Exception] = {}
-        waiting, here = list(enumerate(things)), {}
+        waiting = list(enumerate(things))
+        here: dict[asyncio.Future[Answer], tuple[int, Future[Answer]]] = {}
         gone = False
         while (waiting or here) and not gone and time.monotonic() < end:
             while waiting and len(here) < self.limits.workers:
