@@ -22,6 +22,7 @@ from iqassay.commands.models import models
 from iqassay.commands.options import say
 from iqassay.commands.report import report
 from iqassay.commands.score import score
+from iqassay.commands.serve import serve
 from iqassay.commands.train import PASSED_ON, export, train
 from iqassay.support.version import __version__
 
@@ -47,7 +48,7 @@ def iqassay(
         raise typer.Exit(2)
 
 
-for command in (score, compare, explain, report, gate, models, doctor):
+for command in (score, compare, explain, report, gate, serve, models, doctor):
     app.command()(command)
 
 for passing_on in (train, export):

@@ -130,6 +130,39 @@ def test_two_builds_of_onnxruntime_that_overwrite_each_other(monkeypatch: pytest
 
 
 @pytest.mark.usefixtures("shelf")
+def test_two_builds_of_which_the_right_one_lies_on_top(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As after `pip install 'iqassay[gpu]'`: it works, and what to do before the other comes on top is said."""
+    import onnxruntime
+
+    from iqassay.scoring import device
+
+    known = {"onnxruntime": "1.0", "onnxruntime-gpu": "1.0"}
+    monkeypatch.setattr(doctor, "_version", known.get)
+    monkeypatch.setattr(
+        onnxruntime, "get_available_providers", lambda: ["CUDAExecutionProvider", "CPUExecutionProvider"]
+    )
+    monkeypatch.setattr(device, "trouble_with", lambda name: "")
+    found = of("onnxruntime")
+    command = "pip uninstall -y onnxruntime onnxruntime-gpu && pip install --no-deps onnxruntime-gpu"
+    assert found["cuda"].value == f"starts, but shares its files with onnxruntime: {command}"
+    assert found["cpu"].value == "starts"
+    assert troubles() == []
+    known.pop("onnxruntime")
+    assert of("onnxruntime")["cuda"].value == "starts"
+    known.clear()
+    assert of("extras")["gpu"].value.endswith(f"pip install 'iqassay[gpu]' && {command}")
+
+
+@pytest.mark.usefixtures("shelf")
+def test_the_quota_of_the_control_group_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    from iqassay.support import processors
+
+    for quota, said in ((1.5, "1.5 processors, by the control group"), (None, "none")):
+        monkeypatch.setattr(processors, "cpu_quota", lambda quota=quota: quota)
+        assert of("onnxruntime")["cpu quota"].value == said
+
+
+@pytest.mark.usefixtures("shelf")
 def test_the_cache_is_counted_and_a_broken_one_named(cache: Path) -> None:
     with open_cache(str(cache)) as kept:
         kept.keep(b"key", {"score": 1.0})

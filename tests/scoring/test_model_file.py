@@ -210,10 +210,10 @@ def test_no_environment_variable_or_folder_changes_what_a_shipped_name_means(
     assert load_model_file("mfen").path == shelf / "mfen.onnx"
 
 
-def test_default_threads_follow_the_affinity() -> None:
+def test_default_threads_are_no_more_than_the_affinity_allows() -> None:
     assert default_threads() >= 1
     if hasattr(os, "sched_getaffinity"):
-        assert default_threads() == len(os.sched_getaffinity(0))
+        assert default_threads() <= len(os.sched_getaffinity(0))
 
 
 @pytest.mark.parametrize("text", ["[" * 10_000, '{"a":' * 10_000])

@@ -11,8 +11,6 @@ from iqassay.commands.options import Align, Alignment, Model, TextFormat, one_pi
 if TYPE_CHECKING:
     from iqassay.scoring.comparison import Comparison
 
-CLEAR = 0.6  # from this probability on, one of two pictures is called the better one
-
 
 def compare(
     a: Annotated[str, typer.Argument(metavar="A", help="A picture.")],
@@ -43,14 +41,7 @@ def compare(
     if format is TextFormat.json:
         import json
 
-        record = {
-            "a": found.a.record(a, ref),
-            "b": found.b.record(b, ref),
-            "difference": round(found.difference, 2),
-            "win_probability": round(found.win_probability, 4),
-            "better": {"a": a, "b": b, "equal": None}[found.better],
-        }
-        print(json.dumps(record, indent=2))
+        print(json.dumps(found.record(a, b, ref), indent=2))
     else:
         print(_comparison_text(a, b, found), file=stdout())
     return 0
@@ -58,6 +49,7 @@ def compare(
 
 def _comparison_text(a: str, b: str, found: Comparison) -> str:
     """One line that says which looks better, the better one first; a second one where there are warnings."""
+    from iqassay.scoring.comparison import CLEAR
     from iqassay.support.text import printable
 
     sides = [(printable(a), found.a), (printable(b), found.b)]

@@ -25,7 +25,13 @@ BRINGS = {  # what the optional extras are for
     "heif": "HEIC and HEIF pictures",
     "hub": "encoders by transformers",
     "parquet": "tables of results as Parquet",
+    "serve": "`iqassay serve`, the service and its page",
+    "gpu": "networks on NVIDIA cards",
 }
+# The files of onnxruntime-gpu lie where those of onnxruntime do: the one that is installed last is what there is, and to
+# uninstall either takes files from both.
+ONE_OF_THEM = "pip uninstall -y onnxruntime {0} && pip install --no-deps {0}"
+INSTALL = {"gpu": f"pip install 'iqassay[gpu]' && {ONE_OF_THEM.format('onnxruntime-gpu')}"}
 # What each shipped model says of our picture, of its spoiled copy, and of the copy beside the picture. They are the
 # same on every machine within TOLERANCE, or arithmetic goes wrong there. After new models are shipped they are what
 # `iqassay doctor` prints.
@@ -98,7 +104,8 @@ def _extras() -> Found:
         brings = BRINGS.get(extra, "")
         missing = [name for name in needs[extra] if _version(name) is None]
         if missing:
-            yield extra, f"missing {', '.join(missing)} for {brings}: pip install 'iqassay[{extra}]'", ""
+            how = INSTALL.get(extra, f"pip install 'iqassay[{extra}]'")
+            yield extra, f"missing {', '.join(missing)} for {brings}: {how}", ""
         else:
             yield extra, f"{brings}: {', '.join(f'{name} {_version(name)}' for name in needs[extra])}", ""
 
@@ -108,6 +115,7 @@ def _onnxruntime() -> Found:
 
     from iqassay.scoring.device import DEVICES, trouble_with
     from iqassay.scoring.model_file import default_threads
+    from iqassay.support.processors import cpu_quota
 
     yield "version", onnxruntime.__version__, ""
     providers = onnxruntime.get_available_providers()
@@ -115,12 +123,16 @@ def _onnxruntime() -> Found:
     for device, (provider, _, package) in DEVICES.items():
         if provider in providers:
             trouble = trouble_with(device)
-            yield device, f"does not start: {trouble}" if trouble else "starts", ""
+            both = device != "cpu" and _version(package) and _version("onnxruntime")
+            said = f", but shares its files with onnxruntime: {ONE_OF_THEM.format(package)}" if both else ""
+            yield device, (f"does not start: {trouble}" if trouble else "starts") + said, ""
         elif _version(package):
             both = f"onnxruntime and {package} overwrite each other"
             yield device, "overwritten", f"{both}: uninstall the two, then want {package} alone"
+    quota = cpu_quota()
     yield "threads", default_threads(), ""
     yield "processors", os.cpu_count(), ""
+    yield "cpu quota", "none" if quota is None else f"{quota:g} processors, by the control group", ""
 
 
 def _formats() -> Found:

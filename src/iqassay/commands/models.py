@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -23,23 +23,15 @@ def models(format: Annotated[ListFormat, typer.Option(help="How the list is writ
     if format is ListFormat.json:
         import json
 
-        print(json.dumps([_model_record(path, card) for path, card in shipped], indent=2))
+        from iqassay.models.listing import model_record
+
+        print(json.dumps([model_record(path, card) for path, card in shipped], indent=2))
     elif shipped:
         print("\n\n".join(_model_text(path, card) for path, card in shipped))
         print(f"\n{_measures_text()}")
     else:
         say("no models are shipped with this package")
     return 0
-
-
-def _model_record(path: Path, card: NetworkCard | PanelCard) -> dict[str, Any]:
-    from iqassay.scoring.model_file import PanelCard
-
-    keys = ("name", "version", "summary", "system", "licence", "training_data", "accuracy", "limits")
-    record = {key: getattr(card, key) for key in keys}
-    if isinstance(card, PanelCard):
-        return {**record, "members": card.members}
-    return {**record, "bytes": path.stat().st_size, "sha256": card.sha256}
 
 
 def _measures_text() -> str:

@@ -78,16 +78,12 @@ def check_folder(folder: str, *inputs: str) -> None:
 
 def page(explanation: Explanation) -> str:
     """The page as HTML. Everything is in it; nothing is loaded from elsewhere."""
-    verdict, against, picture = explanation.verdict, explanation.reference_verdict, explanation.picture
-    pixels = {"picture": picture.pixels, "estimate": explanation.estimate}
-    maps = {"quality": _quality_map(picture, verdict), "change": _apart_map(explanation.change)}
-    losses = []
-    if explanation.reference and against and explanation.loss and explanation.remaining_loss:
-        pixels["reference"] = explanation.reference.pixels
-        maps |= {"against": _quality_map(picture, against), "loss": _apart_map(explanation.loss)}
+    verdict, against = explanation.verdict, explanation.reference_verdict
+    pixels, losses = layers(explanation), []
+    if against and explanation.loss and explanation.remaining_loss:
         for name, found in (("picture", explanation.loss), ("restored estimate", explanation.remaining_loss)):
             losses.append((name, _decibel(found.psnr), found.mean))
-    size = picture.pixels.shape[:2]
+    size = explanation.estimate.shape[:2]
     return render(
         "pages/explanation_page.html",
         title=os.path.basename(explanation.path) or "picture",
@@ -100,7 +96,7 @@ def page(explanation: Explanation) -> str:
         change=explanation.change.mean,
         LITTLE=LITTLE,
         losses=losses,
-        maps=maps,
+        maps=maps(explanation),
         heat_colours=heat_colours(),
         apart_colours=Colours(gradient(rgb for _, *rgb in APART), ("0", "1", "2", "4", "8", "16", "32+")),
         limits=LIMITS,
@@ -137,6 +133,23 @@ def _models(explanation: Explanation) -> list[str]:
 
 def _decibel(psnr: float) -> str:
     return f"{psnr:.2f} dB" if math.isfinite(psnr) else "the same picture"
+
+
+def layers(explanation: Explanation) -> dict[str, np.ndarray]:
+    """The pictures that lie on each other, by name: the picture, its restored estimate and its reference, if any."""
+    pixels = {"picture": explanation.picture.pixels, "estimate": explanation.estimate}
+    return pixels if explanation.reference is None else {**pixels, "reference": explanation.reference.pixels}
+
+
+def maps(explanation: Explanation) -> dict[str, str]:
+    """The maps, by name, each as a data URI: where quality is lost and what the restorer changed; beside a reference
+    also the first against it, and how the two differ.
+    """
+    picture, against = explanation.picture, explanation.reference_verdict
+    found = {"quality": _quality_map(picture, explanation.verdict), "change": _apart_map(explanation.change)}
+    if against and explanation.loss:
+        found |= {"against": _quality_map(picture, against), "loss": _apart_map(explanation.loss)}
+    return found
 
 
 def _quality_map(picture: Picture, verdict: Verdict) -> str:

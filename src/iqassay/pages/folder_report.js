@@ -1,4 +1,3 @@
-"use strict";
 // The table of all pictures: narrowed and sorted in memory, and drawn as far as it can be seen, so that a hundred
 // thousand rows cost no more than twenty. The rest of the page works without this script.
 
@@ -8,20 +7,15 @@ const ROW = 52; // pixels, as in folder_report.css
 const BEYOND = 10; // rows drawn above and below what is seen
 const MOST = 300000; // rows listed: browsers end at some 17 million pixels
 const UNLIKE = data.words.map((words) => words.includes("unlike the training data"));
-const id = (name) => document.getElementById(name);
 const form = id("filters");
 const fields = ["text", "kind", "from", "below"].map((name) => form.elements[name]);
 const list = id("list");
 const body = id("rows");
 const [above, below] = document.querySelectorAll(".gap td");
 
-// What would not show, or would reorder the text around it, as an escape; what UTF-8 cannot hold, too.
-const escapes = (text, of) => text.replace(of, (c) => "\\u" + c.charCodeAt(0).toString(16).padStart(4, "0"));
-const printable = (text) => escapes(text, /[\p{Cc}\p{Cf}\p{Cs}\u2028\u2029]/gu);
 const pathOf = (paths, row) => paths.folders[paths.folder[row]] + paths.name[row];
 const failed = (row) => data.score[row] === null;
 const said = (row) => (data.remarks[row] || []).map((word) => data.words[word]);
-const number = (value) => value.toLocaleString("en");
 
 function damageOf(row) {
   const found = data.damage[row] || [];
@@ -31,12 +25,6 @@ function damageOf(row) {
     pairs.push({ name, title, looks, remedy, severity: found[i + 1] / 100 });
   }
   return pairs;
-}
-
-function make(tag, properties, ...children) {
-  const element = Object.assign(document.createElement(tag), properties);
-  element.append(...children);
-  return element;
 }
 
 // ---- which rows, in which order
@@ -182,8 +170,7 @@ function rowOf(row, place) {
 
 function scoreOf(row) {
   if (failed(row)) return ["–"];
-  const anchor = 10 + 20 * Math.min(4, Math.floor(data.score[row] / 20));
-  return [make("span", { className: `dot at${anchor}` }), data.score[row].toFixed(1)];
+  return [make("span", { className: `dot ${anchorOf(data.score[row])}` }), data.score[row].toFixed(1)];
 }
 
 const pictureOf = (row) => document.querySelector(`#row${row} .shot img`)?.src;
@@ -238,10 +225,6 @@ function copyOldWay(text) {
 
 // The columns of `iqassay score --format csv`, so that what reads its files reads this.
 function asCsv(rows) {
-  const quoted = (value) => {
-    const text = escapes(String(value), /\p{Cs}/gu);
-    return /[",\n\r]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text;
-  };
   const raws = Object.entries(data.raws);
   const lines = [["path", ...(data.reference ? ["reference"] : []),
     "score", "low", "high", "raw", "model", "version", "distortions", "warnings", "error"]];
@@ -257,14 +240,10 @@ function asCsv(rows) {
       ...data.models[data.model ? data.model[row] : 0],
       damageOf(row).map((one) => `${one.name}:${one.severity}`).join(";"), said(row).join("; "), ""]);
   }
-  return lines.map((line) => line.map(quoted).join(",") + "\n").join("");
+  return csvOf(lines);
 }
 
-function download() {
-  const place = URL.createObjectURL(new Blob([asCsv(chosen())], { type: "text/csv" }));
-  make("a", { href: place, download: "pictures.csv" }).click();
-  setTimeout(() => URL.revokeObjectURL(place), 10000);
-}
+const download = () => save("pictures.csv", "text/csv", asCsv(chosen()));
 
 // ---- what the controls do
 

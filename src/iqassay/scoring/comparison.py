@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from iqassay.scoring.scorer import Scorer
 from iqassay.scoring.verdict import Verdict
@@ -12,6 +12,7 @@ from iqassay.scoring.verdict import Verdict
 if TYPE_CHECKING:
     from iqassay.scoring.scorer import Source
 
+CLEAR = 0.6  # from this probability on, one of two pictures is called the better one
 DEVIATIONS = 1.645  # standard deviations of a normal on each side of a 90 % interval
 
 
@@ -35,6 +36,16 @@ class Comparison:
     def better(self) -> str:
         """Which has the higher score: "a", "b", or "equal" when neither has."""
         return "a" if self.difference > 0 else "b" if self.difference < 0 else "equal"
+
+    def record(self, a: str, b: str, reference: str | None = None) -> dict[str, Any]:
+        """The comparison as plain Python values, ready for JSON. a, b, reference: what the pictures are called."""
+        return {
+            "a": self.a.record(a, reference),
+            "b": self.b.record(b, reference),
+            "difference": round(self.difference, 2),
+            "win_probability": round(self.win_probability, 4),
+            "better": {"a": a, "b": b, "equal": None}[self.better],
+        }
 
 
 def compare(scorer: Scorer, a: Source, b: Source, reference: Source | None = None, align: str = "fail") -> Comparison:

@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from iqassay.scoring.device import first_line, start
+from iqassay.support.processors import processors
 from iqassay.support.text import did_you_mean
 
 if TYPE_CHECKING:
@@ -238,10 +239,8 @@ def open_session(model: ModelFile, threads: int | None = None, device: str = "cp
 
 
 def default_threads() -> int:
-    """How many threads this process may run at once (its CPU affinity, where the system has such a thing)."""
-    if hasattr(os, "sched_getaffinity"):
-        return max(1, len(os.sched_getaffinity(0)))
-    return os.cpu_count() or 1
+    """How many threads this process may run at once, by its CPU affinity and the quota of its control group."""
+    return processors()
 
 
 def read_card(model_path: Path) -> NetworkCard | PanelCard:

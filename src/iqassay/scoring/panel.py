@@ -119,9 +119,17 @@ class Panel(Scorer):
             return self._for_pairs().look(picture, reference)
         return _merge(self._ask(self.read(picture)))
 
+    def member(self, name: str) -> Scorer:
+        """One of the members, by its name, to be asked alone; opened when it is first needed, and the panel's own."""
+        if name not in self._opened:
+            with opening:
+                if name not in self._opened:
+                    self._opened[name] = self._open(name)
+        return self._opened[name]
+
     def _ask(self, picture: Picture) -> list[tuple[NetworkCard, Answers]]:
         """What each member says, and its card."""
-        members = [self._member(name) for name in self.card.members]
+        members = [self.member(name) for name in self.card.members]
         said: dict[str, Answers] = {}
         for views in dict.fromkeys(member.card.views for member in members):  # that our own members share
             alike = [member for member in members if member.card.views == views]
@@ -137,14 +145,7 @@ class Panel(Scorer):
         if self._grader is None:
             good = default_model(reference=True)
             raise ValueError(f"the model {self.card.name!r} takes no reference, want one that does, such as {good!r}")
-        return self._member(self._grader)
-
-    def _member(self, name: str) -> Scorer:
-        if name not in self._opened:
-            with opening:
-                if name not in self._opened:
-                    self._opened[name] = self._open(name)
-        return self._opened[name]
+        return self.member(self._grader)
 
     def _open(self, name: str) -> Scorer:
         path, card = self._files[name]
