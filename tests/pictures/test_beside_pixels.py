@@ -115,7 +115,7 @@ XMP = (
 
 @pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "TIFF"])
 def test_an_orientation_in_xmp_alone_is_not_obeyed(kind: str) -> None:
-    """Browsers and viewers look into EXIF. As a file and as an image that Pillow has opened (it turns a TIFF itself)."""
+    """Browsers and viewers look into EXIF. As a file and as Pillow's image (it turns a TIFF itself)."""
     options = {"lossless": True} if kind == "WEBP" else {}
     plain = read_image(encode(SMALL, kind, **options)).pixels
     exif = Image.Exif()

@@ -7,7 +7,7 @@ import struct
 import numpy as np
 import pytest
 from PIL import ImageCms
-from test_image import RGB, SMALL, encode, tiff
+from test_image import ADOBE, GAMMA_1_8, RGB, SMALL, encode, matrix_profile, tiff
 
 from iqassay.pictures.image import ImageError, read_image
 
@@ -50,6 +50,17 @@ def test_the_orientation_and_the_profile_of_separate_planes() -> None:
     picture = read_image(tiff(with_alpha, photometric=5, planar=True, t338=2))
     np.testing.assert_array_equal(picture.pixels, upright)
     assert picture.warnings == ("transparency of a CMYK picture left out", GUESS)
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_the_profile_of_separate_planes_of_8_bits(channels: int) -> None:
+    profile = matrix_profile(ADOBE, GAMMA_1_8, b"RGB " if channels == 3 else b"GRAY")
+    samples = np.dstack([RGB[..., :channels], np.full(RGB.shape[:2], 255, np.uint8)])  # and alpha, which hides nothing
+    together = read_image(encode(Image.fromarray(samples[..., :channels].squeeze()), "TIFF", icc_profile=profile))
+    apart = read_image(tiff(samples, planar=True, t338=2, t34675=profile))
+    np.testing.assert_array_equal(apart.pixels, together.pixels)
+    assert apart.warnings == ()
+    assert np.abs(apart.pixels.astype(int) - samples[..., :channels]).max() > 10
 
 
 # ---- palettes -------------------------------------------------------------------------------------------------------

@@ -74,7 +74,7 @@ def of_code_points(primaries: int, transfer: int, peak: float = HDR_PEAK, narrow
 def of_gamma(gamma: float | None, chromaticities: tuple[float, ...] | None) -> Encoding | None:
     """What PNG's gAMA (sample = light ** gamma) and cHRM (x and y of white, red, green, blue) mean; either may lack.
 
-    Chromaticities within 0.01 of sRGB's are its own, and beside them, or beside none, 1 / 2.2 within five percent stands
+    Chromaticities within 0.01 of sRGB's are its own. Beside them, or beside none, 1 / 2.2 within five percent stands
     for its curve, as libpng has it: that is what writers put beside sRGB. None when the numbers are of no use.
     """
     if gamma is not None and not 0.01 <= gamma <= 100:

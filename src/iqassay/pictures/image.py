@@ -171,10 +171,12 @@ def _from_png(file: BinaryIO, max_pixels: int) -> Picture:
 
 def _from_tiff(file: BinaryIO, max_pixels: int) -> Picture:
     file.seek(8)
-    mark = file.read(2)
+    mark = file.read(4)
     tags = tiff.tiff_tags(file)
-    if mark == b"CR" or Tag.DNGVersion in tags or tiff.numbers(tags, Tag.NewSubfileType)[0] & 1:
-        return _from_raw_tiff(file, max_pixels)
+    if mark[:2] == b"CR" or mark in (b"IIII", b"MMMM") or tiff.is_raw(file, tags):  # Canon, Phase One
+        return raw.read_raw(file, max_pixels)
+    if tiff.numbers(tags, Tag.NewSubfileType)[0] & 1:
+        return _from_preview_first(file, max_pixels)
     tiff.check_tiles(tags)
     bits = tiff.numbers(tags, Tag.BitsPerSample, 1)
     profile, orientation = tags.get(Tag.InterColorProfile), tags.get(Tag.Orientation, 1)
@@ -207,15 +209,17 @@ def _from_tiff(file: BinaryIO, max_pixels: int) -> Picture:
     return from_pillow(image, max_pixels, range_=range_, encoding=encoding)
 
 
-def _from_raw_tiff(file: BinaryIO, max_pixels: int) -> Picture:
-    """Camera raw files look like a TIFF that starts with a small preview, but some of those are just that."""
+def _from_preview_first(file: BinaryIO, max_pixels: int) -> Picture:
+    """Most camera raw files start with a small preview, and some other TIFFs do."""
     try:
         return raw.read_raw(file, max_pixels)
-    except ImageError:
+    except TooManyPixels:
         raise
-    except Exception as error:
-        got = f"a camera raw file or a TIFF that starts with a small preview ({_reason(error)})"
-        raise ImageError(f"got {got}, want {_WANTED}") from error
+    except ImageError as error:
+        words = str(error).replace(
+            "got a camera raw file", "a camera raw file or a TIFF that starts with a small preview", 1
+        )
+        raise ImageError(f"got {words}") from error
 
 
 def _from_inks(samples: np.ndarray, profile: bytes | None, orientation: int, said: list[str]) -> Picture:

@@ -23,6 +23,7 @@ _MOST_SQUEEZED = 2**16  # bytes out of one: twice what Zstandard, the strongest,
 _LONGEST = 2**30  # bytes that are held in memory, of a file with compressed samples
 _WITH_PREDICTOR = (_LZW, _DEFLATE, _OLD_DEFLATE, _LZMA, _ZSTD)
 _UNPACKED = (_NONE, _PACKBITS, *_WITH_PREDICTOR)
+_RAW = (32803, 34892)  # a colour filter array, linear raw
 _PALETTE, _INKS, _CIELAB, _ICCLAB = 3, 5, 8, 9
 _COLOURS = {0: 1, 1: 1, 2: 3, _PALETTE: 1, _INKS: 4, _CIELAB: 3, _ICCLAB: 3}
 _MEANINGS = {
@@ -39,6 +40,24 @@ def tiff_tags(file: BinaryIO) -> TiffImagePlugin.ImageFileDirectory_v2:
     file.seek(tags.next)
     tags.load(file)
     return tags
+
+
+def is_raw(file: BinaryIO, tags: TiffImagePlugin.ImageFileDirectory_v2) -> bool:
+    """Whether a TIFF holds a camera's raw samples, in its first directory or in one below it."""
+    if Tag.DNGVersion in tags or tags.get(Tag.PhotometricInterpretation) in _RAW:
+        return True
+    for at in numbers(tags, Tag.SubIFDs, 0)[:16] if Tag.Make in tags else ():
+        try:
+            below = TiffImagePlugin.ImageFileDirectory_v2(
+                tags.prefix + (b"*\0" if tags.prefix == b"II" else b"\0*") + bytes(4)
+            )
+            file.seek(at)
+            below.load(file)
+        except (OSError, struct.error, SyntaxError, TypeError, ValueError):
+            continue
+        if below.get(Tag.PhotometricInterpretation) in _RAW:
+            return True
+    return False
 
 
 def numbers(tags: TiffImagePlugin.ImageFileDirectory_v2, tag: int, default: int = 0) -> tuple[int, ...]:
