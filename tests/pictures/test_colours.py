@@ -315,6 +315,36 @@ def tiff_with_rationals(tags: dict[int, bytes]) -> bytes:
     return encode(SMALL, "TIFF", tiffinfo=directory)
 
 
+# ---- BMP ------------------------------------------------------------------------------------------------------------
+
+
+def bmp(kind: bytes, ends: tuple[float, ...] = (), gammas: tuple[float, ...] = (), profile: bytes = b"") -> bytes:
+    """SMALL with the header of version 5."""
+    plain = encode(SMALL, "BMP")
+    pixels = plain[54:]
+    head = struct.pack("<L", 124) + plain[18:54] + struct.pack("<4L", 0xFF0000, 0xFF00, 0xFF, 0) + kind
+    head += struct.pack("<9l", *(round(value * 2**30) for value in ends or [0] * 9))
+    head += struct.pack("<3L", *(round(value * 2**16) for value in gammas or [0] * 3))
+    head += struct.pack("<4L", 4, 124 + len(pixels), len(profile), 0)
+    return b"BM" + struct.pack("<L4xL", 138 + len(pixels) + len(profile), 138) + head + pixels + profile
+
+
+def test_colours_of_bmp() -> None:
+    profile = matrix_profile(SRGB[[1, 0, 2]], SRGB_CURVE)
+    swapped = read_image(bmp(b"DEBM", profile=profile))
+    assert np.abs(swapped.pixels.astype(int) - RGB[..., [1, 0, 2]]).max() <= 2
+    linked = read_image(bmp(b"KNIL", profile=b"c:\\other.icc\0"))
+    assert linked.warnings == ("colour profile is in another file: the picture is taken as sRGB",)
+    for plain in (linked, read_image(bmp(b"BGRs")), read_image(bmp(b" niW")), read_image(bmp(bytes(4)))):
+        np.testing.assert_array_equal(plain.pixels, RGB)
+    xyz = np.array([[0.5767, 0.2973, 0.0270], [0.1856, 0.6274, 0.0707], [0.1882, 0.0753, 0.9911]])  # Adobe RGB's, D65
+    calibrated = read_image(bmp(bytes(4), tuple(xyz.ravel()), (2.2, 2.2, 2.2)))
+    expected = colour.to_srgb(RGB, colour.Encoding(2.2, colour.ADOBE_RGB))
+    assert np.abs(calibrated.pixels.astype(int) - expected).max() <= 2
+    odd = read_image(bmp(bytes(4), tuple(xyz.ravel()), (2.2, 1.8, 2.2)))
+    assert odd.warnings == ("gamma or chromaticities that cannot be used: the picture is taken as sRGB",)
+
+
 # ---- HEIF, AVIF, JPEG -----------------------------------------------------------------------------------------------
 
 

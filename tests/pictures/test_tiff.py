@@ -6,7 +6,7 @@ import struct
 
 import numpy as np
 import pytest
-from PIL import ImageCms
+from PIL import Image, ImageCms
 from test_image import ADOBE, GAMMA_1_8, RGB, SMALL, encode, matrix_profile, tiff
 
 from iqassay.pictures.image import ImageError, read_image
@@ -144,6 +144,13 @@ def test_32_bits_that_hold_fewer(kind: str, highest: int, dtype: type) -> None:
     assert picture.warnings == (f"32-bit samples that reach {highest}: taken as {bits}-bit ones",)
 
 
+def test_signed_samples_of_8_bits_are_said() -> None:
+    samples = RNG.integers(0, 256, (9, 7, 1), dtype=np.uint8)
+    picture = read_image(tiff(samples, t339=2))
+    np.testing.assert_array_equal(picture.pixels[..., :1], samples)
+    assert picture.warnings == ("signed samples of 8 bits taken as unsigned ones",)
+
+
 def test_samples_that_are_nearly_black_are_said() -> None:
     samples = np.full((4, 4, 3), 200, np.uint16)
     for source in (tiff(samples), samples):
@@ -164,6 +171,8 @@ TWO = np.zeros((4, 4, 3), np.uint8)
         (tiff(TWO, photometric=32845), "is not read (LogLuv, 3 samples of 8 bits), want gray, RGB, CMYK"),
         (tiff(TWO[..., :1].astype(np.uint16), photometric=32844), "is not read (LogL, 1 sample of 16 bits)"),
         (tiff(TWO, photometric=10), "is not read (ITULab, 3 samples of 8 bits)"),
+        (tiff(TWO, t259=50001), "whose samples are packed by WebP, which is not read"),
+        (tiff(TWO, t259=34676, photometric=32845), "packed by SGI's LogLuv code"),
         (tiff(TWO.astype(np.uint32), photometric=8), "is not read (CIELab, 3 samples of 32 bits)"),
         (tiff(TWO[..., :1], t258=3), "is not read (gray, 1 sample of 3 bits)"),
         (tiff(TWO[..., :1].astype(np.float32), t339=6), "1 complex sample of 32 bits"),

@@ -16,6 +16,7 @@ import numpy as np
 SDR_WHITE = 203.0  # cd/m2: HDR reference white, BT.2408-7, 2.2
 HDR_PEAK = 1000.0  # cd/m2, where a file does not say how bright it gets: the nominal peak of HLG, and of most PQ
 TONE_MAPPED = "HDR ({}) brought to an ordinary screen by a tone curve"
+BAD_GAMMA = "gamma or chromaticities that cannot be used: the picture is taken as sRGB"
 UNKNOWN = "colours told as code points {} of H.273, which are not known here: the picture is taken as sRGB"
 
 _D65 = (0.3127, 0.3290)

@@ -18,7 +18,6 @@ GAIN_MAP = "gain map for HDR screens left out: the picture is shown without it"
 PAGES = "file of several pages: page 1 is shown"
 CUT = "samples of more than 8 bits read at 8 bits"
 BAD_PROFILE = "colour profile cannot be used: the picture is taken as sRGB"
-BAD_GAMMA = "gamma or chromaticities that cannot be used: the picture is taken as sRGB"
 
 _TRANSPOSE = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -151,7 +150,7 @@ def colours_of(
     if encoding is None and "srgb" not in image.info and image.format == "PNG":
         encoding = colour.of_gamma(image.info.get("gamma"), image.info.get("chromaticity"))
         if encoding is None:
-            said.append(BAD_GAMMA)
+            said.append(colour.BAD_GAMMA)
     if encoding is None or encoding.is_srgb:
         return None, None
     return None, encoding
