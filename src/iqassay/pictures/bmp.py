@@ -1,4 +1,4 @@
-"""BMP: how its later headers tell colours, which Pillow does not read. Windows GDI, BITMAPV4HEADER and BITMAPV5HEADER."""
+"""BMP: how its later headers tell colours, which Pillow does not read. Windows GDI, BITMAPV4HEADER and V5."""
 
 from __future__ import annotations
 
@@ -34,11 +34,9 @@ def read_colours(file: BinaryIO) -> tuple[bytes | None, colour.Encoding | None, 
         return None, None, []  # left empty, as many writers do
     colours = [ends[0:3], ends[3:6], ends[6:9]]
     try:
-        white, red, green, blue = (
-            (x / (x + y + z), y / (x + y + z))
-            for x, y, z in ([sum(each) for each in zip(*colours, strict=True)], *colours)
-        )
-        encoding = colour.of_gamma(1 / gammas[1], (*white, *red, *green, *blue)) if max(gammas) == min(gammas) else None
+        white = [sum(each) for each in zip(*colours, strict=True)]
+        told = [value / sum(xyz) for xyz in (white, *colours) for value in xyz[:2]]  # x and y
+        encoding = colour.of_gamma(1 / gammas[1], tuple(told)) if max(gammas) == min(gammas) else None
     except ZeroDivisionError:
         encoding = None
     return None, encoding, [] if encoding else [colour.BAD_GAMMA]

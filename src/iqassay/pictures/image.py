@@ -274,8 +274,14 @@ def _from_heif(file: BinaryIO, max_pixels: int) -> Picture:
     except ImportError as error:
         raise ImageError("got a HEIF picture, which needs `pip install 'iqassay[heif]'`") from error
     file.seek(0)
-    container = pillow_heif.open_heif(file, convert_hdr_to_8bit=False, hdr_to_16bit=False)
-    heif = container[container.primary_index]
+    try:
+        container = pillow_heif.open_heif(file, convert_hdr_to_8bit=False, hdr_to_16bit=False)
+        heif = container[container.primary_index]
+    except Exception as error:
+        coding = boxes.read_boxes(file, 1, 1).coding
+        if coding in ("", "hvc1", "grid", "iden", "iovl"):
+            raise
+        raise ImageError(f"got a HEIF picture coded as {file_name(coding)!r}, want one coded by HEVC") from error
     check_size(*heif.size, max_pixels)
     told = boxes.read_boxes(file, *heif.size)
     said = [f"file of {len(container)} pictures: the main one is shown"] if len(container) > 1 else []
