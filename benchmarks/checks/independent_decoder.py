@@ -63,7 +63,7 @@ def there(path: Path) -> tuple[np.ndarray | None, str]:
     import pyvips  # here, for its libheif is not that of pillow-heif, and one process cannot have both
 
     try:
-        image = pyvips.Image.new_from_file(str(path), access="sequential").autorot()
+        image = pyvips.Image.new_from_file(str(path)).autorot()
         if image.get_typeof("icc-profile-data"):
             image = image.icc_transform("srgb", embedded=True, intent="perceptual")
         if image.interpretation != "srgb":

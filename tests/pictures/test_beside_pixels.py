@@ -55,6 +55,27 @@ def test_a_wrong_checksum_of_what_the_pixels_need_is_an_error(name: bytes) -> No
         read_image(spoiled(data, name))
 
 
+@pytest.mark.parametrize("depth", PNGS)
+def test_an_end_that_is_missing_behind_the_pixels_is_said(depth: str) -> None:
+    data, pixels = PNGS[depth]
+    whole = data[:-12] + chunk(b"tEXt", b"a\0b") + data[-12:]
+    for missing in (1, 4, 11, 12, 13, 26):
+        picture = read_image(whole[:-missing])
+        np.testing.assert_array_equal(picture.pixels, pixels)
+        assert picture.warnings == ("end of the file is missing, behind the pixels",)
+    with pytest.raises(ImageError, match="PNG picture that cannot be decoded"):
+        read_image(data[:-40])
+
+
+def test_a_damaged_animation_still_has_a_picture() -> None:
+    frames = encode(SMALL, "PNG", save_all=True, append_images=[SMALL.rotate(90)])
+    at = frames.index(b"fcTL") + 4
+    broken = frames[: at - 4] + chunk(b"fcTL", b"\0\0\0\7" + frames[at + 4 : at + 26])[4:] + frames[at + 30 :]
+    picture = read_image(broken)
+    np.testing.assert_array_equal(picture.pixels, RGB)
+    assert picture.warnings == ("damaged animation: the still picture is shown",)
+
+
 def test_chunks_that_are_too_short_are_left_out() -> None:
     data, pixels = PNGS["8 bits"]
     picture = read_image(with_chunks(data, chunk(b"cICP", b"\x09") + chunk(b"gAMA", b"") + chunk(b"iCCP", b"")))
@@ -115,7 +136,7 @@ XMP = (
 
 @pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "TIFF"])
 def test_an_orientation_in_xmp_alone_is_not_obeyed(kind: str) -> None:
-    """Browsers and viewers look into EXIF. As a file and as an image that Pillow has opened (it turns a TIFF itself)."""
+    """Browsers and viewers look into EXIF. As a file and as Pillow's image (it turns a TIFF itself)."""
     options = {"lossless": True} if kind == "WEBP" else {}
     plain = read_image(encode(SMALL, kind, **options)).pixels
     exif = Image.Exif()

@@ -14,7 +14,8 @@ from PIL import Image, ImageCms
 from test_image import AVIF, RGB, SMALL, SRGB, SRGB_CURVE, chunk, encode, matrix_profile, png16, tiff
 
 from iqassay.pictures import colour
-from iqassay.pictures.image import read_image, to_float
+from iqassay.pictures.boxes import _in_av1, read_boxes
+from iqassay.pictures.image import ImageError, read_image, to_float
 
 PQ_SAID = "HDR (PQ) brought to an ordinary screen by a tone curve"
 HLG_SAID = "HDR (HLG) brought to an ordinary screen by a tone curve"
@@ -315,6 +316,36 @@ def tiff_with_rationals(tags: dict[int, bytes]) -> bytes:
     return encode(SMALL, "TIFF", tiffinfo=directory)
 
 
+# ---- BMP ------------------------------------------------------------------------------------------------------------
+
+
+def bmp(kind: bytes, ends: tuple[float, ...] = (), gammas: tuple[float, ...] = (), profile: bytes = b"") -> bytes:
+    """SMALL with the header of version 5."""
+    plain = encode(SMALL, "BMP")
+    pixels = plain[54:]
+    head = struct.pack("<L", 124) + plain[18:54] + struct.pack("<4L", 0xFF0000, 0xFF00, 0xFF, 0) + kind
+    head += struct.pack("<9l", *(round(value * 2**30) for value in ends or [0] * 9))
+    head += struct.pack("<3L", *(round(value * 2**16) for value in gammas or [0] * 3))
+    head += struct.pack("<4L", 4, 124 + len(pixels), len(profile), 0)
+    return b"BM" + struct.pack("<L4xL", 138 + len(pixels) + len(profile), 138) + head + pixels + profile
+
+
+def test_colours_of_bmp() -> None:
+    profile = matrix_profile(SRGB[[1, 0, 2]], SRGB_CURVE)
+    swapped = read_image(bmp(b"DEBM", profile=profile))
+    assert np.abs(swapped.pixels.astype(int) - RGB[..., [1, 0, 2]]).max() <= 2
+    linked = read_image(bmp(b"KNIL", profile=b"c:\\other.icc\0"))
+    assert linked.warnings == ("colour profile is in another file: the picture is taken as sRGB",)
+    for plain in (linked, read_image(bmp(b"BGRs")), read_image(bmp(b" niW")), read_image(bmp(bytes(4)))):
+        np.testing.assert_array_equal(plain.pixels, RGB)
+    xyz = np.array([[0.5767, 0.2973, 0.0270], [0.1856, 0.6274, 0.0707], [0.1882, 0.0753, 0.9911]])  # Adobe RGB's, D65
+    calibrated = read_image(bmp(bytes(4), tuple(xyz.ravel()), (2.2, 2.2, 2.2)))
+    expected = colour.to_srgb(RGB, colour.Encoding(2.2, colour.ADOBE_RGB))
+    assert np.abs(calibrated.pixels.astype(int) - expected).max() <= 2
+    odd = read_image(bmp(bytes(4), tuple(xyz.ravel()), (2.2, 1.8, 2.2)))
+    assert odd.warnings == ("gamma or chromaticities that cannot be used: the picture is taken as sRGB",)
+
+
 # ---- HEIF, AVIF, JPEG -----------------------------------------------------------------------------------------------
 
 
@@ -473,3 +504,54 @@ def test_adobe_rgb_that_exif_alone_tells() -> None:
     np.testing.assert_array_equal(read_image(data).pixels, expected)
     data = encode(SMALL, "JPEG", quality=95, exif=exif(b"R98\0"))
     np.testing.assert_array_equal(read_image(data).pixels, plain)
+
+
+# ---- headers of AV1 -------------------------------------------------------------------------------------------------
+
+
+def av1_header(reduced: bool, points: tuple[int, int] | None, profile: int = 0, bits: int = 8) -> bytes:
+    """A sequence header (5.5) of a picture of 61x47, as the unit that `av1C` keeps."""
+    fields = [(profile, 3), (1, 1), (int(reduced), 1)]
+    fields += [(8, 5)] if reduced else [(0, 1), (0, 1), (0, 5), (0, 12), (9, 5), (1, 1)]
+    fields += [(5, 4), (5, 4), (60, 6), (46, 6)]
+    fields += [(0, 3)] if reduced else [(0, 1), (0, 3), (0, 4), (1, 1), (0, 2), (0, 1), (1, 1), (1, 1), (6, 3)]
+    fields += [(0, 3), (int(bits > 8), 1)] + ([(0, 1)] if profile == 2 and bits > 8 else [])
+    fields += [(0, 1)] if profile != 1 else []
+    fields += [(1, 1), (points[0], 8), (points[1], 8), (9, 8)] if points else [(0, 1)]
+    text = "".join(f"{value:0{count}b}" for value, count in fields) + "0" * 16
+    data = int(text[: len(text) // 8 * 8], 2).to_bytes(len(text) // 8, "big")
+    return bytes([0x0A, len(data)]) + data
+
+
+@pytest.mark.parametrize("reduced", [True, False])
+@pytest.mark.parametrize(("profile", "bits"), [(0, 8), (0, 10), (1, 8), (2, 12)])
+def test_code_points_in_the_av1_header_that_a_file_keeps(reduced: bool, profile: int, bits: int) -> None:
+    def box(name: bytes, *parts: bytes) -> bytes:
+        return struct.pack(">L4s", 8 + len(b"".join(parts)), name) + b"".join(parts)
+
+    def file(header: bytes) -> io.BytesIO:
+        properties = box(b"ipco", box(b"av1C", b"\x81" + bytes([8, 0x40 * (bits > 8), 0]), header))
+        used = box(b"ipma", bytes(4), struct.pack(">LHBB", 1, 7, 1, 0x81))
+        kind = box(b"iinf", bytes(4), b"\0\1", box(b"infe", b"\2\0\0\0", struct.pack(">HH", 7, 0), b"av01\0"))
+        meta = box(b"meta", bytes(4), box(b"pitm", bytes(4), b"\0\7"), kind, box(b"iprp", properties, used))
+        return io.BytesIO(box(b"ftyp", b"avif", bytes(4)) + meta)
+
+    told = read_boxes(file(av1_header(reduced, (9, 16), profile, bits)), 61, 47)
+    assert told.encoding == colour.of_code_points(9, 16)
+    assert (told.deep, told.coding) == (bits > 8, "av01")
+    assert read_boxes(file(av1_header(reduced, None, profile, bits)), 61, 47).encoding is None
+    assert read_boxes(file(b"\x0a\x03abc"), 61, 47).encoding is None
+
+
+@pytest.mark.skipif(not AVIF, reason="this Pillow has no AVIF")
+def test_the_av1_header_of_a_real_picture() -> None:
+    data = avif(SMALL)
+    units = data[data.index(b"mdat") + 4 :].removeprefix(b"\x12\0")  # the first unit may be a delimiter
+    assert _in_av1(units) == (1, 13)
+
+
+def test_a_heif_coded_otherwise_is_called_by_its_coding() -> None:
+    pytest.importorskip("pillow_heif")
+    data = heif(SMALL).replace(b"hvc1", b"unci")
+    with pytest.raises(ImageError, match="got a HEIF picture coded as 'unci', want one coded by HEVC"):
+        read_image(data)

@@ -6,8 +6,8 @@ import struct
 
 import numpy as np
 import pytest
-from PIL import ImageCms
-from test_image import RGB, SMALL, encode, tiff
+from PIL import Image, ImageCms
+from test_image import ADOBE, GAMMA_1_8, RGB, SMALL, encode, matrix_profile, tiff
 
 from iqassay.pictures.image import ImageError, read_image
 
@@ -50,6 +50,17 @@ def test_the_orientation_and_the_profile_of_separate_planes() -> None:
     picture = read_image(tiff(with_alpha, photometric=5, planar=True, t338=2))
     np.testing.assert_array_equal(picture.pixels, upright)
     assert picture.warnings == ("transparency of a CMYK picture left out", GUESS)
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_the_profile_of_separate_planes_of_8_bits(channels: int) -> None:
+    profile = matrix_profile(ADOBE, GAMMA_1_8, b"RGB " if channels == 3 else b"GRAY")
+    samples = np.dstack([RGB[..., :channels], np.full(RGB.shape[:2], 255, np.uint8)])  # and alpha, which hides nothing
+    together = read_image(encode(Image.fromarray(samples[..., :channels].squeeze()), "TIFF", icc_profile=profile))
+    apart = read_image(tiff(samples, planar=True, t338=2, t34675=profile))
+    np.testing.assert_array_equal(apart.pixels, together.pixels)
+    assert apart.warnings == ()
+    assert np.abs(apart.pixels.astype(int) - samples[..., :channels]).max() > 10
 
 
 # ---- palettes -------------------------------------------------------------------------------------------------------
@@ -133,6 +144,13 @@ def test_32_bits_that_hold_fewer(kind: str, highest: int, dtype: type) -> None:
     assert picture.warnings == (f"32-bit samples that reach {highest}: taken as {bits}-bit ones",)
 
 
+def test_signed_samples_of_8_bits_are_said() -> None:
+    samples = RNG.integers(0, 256, (9, 7, 1), dtype=np.uint8)
+    picture = read_image(tiff(samples, t339=2))
+    np.testing.assert_array_equal(picture.pixels[..., :1], samples)
+    assert picture.warnings == ("signed samples of 8 bits taken as unsigned ones",)
+
+
 def test_samples_that_are_nearly_black_are_said() -> None:
     samples = np.full((4, 4, 3), 200, np.uint16)
     for source in (tiff(samples), samples):
@@ -153,6 +171,8 @@ TWO = np.zeros((4, 4, 3), np.uint8)
         (tiff(TWO, photometric=32845), "is not read (LogLuv, 3 samples of 8 bits), want gray, RGB, CMYK"),
         (tiff(TWO[..., :1].astype(np.uint16), photometric=32844), "is not read (LogL, 1 sample of 16 bits)"),
         (tiff(TWO, photometric=10), "is not read (ITULab, 3 samples of 8 bits)"),
+        (tiff(TWO, t259=50001), "whose samples are packed by WebP, which is not read"),
+        (tiff(TWO, t259=34676, photometric=32845), "packed by SGI's LogLuv code"),
         (tiff(TWO.astype(np.uint32), photometric=8), "is not read (CIELab, 3 samples of 32 bits)"),
         (tiff(TWO[..., :1], t258=3), "is not read (gray, 1 sample of 3 bits)"),
         (tiff(TWO[..., :1].astype(np.float32), t339=6), "1 complex sample of 32 bits"),

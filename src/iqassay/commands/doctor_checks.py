@@ -23,6 +23,8 @@ BRINGS = {  # what the optional extras are for
     "train": "training and exporting models",
     "bench": "measures such as ssim, and benchmarks",
     "heif": "HEIC and HEIF pictures",
+    "raw": "camera raw files: DNG, CR2, CR3, NEF, ARW, RAF, ORF, RW2 and more",
+    "jxl": "JPEG XL pictures",
     "hub": "encoders by transformers",
     "parquet": "tables of results as Parquet",
     "serve": "`iqassay serve`, the service and its page",
@@ -136,12 +138,12 @@ def _onnxruntime() -> Found:
 
 
 def _formats() -> Found:
-    """A picture written and read back in each format, but for HEIF."""
+    """A picture written and read back in each format, but for those of extras."""
     import io
 
     from PIL import Image, features
 
-    from iqassay.pictures.formats import PLUGINS
+    from iqassay.pictures.formats import PLUGINS, installed
     from iqassay.pictures.image import read_image
 
     for kind in PLUGINS:
@@ -153,7 +155,8 @@ def _formats() -> Found:
         except (KeyError, OSError, ValueError) as error:
             needed = kind in ("JPEG", "PNG")  # Pillow can be built without nearly anything
             yield kind, "no", f"Pillow cannot read {kind}: {error}, want one from PyPI" if needed else ""
-    yield "HEIF", "yes" if _version("pillow-heif") else "no: pip install 'iqassay[heif]'", ""
+    for kind, extra in (("HEIF", "heif"), ("camera raw", "raw"), ("JPEG XL", "jxl")):
+        yield kind, "yes" if installed(extra) else f"no: pip install 'iqassay[{extra}]'", ""
     yield "colour profiles", "yes" if features.check("littlecms2") else "no: they are taken as sRGB", ""
 
 

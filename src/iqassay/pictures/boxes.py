@@ -26,7 +26,8 @@ class Told:
 
     encoding: its colours by code points, None when nothing is said or a profile is given. unknown: code points that
     mean nothing here, in words. cut: (left, top, width, height) of the part to be shown (`clap`), before it is turned.
-    gain_map: whether the file holds one. deep: whether an AVIF has more than 8 bits a sample.
+    gain_map: whether the file holds one. deep: whether an AVIF has more than 8 bits a sample. coding: how
+    the picture is coded, in four letters ("hvc1", "av01", "grid"); "" where that is not known.
     """
 
     encoding: colour.Encoding | None = None
@@ -34,6 +35,7 @@ class Told:
     cut: tuple[int, int, int, int] | None = None
     gain_map: bool = False
     deep: bool = False
+    coding: str = ""
 
 
 def read_boxes(file: BinaryIO, width: int, height: int) -> Told:
@@ -44,7 +46,7 @@ def read_boxes(file: BinaryIO, width: int, height: int) -> Told:
         encoding, unknown = _colours(properties)
         cut = next((_cut(data, width, height) for name, data in properties if name == b"clap"), None)
         deep = any(data[2] & 0x40 for name, data in properties if name == b"av1C")  # the flag high_bitdepth
-        return Told(encoding, unknown, cut, any(mark in meta for mark in _GAIN_MAPS), deep)
+        return Told(encoding, unknown, cut, any(mark in meta for mark in _GAIN_MAPS), deep, _coding(meta))
     except (struct.error, IndexError, ValueError, ZeroDivisionError, StopIteration):
         return Told()
 
@@ -94,8 +96,7 @@ def _boxes(data: bytes, at: int = 0, end: int | None = None) -> Iterator[tuple[b
 def _of_primary(meta: bytes) -> list[tuple[bytes, bytes]]:
     """The properties of the primary item."""
     boxes = dict(_boxes(meta))
-    version, item = boxes[b"pitm"][0] if b"pitm" in boxes else 0, 0
-    item = int.from_bytes(boxes.get(b"pitm", b"")[4 : 8 if version else 6], "big")
+    item = _primary(boxes)
     inside = list(_boxes(boxes.get(b"iprp", b"")))
     all_of_them = [each for name, data in inside if name == b"ipco" for each in _boxes(data)]
     mine = []
@@ -112,6 +113,23 @@ def _of_primary(meta: bytes) -> list[tuple[bytes, bytes]]:
             if number == item:
                 mine += [index & (0x7FFF if wide_index else 0x7F) for index in indices]
     return [all_of_them[index - 1] for index in mine if 0 < index <= len(all_of_them)]
+
+
+def _coding(meta: bytes) -> str:
+    """The type of the primary item."""
+    boxes = dict(_boxes(meta))
+    primary = _primary(boxes)
+    for name, data in _boxes(boxes.get(b"iinf", b""), 8 if boxes.get(b"iinf", b"\0")[0] else 6):
+        if name == b"infe" and data[0] >= 2:
+            long = data[0] > 2
+            if int.from_bytes(data[4 : 8 if long else 6], "big") == primary:
+                return data[10:14].decode("latin-1") if long else data[8:12].decode("latin-1")
+    return ""
+
+
+def _primary(boxes: dict[bytes, bytes]) -> int:
+    data = boxes.get(b"pitm", bytes(6))
+    return int.from_bytes(data[4 : 8 if data[0] else 6], "big")
 
 
 def _of_track(moov: bytes) -> list[tuple[bytes, bytes]]:

@@ -16,6 +16,7 @@ import numpy as np
 SDR_WHITE = 203.0  # cd/m2: HDR reference white, BT.2408-7, 2.2
 HDR_PEAK = 1000.0  # cd/m2, where a file does not say how bright it gets: the nominal peak of HLG, and of most PQ
 TONE_MAPPED = "HDR ({}) brought to an ordinary screen by a tone curve"
+BAD_GAMMA = "gamma or chromaticities that cannot be used: the picture is taken as sRGB"
 UNKNOWN = "colours told as code points {} of H.273, which are not known here: the picture is taken as sRGB"
 
 _D65 = (0.3127, 0.3290)
@@ -74,7 +75,7 @@ def of_code_points(primaries: int, transfer: int, peak: float = HDR_PEAK, narrow
 def of_gamma(gamma: float | None, chromaticities: tuple[float, ...] | None) -> Encoding | None:
     """What PNG's gAMA (sample = light ** gamma) and cHRM (x and y of white, red, green, blue) mean; either may lack.
 
-    Chromaticities within 0.01 of sRGB's are its own, and beside them, or beside none, 1 / 2.2 within five percent stands
+    Chromaticities within 0.01 of sRGB's are its own. Beside them, or beside none, 1 / 2.2 within five percent stands
     for its curve, as libpng has it: that is what writers put beside sRGB. None when the numbers are of no use.
     """
     if gamma is not None and not 0.01 <= gamma <= 100:

@@ -18,7 +18,7 @@ import numpy as np
 from PIL import Image, ImagePalette, TiffImagePlugin
 from PIL.ExifTags import Base as Tag
 
-from iqassay.pictures import boxes, colour, formats, jpeg, jxl, png, raw, tiff
+from iqassay.pictures import bmp, boxes, colour, formats, jpeg, jxl, png, raw, tiff
 from iqassay.pictures.formats import SUFFIXES
 from iqassay.pictures.picture import ImageError, Picture, TooManyPixels, check_size, to_float
 from iqassay.pictures.pixels import (
@@ -39,6 +39,8 @@ __all__ = ["MAX_PIXELS", "SUFFIXES", "ImageError", "Picture", "TooManyPixels", "
 MAX_PIXELS = 200_000_000
 _LARGE = 50_000_000  # bytes of pixels
 _WANTED = "a JPEG, PNG, WebP, TIFF, BMP, GIF, AVIF or HEIF picture"
+_NO_ANIMATION = "damaged animation: the still picture is shown"
+_SIGNED = "signed samples of 8 bits taken as unsigned ones"
 _TIFFS = "gray, RGB, CMYK, YCbCr, Lab or a palette, at usual depths"
 
 
@@ -152,8 +154,14 @@ def _from_jpeg(file: BinaryIO, max_pixels: int) -> Picture:
 
 def _from_png(file: BinaryIO, max_pixels: int) -> Picture:
     pieces, info, said = png.read_chunks(file)
+    try:
+        image = formats.open_header("PNG", pieces)
+    except SyntaxError as error:
+        if "APNG" not in str(error):
+            raise
+        pieces, info, said = png.read_chunks(file, animated=False)
+        image, said = formats.open_header("PNG", pieces), [*said, _NO_ANIMATION]
     encoding: colour.Encoding | None = info.pop("encoding", None)
-    image = formats.open_header("PNG", pieces)
     check_size(*image.size, max_pixels)
     image.info |= info
     if not (channels := png.deep_channels(image)):
@@ -169,13 +177,27 @@ def _from_png(file: BinaryIO, max_pixels: int) -> Picture:
     return from_samples(samples, alpha, profile, orientation, said, encoding)
 
 
+def _from_bmp(file: BinaryIO, max_pixels: int) -> Picture:
+    image = formats.open_header("BMP", file)
+    check_size(*image.size, max_pixels)
+    profile, encoding, said = bmp.read_colours(file)
+    if profile is not None:
+        image.info["icc_profile"] = profile
+    file.seek(0)
+    return from_pillow(image, max_pixels, said, encoding=encoding)
+
+
 def _from_tiff(file: BinaryIO, max_pixels: int) -> Picture:
     file.seek(8)
-    mark = file.read(2)
+    mark = file.read(4)
     tags = tiff.tiff_tags(file)
-    if mark == b"CR" or Tag.DNGVersion in tags or tiff.numbers(tags, Tag.NewSubfileType)[0] & 1:
-        return _from_raw_tiff(file, max_pixels)
+    if mark[:2] == b"CR" or mark in (b"IIII", b"MMMM") or tiff.is_raw(file, tags):  # Canon, Phase One
+        return raw.read_raw(file, max_pixels)
+    if tiff.numbers(tags, Tag.NewSubfileType)[0] & 1:
+        return _from_preview_first(file, max_pixels)
     tiff.check_tiles(tags)
+    if words := tiff.packed_otherwise(tags):
+        raise ImageError(f"got a TIFF picture whose samples are packed by {words}, which is not read, want {_WANTED}")
     bits = tiff.numbers(tags, Tag.BitsPerSample, 1)
     profile, orientation = tags.get(Tag.InterColorProfile), tags.get(Tag.Orientation, 1)
     primaries = None if profile else tiff.primaries(tags)
@@ -183,8 +205,8 @@ def _from_tiff(file: BinaryIO, max_pixels: int) -> Picture:
     try:
         image = None if tiff.is_read_here(tags) else formats.open_header("TIFF", file)
     except (SyntaxError, KeyError, TypeError) as error:
-        if Tag.PhotometricInterpretation not in tags or Tag.ImageWidth not in tags:
-            raise  # nothing is known of it
+        if not {Tag.PhotometricInterpretation, Tag.ImageWidth, Tag.BitsPerSample} <= tags.keys():
+            raise  # hardly anything is known of it
         if not tiff.is_read_here(tags, last_resort=True):
             raise ImageError(f"got a TIFF picture that is not read ({tiff.described(tags)}), want {_TIFFS}") from error
         image = None
@@ -204,18 +226,21 @@ def _from_tiff(file: BinaryIO, max_pixels: int) -> Picture:
     image.info.pop("xmp", None)  # Pillow turns a TIFF as it loads it, by XMP too
     tiff.allocate(cast(TiffImagePlugin.TiffImageFile, image))
     range_ = 2 ** bits[0] - 1 if 8 < bits[0] < 16 else 65535
-    return from_pillow(image, max_pixels, range_=range_, encoding=encoding)
+    signed = bits[0] == 8 and tiff.numbers(tags, Tag.SampleFormat, 1)[0] == 2
+    return from_pillow(image, max_pixels, [_SIGNED] if signed else [], range_, encoding)
 
 
-def _from_raw_tiff(file: BinaryIO, max_pixels: int) -> Picture:
-    """Camera raw files look like a TIFF that starts with a small preview, but some of those are just that."""
+def _from_preview_first(file: BinaryIO, max_pixels: int) -> Picture:
+    """Most camera raw files start with a small preview, and some other TIFFs do."""
     try:
         return raw.read_raw(file, max_pixels)
-    except ImageError:
+    except TooManyPixels:
         raise
-    except Exception as error:
-        got = f"a camera raw file or a TIFF that starts with a small preview ({_reason(error)})"
-        raise ImageError(f"got {got}, want {_WANTED}") from error
+    except ImageError as error:
+        words = str(error).replace(
+            "got a camera raw file", "a camera raw file or a TIFF that starts with a small preview", 1
+        )
+        raise ImageError(f"got {words}") from error
 
 
 def _from_inks(samples: np.ndarray, profile: bytes | None, orientation: int, said: list[str]) -> Picture:
@@ -249,8 +274,14 @@ def _from_heif(file: BinaryIO, max_pixels: int) -> Picture:
     except ImportError as error:
         raise ImageError("got a HEIF picture, which needs `pip install 'iqassay[heif]'`") from error
     file.seek(0)
-    container = pillow_heif.open_heif(file, convert_hdr_to_8bit=False, hdr_to_16bit=False)
-    heif = container[container.primary_index]
+    try:
+        container = pillow_heif.open_heif(file, convert_hdr_to_8bit=False, hdr_to_16bit=False)
+        heif = container[container.primary_index]
+    except Exception as error:
+        coding = boxes.read_boxes(file, 1, 1).coding
+        if coding in ("", "hvc1", "grid", "iden", "iovl"):
+            raise
+        raise ImageError(f"got a HEIF picture coded as {file_name(coding)!r}, want one coded by HEVC") from error
     check_size(*heif.size, max_pixels)
     told = boxes.read_boxes(file, *heif.size)
     said = [f"file of {len(container)} pictures: the main one is shown"] if len(container) > 1 else []
@@ -274,6 +305,7 @@ _READERS: dict[str, Callable[[BinaryIO, int], Picture]] = {
     "JPEG": _from_jpeg,
     "PNG": _from_png,
     "TIFF": _from_tiff,
+    "BMP": _from_bmp,
     "AVIF": _from_avif,
     "HEIF": _from_heif,
     formats.RAW: raw.read_raw,

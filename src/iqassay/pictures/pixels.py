@@ -18,7 +18,6 @@ GAIN_MAP = "gain map for HDR screens left out: the picture is shown without it"
 PAGES = "file of several pages: page 1 is shown"
 CUT = "samples of more than 8 bits read at 8 bits"
 BAD_PROFILE = "colour profile cannot be used: the picture is taken as sRGB"
-BAD_GAMMA = "gamma or chromaticities that cannot be used: the picture is taken as sRGB"
 
 _TRANSPOSE = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -151,7 +150,7 @@ def colours_of(
     if encoding is None and "srgb" not in image.info and image.format == "PNG":
         encoding = colour.of_gamma(image.info.get("gamma"), image.info.get("chromaticity"))
         if encoding is None:
-            said.append(BAD_GAMMA)
+            said.append(colour.BAD_GAMMA)
     if encoding is None or encoding.is_srgb:
         return None, None
     return None, encoding
@@ -207,20 +206,26 @@ def from_samples(
     if encoding is not None and not encoding.is_srgb:
         samples = colour.to_srgb(samples, encoding)
         said = [*said, colour.TONE_MAPPED.format(encoding.curve)] if encoding.is_hdr else said
+    elif profile and samples.dtype == np.uint8:
+        samples, said = _by_littlecms(samples, profile, said)
     elif profile:
         try:
             samples = icc.convert_samples(np.ascontiguousarray(samples), profile)
         except LookupError:  # lookup tables are for LittleCMS, at 8 bits
-            small = np.rint(to_float(samples) * 255).astype(np.uint8)
-            image = Image.fromarray(small[..., 0] if small.shape[2] == 1 else small)
-            image.info["icc_profile"] = profile
-            picture = from_pillow(image, image.width * image.height, [*said, CUT])
-            samples, said = picture.pixels, list(picture.warnings)
+            samples, said = _by_littlecms(np.rint(to_float(samples) * 255).astype(np.uint8), profile, [*said, CUT])
         except Exception:
             said = [*said, BAD_PROFILE]
     if samples.shape[2] == 1:
         samples = np.broadcast_to(samples, (*samples.shape[:2], 3))
     return Picture(np.ascontiguousarray(_turn(samples, orientation)), tuple(said))
+
+
+def _by_littlecms(samples: np.ndarray, profile: bytes, said: list[str]) -> tuple[np.ndarray, list[str]]:
+    """(H, W, 1) or (H, W, 3) of 8 bits with a profile of any kind -> sRGB, and what is said."""
+    image = Image.fromarray(np.ascontiguousarray(samples[..., 0] if samples.shape[2] == 1 else samples))
+    image.info["icc_profile"] = profile
+    picture = from_pillow(image, image.width * image.height, said)
+    return picture.pixels, list(picture.warnings)
 
 
 def _to_range(samples: np.ndarray, said: list[str]) -> tuple[np.ndarray, list[str]]:

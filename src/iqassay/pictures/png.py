@@ -22,8 +22,11 @@ from iqassay.pictures.opened import raw_mode, strips
 
 LONGEST_METADATA = 2**26  # bytes of a profile, or of EXIF, once it is unpacked
 DAMAGED = "damaged data beside the pixels ({}) is left out"
+NO_END = "end of the file is missing, behind the pixels"
+_END = b"\0\0\0\0IEND\xaeB`\x82"
 _SIGNATURE = 8  # bytes
-_FOR_PILLOW = frozenset((b"tRNS", b"acTL", b"fcTL", b"fdAT"))  # of those that a decoder may leave out
+_ANIMATION = frozenset((b"acTL", b"fcTL", b"fdAT"))
+_FOR_PILLOW = _ANIMATION | {b"tRNS"}  # of those that a decoder may leave out
 _READ_HERE = {b"cICP": 4, b"mDCV": 24, b"cLLI": 8, b"gAMA": 4, b"cHRM": 32, b"sRGB": 1, b"iCCP": 3, b"eXIf": 8}
 _EXIF_AS_TEXT = b"Raw profile type exif"  # what there was before eXIf
 _BLOCK = 2**20
@@ -36,28 +39,35 @@ _PASSES = {
 }
 
 
-def read_chunks(file: BinaryIO) -> tuple[BinaryIO, dict[str, Any], list[str]]:
+def read_chunks(file: BinaryIO, animated: bool = True) -> tuple[BinaryIO, dict[str, Any], list[str]]:
     """Go through the chunks of a PNG.
 
     Returns the PNG as Pillow is to see it, what the other chunks say by the names that Pillow's images have for it
     ("icc_profile", "exif", "gamma", "chromaticity", "srgb", and "encoding", which is ours, for cICP), and words about
     what is wrong with them. A chunk that the pixels need is not looked into: that is Pillow's part.
+    animated: whether it sees those of an animation.
     """
     length = file.seek(0, io.SEEK_END)
-    kept, damaged, found = [(0, _SIGNATURE)], set(), {}
-    at, name = _SIGNATURE, b""
+    kept: list[tuple[BinaryIO, int, int]] = [(file, 0, _SIGNATURE)]
+    damaged, found, seen = set(), {}, set()
+    at, name, cut = _SIGNATURE, b"", b""
     while at + 12 <= length and name != b"IEND":
         file.seek(at)
         size, name = struct.unpack(">L4s", file.read(8))
         end = at + 12 + size
         if not name.isalpha() or end > length:
+            cut = name
             break  # not a PNG from here on, or cut short
+        seen.add(name)
+        if not animated and name in _ANIMATION:
+            at = end
+            continue
         if not name[0] & 0x20 or name == b"fdAT":  # Pillow checks what it needs of these
-            kept.append((at, end))
+            kept.append((file, at, end))
         elif not _is_sound(file, at, size):
             damaged.add(name.decode("ascii", "replace"))
         elif name in _FOR_PILLOW:
-            kept.append((at, end))
+            kept.append((file, at, end))
         elif name in _READ_HERE and name not in found:
             if size < _READ_HERE[name]:
                 damaged.add(name.decode())
@@ -68,11 +78,15 @@ def read_chunks(file: BinaryIO) -> tuple[BinaryIO, dict[str, Any], list[str]]:
             if key == _EXIF_AS_TEXT:
                 found[_EXIF_AS_TEXT] = text if name == b"tEXt" else _unpack(text[1:])
         at = end
-    kept.append((at, length))
     info, said = _meaning(found)
+    if b"IDAT" in seen and b"IEND" not in seen and cut != b"IDAT":
+        said.append(NO_END)
+        kept.append((io.BytesIO(_END), 0, len(_END)))
+    else:
+        kept.append((file, at, length))
     if damaged:
         said.append(DAMAGED.format(", ".join(sorted(damaged))))
-    return io.BufferedReader(_Pieces(file, kept), 2**16), info, said
+    return io.BufferedReader(_Pieces(kept), 2**16), info, said
 
 
 def _is_sound(file: BinaryIO, at: int, size: int) -> bool:
@@ -134,14 +148,14 @@ def _meaning(found: dict[bytes, bytes]) -> tuple[dict[str, Any], list[str]]:
 
 
 class _Pieces(io.RawIOBase):
-    """A file made of pieces of another, each from one byte to before another one."""
+    """A file made of pieces of others, each from one byte to before another one."""
 
-    def __init__(self, file: BinaryIO, pieces: list[tuple[int, int]]) -> None:
-        self._file, self._at, self._pieces = file, 0, []
-        self._length = 0
-        for first, end in pieces:
+    def __init__(self, pieces: list[tuple[BinaryIO, int, int]]) -> None:
+        self._at = self._length = 0
+        self._pieces: list[tuple[int, BinaryIO, int, int]] = []
+        for file, first, end in pieces:
             if end > first:
-                self._pieces.append((self._length, first, end - first))
+                self._pieces.append((self._length, file, first, end - first))
                 self._length += end - first
 
     def readable(self) -> bool:
@@ -157,12 +171,12 @@ class _Pieces(io.RawIOBase):
     def readinto(self, buffer: Any) -> int:
         """Reads to the end of a piece at most."""
         which = bisect.bisect_right(self._pieces, self._at, key=lambda piece: piece[0]) - 1
-        start, first, size = self._pieces[which]
+        start, file, first, size = self._pieces[which]
         room = min(len(buffer), start + size - self._at)
         if room <= 0:
             return 0
-        self._file.seek(first + self._at - start)
-        data = self._file.read(room)
+        file.seek(first + self._at - start)
+        data = file.read(room)
         buffer[: len(data)] = data
         self._at += len(data)
         return len(data)

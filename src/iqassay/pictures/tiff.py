@@ -23,8 +23,13 @@ _MOST_SQUEEZED = 2**16  # bytes out of one: twice what Zstandard, the strongest,
 _LONGEST = 2**30  # bytes that are held in memory, of a file with compressed samples
 _WITH_PREDICTOR = (_LZW, _DEFLATE, _OLD_DEFLATE, _LZMA, _ZSTD)
 _UNPACKED = (_NONE, _PACKBITS, *_WITH_PREDICTOR)
+_RAW = (32803, 34892)  # a colour filter array, linear raw
 _PALETTE, _INKS, _CIELAB, _ICCLAB = 3, 5, 8, 9
 _COLOURS = {0: 1, 1: 1, 2: 3, _PALETTE: 1, _INKS: 4, _CIELAB: 3, _ICCLAB: 3}
+_ELSEWHERE = {
+    **{33003: "JPEG 2000", 33005: "JPEG 2000", 34712: "JPEG 2000", 34661: "JBIG", 34676: "SGI's LogLuv code"},
+    **{34677: "SGI's LogLuv code", 34887: "LERC", 50001: "WebP", 50002: "JPEG XL", 52546: "JPEG XL"},
+}
 _MEANINGS = {
     **{0: "gray", 1: "gray", 2: "RGB", 3: "a palette", 4: "a mask", 5: "CMYK", 6: "YCbCr", 8: "CIELab", 9: "ICCLab"},
     **{10: "ITULab", 32803: "a colour filter array", 32844: "LogL", 32845: "LogLuv", 34892: "linear raw"},
@@ -39,6 +44,24 @@ def tiff_tags(file: BinaryIO) -> TiffImagePlugin.ImageFileDirectory_v2:
     file.seek(tags.next)
     tags.load(file)
     return tags
+
+
+def is_raw(file: BinaryIO, tags: TiffImagePlugin.ImageFileDirectory_v2) -> bool:
+    """Whether a TIFF holds a camera's raw samples, in its first directory or in one below it."""
+    if Tag.DNGVersion in tags or tags.get(Tag.PhotometricInterpretation) in _RAW:
+        return True
+    for at in numbers(tags, Tag.SubIFDs, 0)[:16] if Tag.Make in tags else ():
+        try:
+            below = TiffImagePlugin.ImageFileDirectory_v2(
+                tags.prefix + (b"*\0" if tags.prefix == b"II" else b"\0*") + bytes(4)
+            )
+            file.seek(at)
+            below.load(file)
+        except (OSError, struct.error, SyntaxError, TypeError, ValueError):
+            continue
+        if below.get(Tag.PhotometricInterpretation) in _RAW:
+            return True
+    return False
 
 
 def numbers(tags: TiffImagePlugin.ImageFileDirectory_v2, tag: int, default: int = 0) -> tuple[int, ...]:
@@ -69,6 +92,11 @@ def is_read_here(tags: TiffImagePlugin.ImageFileDirectory_v2, last_resort: bool 
     if meaning == _PALETTE:
         return kind == 1 and depth == 16
     return whole and meaning in (_CIELAB, _ICCLAB, _INKS)
+
+
+def packed_otherwise(tags: TiffImagePlugin.ImageFileDirectory_v2) -> str:
+    """The name of a compression that libtiff has only in some builds, or not at all; "" for the others."""
+    return _ELSEWHERE.get(numbers(tags, Tag.Compression, 1)[0], "")
 
 
 def described(tags: TiffImagePlugin.ImageFileDirectory_v2) -> str:
