@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from iqassay.scoring import tiles
-from iqassay.scoring.model_file import Calibration, WEIGHTS, read_card
+from iqassay.scoring.model_file import WEIGHTS, Calibration, read_card
 from iqassay.scoring.scorer import calibrated
 from iqassay.systems.calibrated import Calibrated, interpolated, pad
 
@@ -60,9 +60,7 @@ def test_pictures_are_mirrored_as_in_scoring(size):
     x = torch.rand(2, 3, *size, requires_grad=True)
     found = pad(x)
     for one, whole in zip(x, found, strict=True):
-        np.testing.assert_array_equal(
-            whole.detach().permute(1, 2, 0), tiles.pad(one.detach().permute(1, 2, 0).numpy())
-        )
+        np.testing.assert_array_equal(whole.detach().permute(1, 2, 0), tiles.pad(one.detach().permute(1, 2, 0).numpy()))
     found.sum().backward()
     assert (x.grad > 0).all()
 

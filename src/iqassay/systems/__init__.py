@@ -36,11 +36,11 @@ def load_pretrained(model: str | os.PathLike[str] = "yoto") -> MFEN | ExtendedYO
 
     The module is called as ``system(x)``, YOTO also as ``system(x, reference)``, with x (B, 3, H, W), RGB in [0, 1] and
     of any height and width: both are mirrored to a multiple of 32, at least 64, as in scoring. It returns a
-    ``Prediction``: ``score`` (B,), raw, higher is better (about (opinion - 60) / 20; ``to_score`` makes 0 to 100 of it),
-    ``quality_map`` (B, 1, H/32, W/32) of the mirrored picture, and ``extras``. Answers are the model file's but for the
-    order of float32 sums, and gradients reach x and the weights. So ``system.to_score(system(x).score)`` is the score of
-    ``iqassay score`` for pictures up to ``system.card.views.area`` pixels; larger ones are cut into views there, and
-    looked at whole here. The module is on the CPU and may be moved.
+    ``Prediction``: ``score`` (B,), raw, higher is better (about (opinion - 60) / 20; ``to_score`` makes 0 to 100 of
+    it), ``quality_map`` (B, 1, H/32, W/32) of the mirrored picture, and ``extras``. Answers are the model file's but
+    for the order of float32 sums, and gradients reach x and the weights. So ``system.to_score(system(x).score)`` is the
+    score of ``iqassay score`` for pictures of up to ``system.card.views.area`` pixels; larger ones are cut into views
+    there, and looked at whole here. The module is on the CPU and may be moved.
 
     To train it further call ``train()``: all parameters learn, those of the encoder too, so freeze what should stay
     (``system.encoder.requires_grad_(False)``). ``iqassay train --start`` takes the weights from

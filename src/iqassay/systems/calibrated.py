@@ -1,4 +1,4 @@
-"""What a system read from a model file can do beside answering: put its raw values on the common scale, take any size."""
+"""What a system from a model file can do beside: put its raw values on the common scale, take pictures of any size."""
 
 from __future__ import annotations
 
