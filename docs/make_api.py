@@ -30,6 +30,7 @@ PAGES: dict[str, tuple[str, dict[str, list[str]]]] = {
             "iqassay": [
                 *("score", "compare", "explain", "load", "Scorer", "Panel", "Verdict", "Distortion", "Comparison"),
                 *("Explanation", "read_image", "Picture", "ImageError", "ModelFileError"),
+                *("create_metric", "list_models"),
             ],
             "iqassay.scoring.explanation": ["Degradation", "Difference"],
             "iqassay.support.errors": ["UsageError"],
@@ -46,12 +47,14 @@ PAGES: dict[str, tuple[str, dict[str, list[str]]]] = {
         },
     ),
     "torchmetrics": ("A metric of torchmetrics", {"iqassay.torchmetrics": ["QualityScore"]}),
+    "metric": ("A metric in the manner of pyiqa", {"iqassay.metric": ["Metric"]}),
     "systems": (
         "The systems as torch modules",
         {
             "iqassay.systems": ["load_pretrained", "loss"],
             "iqassay.systems.fidelity": ["FidelityLoss"],
             "iqassay.systems.blocks": ["Prediction"],
+            "iqassay.systems.calibrated": ["Calibrated"],
             "iqassay.systems.mfen": ["MFENConfig", "MFEN"],
             "iqassay.systems.yoto_extended": ["ExtendedYOTOConfig", "ExtendedYOTO"],
             "iqassay.systems.yoto": ["YOTOConfig", "YOTO"],

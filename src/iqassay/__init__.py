@@ -13,11 +13,15 @@ Importing the package loads nothing heavy: numpy, Pillow and onnxruntime come wi
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal, overload
 
 from iqassay.support.version import __version__
 
 if TYPE_CHECKING:
+    import torch
+
+    from iqassay.metric import Metric
+    from iqassay.models.names import list_models
     from iqassay.pictures.image import ImageError, Picture, read_image
     from iqassay.scoring.comparison import Comparison
     from iqassay.scoring.explanation import Explanation
@@ -25,6 +29,7 @@ if TYPE_CHECKING:
     from iqassay.scoring.panel import Panel
     from iqassay.scoring.scorer import Scorer, Source
     from iqassay.scoring.verdict import Distortion, Verdict
+    from iqassay.systems.fidelity import FidelityLoss
 
 # From 1.29 on onnxruntime reports to its makers over the network, and puts an identifier into the home folder, unless
 # this is set before it is loaded. Offline is offline.
@@ -42,7 +47,9 @@ __all__ = [
     "Verdict",
     "__version__",
     "compare",
+    "create_metric",
     "explain",
+    "list_models",
     "load",
     "read_image",
     "score",
@@ -58,6 +65,7 @@ _HOME = {
     "Picture": "pictures.image",
     "Scorer": "scoring.scorer",
     "Verdict": "scoring.verdict",
+    "list_models": "models.names",
     "read_image": "pictures.image",
 }
 _scorers: dict[str, Scorer] = {}
@@ -113,6 +121,44 @@ def load(model: str | None = None, threads: int | None = None, device: str = "cp
     return open_scorer(model, threads, device=device)
 
 
+@overload
+def create_metric(
+    name: str | os.PathLike[str],
+    as_loss: Literal[False] = False,
+    device: str | torch.device | None = None,
+    loss_reduction: str = "mean",
+) -> Metric: ...
+@overload
+def create_metric(
+    name: str | os.PathLike[str],
+    as_loss: Literal[True],
+    device: str | torch.device | None = None,
+    loss_reduction: str = "mean",
+) -> FidelityLoss: ...
+def create_metric(
+    name: str | os.PathLike[str],
+    as_loss: bool = False,
+    device: str | torch.device | None = None,
+    loss_reduction: str = "mean",
+) -> Metric | FidelityLoss:
+    """A model or a measure in the manner of pyiqa: `metric(x)` or `metric(x, reference)`, with tensors (N, 3, H, W),
+    RGB in [0, 1], or paths, gives (N, 1); `metric.lower_better` and `metric.score_range` say what that means, see
+    `Metric`.
+
+    name: one that `list_models` lists, also as pyiqa writes it ("ms_ssim"), or the path of an .onnx file. Where pyiqa's
+    of that name differs, `metric.differs` says how, and docs/from-pyiqa.md; for brisque, whose direction is the other
+    one, a UserWarning does. as_loss: give the `FidelityLoss` instead, to be minimised, which only "yoto" has.
+    device: where it computes, for models "cpu" or what the installed onnxruntime has ("cuda"), for a loss any of
+    torch's; None is the CPU. loss_reduction: of a loss, "mean", "sum" or "none".
+
+    Raises ModelFileError for a name that is not known, ValueError for a loss that there is none of or another device,
+    and ImportError without torch.
+    """
+    from iqassay import metric
+
+    return metric.create_metric(name, as_loss, device, loss_reduction)
+
+
 def _scorer(model: str | None, reference: bool) -> Scorer:
     if model is None:
         from iqassay.scoring.model_file import default_model
@@ -132,7 +178,7 @@ def __getattr__(name: str) -> Any:
 
     if name in _HOME:
         return getattr(import_module(f"iqassay.{_HOME[name]}"), name)
-    if name in ("systems", "torchmetrics"):  # the torch side
+    if name in ("metric", "systems", "torchmetrics"):  # the torch side
         return import_module(f"iqassay.{name}")
     raise AttributeError(f"module 'iqassay' has no attribute {name!r}")
 

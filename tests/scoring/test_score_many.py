@@ -134,3 +134,25 @@ def test_large_files_are_decoded_and_scored_one_at_a_time(
     assert most == 1
     with pytest.raises(ImageError, match="200x200 = 40,000 pixels, want at most 10,000"):
         list(Scorer(pair_model, max_pixels=10_000).score_many([small, large]))
+
+
+def test_with_return_an_error_stands_in_its_pictures_place_and_the_rest_goes_on(scorer: Scorer, tmp_path: Path) -> None:
+    broken = tmp_path / "broken.png"
+    broken.write_bytes(b"\x89PNG\r\n\x1a\n and no more")
+    pictures = [flat(0), tmp_path / "gone.jpg", flat(51), broken, flat(102)]
+    first, gone, second, unreadable, third = scorer.score_many(pictures, errors="return")
+    assert [first.score, second.score, third.score] == pytest.approx([0, 20, 40], abs=0.02)
+    assert isinstance(gone, ImageError)
+    assert str(gone).endswith("gone.jpg: no such file")
+    assert isinstance(unreadable, ImageError)
+    sizes = scorer.score_many([flat(9), flat(9)], [flat(9, 20, 20), flat(9)], errors="return")
+    assert [type(found).__name__ for found in sizes] == ["ImageError", "Verdict"]
+
+
+def test_with_return_what_is_no_pictures_fault_is_raised(tiny_model: Path, scorer: Scorer) -> None:
+    with pytest.raises(ValueError, match="takes no reference"):
+        list(Scorer(tiny_model).score_many([flat(9)], [flat(9)], errors="return"))
+    with pytest.raises(ValueError, match="got 1 references but more pictures"):
+        list(scorer.score_many([flat(9)] * 2, [flat(9)], errors="return"))
+    with pytest.raises(ValueError, match="errors: got 'ignore', want 'raise' or 'return'"):
+        list(scorer.score_many([flat(9)], errors="ignore"))

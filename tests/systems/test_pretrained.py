@@ -72,6 +72,21 @@ def test_a_card_that_does_not_say_is_of_a_network_without_high_pass(small):
     assert load_pretrained(small[1]).hfen.high_pass
 
 
+@pytest.mark.parametrize(("height", "width"), [(50, 131), (97, 70)])
+def test_a_score_is_that_of_scoring_for_any_size(shipped, height, width):
+    name, system = shipped
+    x, scorer = photos(1, height, width), Scorer(name, threads=1)
+    pixels = x[0].permute(1, 2, 0).contiguous().numpy()
+    with torch.no_grad():
+        prediction = system(x)
+        assert prediction.quality_map.shape[2:] == (-(-max(64, height) // 32), -(-max(64, width) // 32))
+        assert float(system.to_score(prediction.score)) == pytest.approx(scorer.score(pixels).score, abs=0.05)
+        if scorer.takes_reference:
+            score = system.to_score(system(x, reference=x.flip(2)).score, reference=True)
+            other = np.ascontiguousarray(pixels[::-1])
+            assert float(score) == pytest.approx(scorer.score(pixels, other).score, abs=0.05)
+
+
 def test_gradients_reach_the_picture(shipped):
     name, system = shipped
     for reference in [None, photos(1).flip(3)] if name == "yoto" else [None]:

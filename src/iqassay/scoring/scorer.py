@@ -9,13 +9,14 @@ import threading
 from collections.abc import Callable, Generator, Iterable, Iterator
 from dataclasses import asdict
 from itertools import zip_longest
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal, overload
 
 import numpy as np
 
 from iqassay.pictures.align import align as to_one_size
-from iqassay.pictures.image import MAX_PIXELS, Picture, TooManyPixels, read_image
+from iqassay.pictures.image import MAX_PIXELS, ImageError, Picture, TooManyPixels, read_image
 from iqassay.scoring import tiles
+from iqassay.scoring.batches import sources_in
 from iqassay.scoring.device import find_device
 from iqassay.scoring.model_file import (
     OUTPUTS,
@@ -139,6 +140,25 @@ class Scorer:
             full_reference=reference is not None,
         )
 
+    def __call__(self, pictures: Any, references: Any = None, align: str = "fail") -> Verdict | list[Verdict]:
+        """The Verdict of one picture, or a list of Verdicts of several, as `score` and `score_many` give them.
+
+        pictures: whatever `score` takes; a tensor of torch (N, 3, H, W) or (3, H, W), uint8 or floats in [0, 1], on any
+        device; an array (N, H, W, 3); or a list or another iterable of paths and all these. references: as many, or
+        None. Each picture is scored by itself: what else is in the batch changes nothing.
+
+        Raises ValueError for tensors of another shape, type or range, or another number of references than pictures,
+        and else as `score` does.
+        """
+        given, several = sources_in(pictures)
+        beside, more = (None, several) if references is None else sources_in(references)
+        if more != several:
+            got = "several references for one picture" if more else "one reference for several pictures"
+            raise ValueError(f"got {got}, want one for each")
+        if several:
+            return list(self.score_many(given, beside, align))
+        return self.score(next(given), None if beside is None else next(beside), align)
+
     def look(self, picture: Source, reference: Source | None = None) -> tiles.Answers:
         """What the model says of a whole picture before the card turns it into a Verdict; calibrating starts from this.
 
@@ -148,9 +168,36 @@ class Scorer:
         beside = None if reference is None else self.read(reference).pixels
         return tiles.look(self.read(picture).pixels, self.card.views, self._network, beside, self._session.callers)
 
+    @overload
     def score_many(
         self, pictures: Iterable[Source], references: Iterable[Source | None] | None = None, align: str = "fail"
-    ) -> Generator[Verdict, None, None]:
+    ) -> Generator[Verdict, None, None]: ...
+    @overload
+    def score_many(
+        self,
+        pictures: Iterable[Source],
+        references: Iterable[Source | None] | None = None,
+        align: str = "fail",
+        *,
+        errors: Literal["return"],
+    ) -> Generator[Verdict | ImageError, None, None]: ...
+    @overload
+    def score_many(
+        self,
+        pictures: Iterable[Source],
+        references: Iterable[Source | None] | None = None,
+        align: str = "fail",
+        *,
+        errors: Literal["raise"],
+    ) -> Generator[Verdict, None, None]: ...
+    def score_many(
+        self,
+        pictures: Iterable[Source],
+        references: Iterable[Source | None] | None = None,
+        align: str = "fail",
+        *,
+        errors: Literal["raise", "return"] = "raise",
+    ) -> Generator[Verdict | ImageError, None, None]:
         """Score pictures in several threads, as many as the Scorer may compute with but 4 at most; verdicts in order.
 
         references: one for each picture, in the same order; None for one scored by itself. The rest is as for `score`.
@@ -160,20 +207,31 @@ class Scorer:
         of more than 24 million pixels are decoded and scored one at a time, so that memory stays bounded.
 
         What is raised for a picture, or by the iterables, comes in its place after the verdicts of all before it, and
-        ends the rest; so does ValueError where one of the two iterables ends first.
+        ends the rest; so does ValueError where one of the two iterables ends first. errors: with "return" the
+        ImageError of a picture that cannot be scored stands in its verdict's place, and the rest goes on; all else is
+        raised as before.
         """
+        if errors not in ("raise", "return"):
+            raise ValueError(f"errors: got {errors!r}, want 'raise' or 'return'")
         alone = threading.Lock()
 
-        def score(job: Job | Exception) -> Verdict:
+        def score(job: Job | Exception) -> Verdict | ImageError:
             if isinstance(job, Exception):
                 raise job
             picture, reference = job
-            return one_large_at_a_time(
-                lambda limit: (self.read(picture, limit), None if reference is None else self.read(reference, limit)),
-                lambda both: self.score(both[0], both[1], align),
-                self.max_pixels,
-                alone,
-            )
+
+            def read(limit: int) -> tuple[Picture, Picture | None]:
+                return self.read(picture, limit), None if reference is None else self.read(reference, limit)
+
+            def judge(both: tuple[Picture, Picture | None]) -> Verdict:
+                return self.score(both[0], both[1], align)
+
+            try:
+                return one_large_at_a_time(read, judge, self.max_pixels, alone)
+            except ImageError as error:
+                if errors == "raise":
+                    raise
+                return error
 
         yield from in_order(score, _jobs(pictures, references), min(self._threads or default_threads(), WORKERS))
 
@@ -256,10 +314,10 @@ def _jobs(pictures: Iterable[Source], references: Iterable[Source | None] | None
 
 
 def raw_value(answers: tiles.Answers, card: Card) -> float:
-    """The raw value of a whole picture. Raises ValueError when it is not a finite number."""
+    """The raw value of a whole picture. Raises ImageError when it is not a finite number."""
     raw = float(answers.score)
     if not np.isfinite(raw):
-        raise ValueError(f"the model {card.name!r} gave {raw}, want a finite number")
+        raise ImageError(f"the model {card.name!r} gave {raw}, want a finite number")
     return raw
 
 

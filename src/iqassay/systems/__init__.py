@@ -1,8 +1,8 @@
-"""The systems as torch modules; needs ``pip install 'iqassay[train]'``.
+"""The systems as torch modules; needs torch, and for training ``pip install 'iqassay[train]'``.
 
 >>> import iqassay.systems
 >>> system = iqassay.systems.load_pretrained("mfen")  # doctest: +SKIP
->>> system(x).score  # x (B, 3, H, W), RGB in [0, 1]  # doctest: +SKIP
+>>> system.to_score(system(x).score)  # x (B, 3, H, W), RGB in [0, 1] -> (B,), 0 to 100  # doctest: +SKIP
 >>> measure = iqassay.systems.loss("yoto")  # doctest: +SKIP
 >>> measure(output, target).backward()  # doctest: +SKIP
 """
@@ -34,11 +34,13 @@ def load_pretrained(model: str | os.PathLike[str] = "yoto") -> MFEN | ExtendedYO
 
     model: ``"mfen"``, ``"yoto"`` or ``"dri"``, or the path of an .onnx file with its card beside it.
 
-    The module is called as ``system(x)``, YOTO also as ``system(x, reference)``, with x (B, 3, H, W), RGB in [0, 1], H
-    and W multiples of 32 and at least 64. It returns a ``Prediction``: ``score`` (B,), raw, higher is better (about
-    (opinion - 60) / 20; the model's card has the table that makes 0 to 100 of it), ``quality_map`` (B, 1, H/32, W/32)
-    and ``extras``. Answers are the model file's but for the order of float32 sums, and gradients reach x and the
-    weights. The module is on the CPU and may be moved.
+    The module is called as ``system(x)``, YOTO also as ``system(x, reference)``, with x (B, 3, H, W), RGB in [0, 1] and
+    of any height and width: both are mirrored to a multiple of 32, at least 64, as in scoring. It returns a
+    ``Prediction``: ``score`` (B,), raw, higher is better (about (opinion - 60) / 20; ``to_score`` makes 0 to 100 of
+    it), ``quality_map`` (B, 1, H/32, W/32) of the mirrored picture, and ``extras``. Answers are the model file's but
+    for the order of float32 sums, and gradients reach x and the weights. So ``system.to_score(system(x).score)`` is the
+    score of ``iqassay score`` for pictures of up to ``system.card.views.area`` pixels; larger ones are cut into views
+    there, and looked at whole here. The module is on the CPU and may be moved.
 
     To train it further call ``train()``: all parameters learn, those of the encoder too, so freeze what should stay
     (``system.encoder.requires_grad_(False)``). ``iqassay train --start`` takes the weights from
@@ -47,7 +49,7 @@ def load_pretrained(model: str | os.PathLike[str] = "yoto") -> MFEN | ExtendedYO
     Raises:
         ModelFileError: if there is no such model file, or it is damaged.
         ValueError: if its weights cannot be read back.
-        ImportError: without torch and onnx.
+        ImportError: without torch.
     """
     try:
         from iqassay.systems.pretrained import read_back

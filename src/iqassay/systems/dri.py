@@ -36,6 +36,7 @@ from iqassay.systems.blocks import (
     Standardise,
     pool_statistics,
 )
+from iqassay.systems.calibrated import Calibrated
 from iqassay.systems.encoders import check_picture_batch, encoder, origin
 from iqassay.systems.restorer import Modulation, Restorer
 
@@ -225,7 +226,7 @@ def _pooled(tokens: Tensor) -> Tensor:
     return pool_statistics([tokens.transpose(1, 2)[..., None]])
 
 
-class DRI(nn.Module):
+class DRI(Calibrated, nn.Module):
     """The whole system: ``forward(x, reference=None) -> Prediction``.
 
     x is (B, 3, H, W), RGB in [0, 1], H and W multiples of 32, at least 64. extras beside the usual: ``estimate``

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -23,6 +25,9 @@ class FidelityLoss(nn.Module):
     Raises:
         ValueError: for another reduction, other shapes, or values that cannot be in [0, 1].
     """
+
+    lower_better = True
+    score_range = (0.0, math.inf)
 
     def __init__(self, system: ExtendedYOTO, reduction: str = "mean") -> None:
         super().__init__()

@@ -35,6 +35,7 @@ from iqassay.systems.blocks import (
     Regressor,
     pool_statistics,
 )
+from iqassay.systems.calibrated import Calibrated
 from iqassay.systems.encoders import STRIDES, Encoder, check_picture_batch, encoder, origin, run_levels
 
 
@@ -155,7 +156,7 @@ def _own_view(channels: int) -> nn.Sequential:
     )
 
 
-class MFEN(nn.Module):
+class MFEN(Calibrated, nn.Module):
     """The whole system: ``forward(x, reference=None) -> Prediction``.
 
     x is (B, 3, H, W), RGB in [0, 1], H and W multiples of 32. weights: a file for the encoder, and for the DAN's if it

@@ -8,15 +8,14 @@ from __future__ import annotations
 
 from typing import Any
 
-import onnx
 import torch
-from google.protobuf.message import DecodeError
-from onnx import numpy_helper
 from torch import Tensor
 
 from iqassay.scoring.model_file import ModelFile
+from iqassay.systems.calibrated import take_any_size
 from iqassay.systems.dri import DRI, DRIConfig
 from iqassay.systems.encoders import ConvBN
+from iqassay.systems.graph_weights import stored_tensors
 from iqassay.systems.mfen import MFEN, MFENConfig
 from iqassay.systems.yoto import YOTOConfig
 from iqassay.systems.yoto_extended import ExtendedYOTO, ExtendedYOTOConfig, rename
@@ -26,7 +25,7 @@ COUNTERS = ("num_batches_tracked", "distance.seen", "swin.layernorm.weight", "sw
 
 
 def read_back(file: ModelFile) -> MFEN | ExtendedYOTO | DRI:
-    """The system of a model file, with its weights, in evaluation mode.
+    """The system of a model file, with its weights and its card, in evaluation mode and for pictures of any size.
 
     Raises:
         ValueError: if the card does not say how to build it, or the graph does not hold all its weights.
@@ -34,7 +33,7 @@ def read_back(file: ModelFile) -> MFEN | ExtendedYOTO | DRI:
     system = build(file)
     try:
         weights = named_weights(file.content)
-    except DecodeError:
+    except ValueError:
         raise ValueError(f"{file.path}: got a file that is no ONNX graph, want one") from None
     if isinstance(system, ExtendedYOTO):
         rename(weights)
@@ -47,6 +46,8 @@ def read_back(file: ModelFile) -> MFEN | ExtendedYOTO | DRI:
     if missing:
         raise ValueError(f"{file.path}: got no weights that fit {missing[0]}, and {len(missing)} in all, want all")
     system.load_state_dict(fits, strict=False)
+    system.card = file.card
+    take_any_size(system)
     return system.eval()
 
 
@@ -81,9 +82,10 @@ def _of_an_older_card(settings: dict[str, Any]) -> dict[str, Any]:
 
 
 def named_weights(content: bytes) -> dict[str, Tensor]:
-    """The weights in a graph, by their names in the system's state dict, as they are stored: float32 or float16."""
+    """The weights in a graph, by their names in the system's state dict, as they are stored: float32 or float16. Raises
+    ValueError for what is no graph."""
     return {
-        name.removeprefix("system.").removesuffix("_half"): torch.from_numpy(numpy_helper.to_array(tensor).copy())
-        for tensor in onnx.load_from_string(content).graph.initializer
-        if (name := tensor.name).startswith("system.")
+        name.removeprefix("system.").removesuffix("_half"): torch.from_numpy(values)
+        for name, values in stored_tensors(content).items()
+        if name.startswith("system.")
     }

@@ -20,6 +20,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from iqassay.systems.blocks import DistortionHead, Prediction, Regressor, pool_statistics
+from iqassay.systems.calibrated import Calibrated
 from iqassay.systems.distance import Distance, plain_maps
 from iqassay.systems.encoders import Encoder
 from iqassay.systems.yoto import YOTO, Cells, YOTOConfig, check_pair, halves
@@ -40,7 +41,7 @@ class ExtendedYOTOConfig:
     sway: float = 1.4
 
 
-class ExtendedYOTO(nn.Module):
+class ExtendedYOTO(Calibrated, nn.Module):
     """The whole system: ``forward(x, reference=None) -> Prediction``.
 
     x and reference are (B, 3, H, W), RGB in [0, 1], H and W multiples of 32, aligned pixel by pixel. With a reference
