@@ -8,7 +8,6 @@ import pickle
 from pathlib import Path
 
 import torch
-from google.protobuf.message import DecodeError
 
 from iqassay.systems.encoders import packaged
 from iqassay.systems.pretrained import COUNTERS, named_weights
@@ -53,7 +52,7 @@ def load_weights(system: System, checkpoint: Path, new: tuple[str, ...] = ()) ->
         else:
             state = torch.load(checkpoint, map_location="cpu", weights_only=True)["state_dict"]
             weights = {k.removeprefix("system."): v for k, v in state.items() if k.startswith("system.")}
-    except (OSError, EOFError, KeyError, TypeError, RuntimeError, pickle.UnpicklingError, DecodeError):
+    except (OSError, EOFError, KeyError, TypeError, RuntimeError, pickle.UnpicklingError, ValueError):
         raise ValueError(f"{checkpoint}: cannot be read as a checkpoint of iqassay train, or a model file") from None
     if isinstance(system, ExtendedYOTO):
         rename(weights)
