@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import importlib
+import importlib.util
 import io
+import os
 import re
 import threading
-from typing import BinaryIO
+from typing import BinaryIO, NamedTuple
 
 import PIL
 from PIL import Image, ImageFile
@@ -18,6 +20,45 @@ SUFFIXES = frozenset(
         *("avif", "avifs", "heic", "heics", "heif", "heifs", "hif"),
     )
 )
+
+
+class Kind(NamedTuple):
+    """A kind of file, as it is counted ("1 video", "3 videos"), and the extra that reads it; "" when none does."""
+
+    one: str
+    many: str
+    extra: str = ""
+
+
+_RAW, _JXL = Kind("RAW", "RAW", "raw"), Kind("JPEG XL", "JPEG XL", "jxl")
+_ENDINGS = {
+    _RAW: "3fr arw cr2 cr3 crw dcr dng erf fff iiq kdc mef mos mrw nef nrw orf pef raf raw rw2 rwl sr2 srf srw x3f",
+    _JXL: "jxl",
+    Kind("JPEG 2000", "JPEG 2000"): "j2c j2k jp2 jpf jpm jpx",
+    Kind("Photoshop document", "Photoshop documents"): "psb psd",
+    Kind("video", "videos"): "3gp avi m2ts m4v mkv mov mp4 mpeg mpg mts webm wmv",
+    Kind("OpenEXR or Radiance picture", "OpenEXR or Radiance pictures"): "exr hdr",
+    Kind("drawing", "drawings"): "ai eps ps svg svgz",
+    Kind("PDF", "PDF"): "pdf",
+    Kind("icon", "icons"): "cur icns ico",
+    Kind("picture of another kind", "pictures of other kinds"): "dds jxr pbm pcx pgm pnm ppm qoi tga xcf",
+}
+# What people keep beside the pictures of SUFFIXES, by its ending.
+OTHERS = {f".{ending}": kind for kind, endings in _ENDINGS.items() for ending in endings.split()}
+_MODULES = {"heif": "pillow_heif", "raw": "rawpy", "jxl": "pillow_jxl"}  # what each extra brings
+
+
+def installed(extra: str) -> bool:
+    """Whether an extra that reads pictures is there; nothing is imported."""
+    return importlib.util.find_spec(_MODULES[extra]) is not None
+
+
+def is_picture(name: str) -> bool:
+    """Whether a file whose name ends so is read here: a picture, or a kind whose extra is installed."""
+    ending = os.path.splitext(name)[1].lower()
+    return ending in SUFFIXES or bool((kind := OTHERS.get(ending)) and kind.extra and installed(kind.extra))
+
+
 # The plug-ins of Pillow that we let near a file, each with the class or function that reads the header. The rest of
 # Pillow's long list is left out on purpose: some start other programs (EPS), the others are not photographs.
 PLUGINS = {
