@@ -7,6 +7,7 @@ Everything heavy is imported inside the commands, so that --help is quick.
 
 from __future__ import annotations
 
+import inspect
 import os
 import sys
 from typing import Annotated
@@ -53,7 +54,10 @@ for command in (score, compare, explain, report, gate, models, doctor):
 for passing_on in (train, export):
     app.command(**PASSED_ON)(passing_on)
 
-app.add_typer(bench, name="bench")
+app.add_typer(bench, name="bench", short_help=bench.info.help)
+
+for known in (*app.registered_commands, *bench.registered_commands):  # left to itself, typer cuts after 45 characters
+    known.short_help = (inspect.getdoc(known.callback) or "").split("\n\n")[0].replace("\n", " ")
 
 
 def main(arguments: list[str] | None = None) -> int:

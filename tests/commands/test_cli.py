@@ -22,6 +22,7 @@ from PIL import Image
 import iqassay
 from iqassay.cli import main
 from iqassay.folders import folder, records
+from iqassay.folders.cells import Layout
 from iqassay.folders.finding import find_pictures
 from iqassay.scoring import model_file
 from iqassay.scoring.scorer import Scorer
@@ -93,6 +94,9 @@ def test_json_is_a_list_of_records_in_natural_order(run: Run, album: Path) -> No
         "raw": {"tiny": 0.2},
         "model": "tiny",
         "version": "0.0.1",
+        "width": 80,
+        "height": 70,
+        "bytes": (album / "img2.PNG").stat().st_size,
         "distortions": [{"name": "jpeg", "severity": 2.0}, {"name": "white_noise", "severity": 4.0}],
         "warnings": [],
     }
@@ -119,7 +123,10 @@ def test_jsonl_and_csv_hold_the_same(run: Run, album: Path) -> None:
     assert rows[0]["error"] == records[0]["error"]
     assert rows[0]["score"] == ""
     assert rows[1]["distortions"] == "jpeg:2.0;white_noise:4.0"
-    assert rows[1]["raw"] == "tiny:0.2"
+    assert rows[1]["raw_tiny"] == "0.2"
+    assert [int(rows[1][key]) for key in ("width", "height", "bytes")] == [
+        records[1][key] for key in ("width", "height", "bytes")
+    ]
     assert [float(rows[1][key]) for key in ("score", "low", "high")] == [20.0, 3.2, 28.4]
 
 
@@ -277,8 +284,9 @@ def test_every_record_is_written_at_once(write: Callable[..., None], tmp_path: P
             sizes.append(path.read_text().count("\n"))
             yield {"path": name, "error": "x"}
 
+    options = {"layout": Layout()} if write is records.write_csv else {}  # as the command knows it beforehand
     with records.open_text(str(path)) as out:
-        write(some(), out)
+        write(some(), out, **options)
     assert all(name in path.read_text() for name in ("first", "second", "third"))
     assert sizes[1] - sizes[0] == 1 or write is records.write_json
     assert sizes[2] - sizes[1] == 1
@@ -757,3 +765,11 @@ def test_the_progress_bar_is_for_terminals_and_keeps_off_standard_output(tiny_mo
     assert len(json.loads(out)) == 3
     assert b"/3" in shown
     assert b"1 of 3 pictures could not be scored" in shown
+
+
+@pytest.mark.parametrize("words", [["--help"], ["bench", "--help"]])
+def test_the_list_of_commands_is_not_cut(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(words) == 0
+    listed = capsys.readouterr().out.split("Commands:")[1]
+    assert "..." not in listed
+    assert listed.count(".\n") >= 8

@@ -85,7 +85,7 @@ def test_the_reference_is_decoded_once(scorer: Scorer, monkeypatch: pytest.Monke
     Image.fromarray(flat(50)).save(reference)
     read: list[object] = []
     inner = scorer.read
-    monkeypatch.setattr(scorer, "read", lambda source: (read.append(source), inner(source))[1])
+    monkeypatch.setattr(scorer, "read", lambda source, **more: (read.append(source), inner(source, **more))[1])
     compare(scorer, flat(200), flat(60), reference)
     assert sum(source is reference for source in read) == 1
 

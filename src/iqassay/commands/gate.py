@@ -90,7 +90,7 @@ def gate(
     Exit status: 0 passed, 3 not passed, 2 wrong usage. A picture that cannot be scored, or is missing, does not pass.
     """
     from iqassay.folders.finding import places
-    from iqassay.folders.folder import Pair, Result, score_pairs
+    from iqassay.folders.folder import Beside, Pair, Result, score_pairs
     from iqassay.folders.gate import judge, match, missing, read_baseline, summary
     from iqassay.support.errors import UsageError
     from iqassay.support.progress import with_bar
@@ -123,7 +123,7 @@ def gate(
     with the_cache(cache, no_cache, verify) as kept:
 
         def score(pairs: list[Pair]) -> Iterator[Record]:
-            results = score_pairs(scorer, pairs, align.value, kept, workers=threads)
+            results = score_pairs(scorer, pairs, Beside(align.value), kept, workers=threads)
             for result in with_bar(results, len(pairs), same_screen=text and out.isatty()):
                 yield result.record()
 

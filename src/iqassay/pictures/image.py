@@ -11,6 +11,7 @@ import os
 import stat
 from collections.abc import Sequence
 from contextlib import suppress
+from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import BinaryIO, cast
 
@@ -26,7 +27,7 @@ __all__ = ["MAX_PIXELS", "SUFFIXES", "ImageError", "Picture", "read_image", "to_
 MAX_PIXELS = 200_000_000
 _LARGE = 50_000_000  # bytes of pixels
 _WANTED = "a JPEG, PNG, WebP, TIFF, BMP, GIF, AVIF or HEIF picture"
-_OVER_WHITE = "transparency shown over white"
+_OVER = "transparency shown over "
 _PAGES = "file of several pages: page 1 is shown"
 _CUT = "samples of more than 8 bits read at 8 bits"
 _BAD_PROFILE = "colour profile cannot be used: the picture is taken as sRGB"
@@ -41,6 +42,11 @@ _TRANSPOSE = {
     8: Image.Transpose.ROTATE_90,
 }
 _GRAY_STEP = {"L;2": 85, "L;4": 17}
+
+
+# What transparent parts are shown over while a picture is read: "white" or "black". A variable of the context and no
+# argument, since it concerns two lines at the end of every way to read a file.
+_ground: ContextVar[str] = ContextVar("ground", default="white")
 
 
 class ImageError(ValueError):
@@ -71,21 +77,31 @@ class Picture:
     def width(self) -> int:
         return int(self.pixels.shape[1])
 
+    @property
+    def see_through(self) -> bool:
+        """Whether parts of it were transparent, and are shown over a ground."""
+        return any(warning.startswith(_OVER) for warning in self.warnings)
+
 
 def read_image(
     source: str | os.PathLike[str] | bytes | bytearray | memoryview | Image.Image | np.ndarray,
     max_pixels: int = MAX_PIXELS,
+    ground: str = "white",
 ) -> Picture:
     """Read one picture as an upright sRGB array.
 
     source: a path, the bytes of a file, a Pillow image, or an array of shape (H, W), (H, W, 1), (H, W, 3) or (H, W, 4)
     with uint8, uint16 or float samples in [0, 1], taken as sRGB (and straight alpha).
     max_pixels: larger pictures are refused, before they are decoded.
+    ground: what transparent parts are shown over, "white" or "black".
 
     Raises ImageError for anything that cannot be read, whatever the bytes are.
     """
     if isinstance(max_pixels, bool) or not isinstance(max_pixels, int) or max_pixels < 1:
         raise ValueError(f"max_pixels: got {max_pixels!r}, want a whole number of at least 1")
+    if ground not in ("white", "black"):
+        raise ValueError(f"ground: got {ground!r}, want 'white' or 'black'")
+    shown_over = _ground.set(ground)
     prefix = f"{file_name(source)}: " if isinstance(source, (str, os.PathLike)) else ""
     try:
         if isinstance(source, np.ndarray):
@@ -105,6 +121,8 @@ def read_image(
         raise ImageError(
             f"{prefix}got a picture that cannot be read ({_reason(error)}), want an undamaged one of an ordinary kind"
         ) from error
+    finally:
+        _ground.reset(shown_over)
     picture.pixels.flags.writeable = False
     if picture.pixels.nbytes > _LARGE:
         _give_back_memory()
@@ -281,7 +299,7 @@ def _from_pillow(image: Image.Image, max_pixels: int, said: Sequence[str] = (), 
             part = (part.convert("LA") if part.mode == "La" else part).convert("RGBA")
             if cast(tuple[int, int], part.getchannel("A").getextrema())[0] < 255:
                 seen_through = True
-                part = Image.alpha_composite(Image.new("RGBA", part.size, "white"), part)
+                part = Image.alpha_composite(Image.new("RGBA", part.size, _ground.get()), part)
             part = part.convert("RGB")
         if change is not None:
             part = change.apply(part if part.mode == first else part.convert(first))
@@ -290,7 +308,7 @@ def _from_pillow(image: Image.Image, max_pixels: int, said: Sequence[str] = (), 
         if orientation > 1:
             part = part.transpose(_TRANSPOSE[orientation])
         _turn(rows, orientation)[...] = np.asarray(part)
-    return Picture(pixels, (*said, _OVER_WHITE) if seen_through else tuple(said))
+    return Picture(pixels, (*said, f"{_OVER}{_ground.get()}") if seen_through else tuple(said))
 
 
 def _check_size(width: int, height: int, max_pixels: int) -> None:
@@ -354,11 +372,12 @@ def _from_samples(samples: np.ndarray, alpha: str, profile: bytes | None, orient
         samples, colours, opacity = samples[..., :-1], samples, samples[..., -1:]
         top = np.float32(1 if samples.dtype == np.float32 else np.iinfo(samples.dtype).max)
         if opacity.min() < top:
-            said = [*said, _OVER_WHITE]
+            said = [*said, f"{_OVER}{_ground.get()}"]
+            light = top if _ground.get() == "white" else np.float32(0)
             samples = np.empty_like(samples)
             for y in range(0, len(samples), 64):  # in strips: the temporaries are float32
                 a = np.divide(opacity[y : y + 64], top, dtype=np.float32)
-                mixed = colours[y : y + 64, :, :-1] * (a if alpha == "straight" else 1) + (1 - a) * top
+                mixed = colours[y : y + 64, :, :-1] * (a if alpha == "straight" else 1) + (1 - a) * light
                 samples[y : y + 64] = np.rint(np.minimum(mixed, top)) if top > 1 else np.clip(mixed, 0, 1)
     if profile:
         try:

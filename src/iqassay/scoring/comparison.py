@@ -40,7 +40,8 @@ class Comparison:
 def compare(scorer: Scorer, a: Source, b: Source, reference: Source | None = None, align: str = "fail") -> Comparison:
     """Score two pictures, both against the one reference if there is one, and compare; errors as of `Scorer.score`."""
     if reference is not None:
-        reference = scorer.read(reference)  # once for both
+        decoded = scorer.read(reference)  # once for both, unless it is to be shown over two grounds
+        reference = reference if decoded.see_through else decoded
     first, second = scorer.score(a, reference, align), scorer.score(b, reference, align)
     return Comparison(first, second, first.score - second.score, _win_probability(first, second))
 
