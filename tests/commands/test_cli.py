@@ -564,16 +564,43 @@ def test_compare_of_what_cannot_be_read(run: Run, picture: Path, tiny_model: Pat
         assert result.err.startswith(f"iqassay: {broken}: got ")
         assert result.err.count("\n") == 1
     cases: list[tuple[list[object], str]] = [
-        ([picture], "B"),
-        ([picture, picture, picture], "unexpected"),
+        ([picture], "got one picture, want at least two"),
         ([picture, "nope.png"], "nope.png: no such file or folder"),
         ([picture, picture.parent], "is a folder, want a picture"),
         ([picture, picture, "--ref", picture.parent], "is a folder, want a picture"),
-        ([picture, picture, "--align", "crop"], "--align: got no reference, want --ref too"),
+        ([picture, picture, "--align", "crop"], "--align: got no references, want --ref too"),
         ([picture, picture, "--format", "csv"], "csv"),
     ]
     for usage, words in cases:
         assert words in refused(run("compare", *usage, "--model", tiny_model)), usage
+
+
+def test_compare_ranks_many_with_the_probability_that_each_is_the_best(
+    run: Run, picture: Path, tiny_model: Path
+) -> None:
+    folder = picture.parent
+    paths = [gray(folder / f"{score}.png", round(score * 2.55)) for score in (40, 60, 20)]
+    (folder / "broken.png").write_bytes(b"nothing")
+    result = run("compare", *paths, folder / "broken.png", "--model", tiny_model, "--format", "json")
+    assert result.status == 1
+    assert result.err.startswith(f"iqassay: {folder / 'broken.png'}: got ")
+    ranked = json.loads(result.out)
+    assert [(Path(one["path"]).stem, one["place"], one["score"]) for one in ranked] == [
+        *(("60", 1, 60.0), ("40", 2, 40.0), ("20", 3, 20.0)),
+    ]
+    assert sum(one["best"] for one in ranked) == pytest.approx(1, abs=2e-4)
+    assert ranked[0]["best"] > 0.9 > ranked[1]["best"] > ranked[2]["best"]
+    lines = run("compare", *paths, "--model", tiny_model).out.splitlines()
+    assert [line.split()[0] for line in lines] == ["picture", *(one["path"] for one in ranked)]
+    assert lines[1].split()[5] == f"{ranked[0]['best']:.2f}"
+
+
+def test_compare_says_when_sizes_differ_and_what_that_means(run: Run, picture: Path, tiny_model: Path) -> None:
+    large = gray(picture.parent / "large.png", 60, (320, 280))
+    for paths in ([picture, large], [picture, large, picture]):
+        last = run("compare", *paths, "--model", tiny_model).out.splitlines()[-1]
+        assert last.startswith("the sizes differ, 80x70 to 320x280, 16 times the pixels: each is judged as it is")
+    assert "16 times" in _json(run("compare", picture, large, "--model", tiny_model, "--format", "json"))["note"]
 
 
 # ---- usage ----------------------------------------------------------------------------------------------------------

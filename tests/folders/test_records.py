@@ -107,10 +107,8 @@ def test_a_model_without_a_column_is_an_error_and_not_lost(tmp_path: Path) -> No
 
 
 def test_results_of_version_0_1_0_are_read(tmp_path: Path) -> None:
-    path = tmp_path / "x.csv"
-    path.write_text(
-        f"{OF_0_1_0}\na.png,50.25,40.0,60.5,{raws},panel,1.0,jpeg:2.0,a; b,\nb,,,,,,,,,x\n"
-    )
+    path, raws = tmp_path / "x.csv", "mfen:-0.1234;yoto:2:1e-05"
+    path.write_text(f"{OF_0_1_0}\na.png,50.25,40.0,60.5,{raws},panel,1.0,jpeg:2.0,a; b,\nb,,,,,,,,,x\n")
     first, second = read(path)[0]
     assert first["raw"] == {"mfen": -0.1234, "yoto:2": 1e-05}
     assert (first["score"], first["distortions"], first["warnings"]) == (50.25, GOOD["distortions"][:1], ["a", "b"])
