@@ -98,7 +98,7 @@ def test_json_is_a_list_of_records_in_natural_order(run: Run, album: Path) -> No
         "height": 70,
         "bytes": (album / "img2.PNG").stat().st_size,
         "distortions": [{"name": "jpeg", "severity": 2.0}, {"name": "white_noise", "severity": 4.0}],
-        "warnings": [],
+        "warnings": ["empty: one colour all over"],
     }
     assert result.status == 1
     assert result.err == "iqassay: 1 of 3 pictures could not be scored\n"

@@ -98,7 +98,7 @@ def test_maps_come_from_the_cache_too(scorer: Scorer, photo: np.ndarray, tmp_pat
     found = []
     for _ in range(2):
         with Cache(str(tmp_path / "answers.sqlite")) as cache:
-            found += list(score_pairs(scorer, pairs, cache=cache, maps=True))
+            found += list(score_pairs(scorer, pairs, cache=cache, maps=True, pictures=True))
     first, second = found
     assert first.verdict is not None
     assert second.verdict is None

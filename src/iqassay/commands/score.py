@@ -189,7 +189,7 @@ def score(
         screen: Any = sys.stdout.buffer if binary else stdout(utf8=format is not Format.table)
         out = screen if output is None else stack.enter_context(records.open_results(output, binary))
         beside = folder.Beside(align.value, shave)
-        results = folder.score_pairs(scorer, todo, beside, kept, map is not None, threads, also)
+        results = folder.score_pairs(scorer, todo, beside, kept, map is not None, threads, also, map is not None)
         together = sort is None and top is None  # rows come while pictures go by
         found = scored(with_bar(results, count, same_screen=together and out.isatty()))
         try:

@@ -57,16 +57,24 @@ class Layout:
         }
 
 
-def layout_of(records: Iterable[Record], reference: bool) -> tuple[Layout, Iterator[Record]]:
-    """The layout that records ask for, by the first that has raw values, and all the records."""
-    records, seen = iter(records), []
-    for record in records:
-        seen.append(record)
-        if record.get("raw"):
-            break
-    found = seen[-1] if seen else {}
-    raws, also = tuple(found.get("raw", ())), tuple(found.get("also", ()))
-    return Layout(raws, also, reference, "group" in found), itertools.chain(seen, records)
+def layout_of(records: Iterable[Record], reference: bool) -> tuple[Layout, Iterable[Record]]:
+    """The layout that records ask for: that of all of a list, of others that of the first with raw values, which are
+    read ahead; and all the records.
+    """
+    seen: list[Record] = []
+    if isinstance(records, list):
+        seen = records
+    else:
+        records = iter(records)
+        for record in records:
+            seen.append(record)
+            if record.get("raw"):
+                break
+        records = itertools.chain(seen, records)
+    raws, also = (
+        tuple(dict.fromkeys(name for record in seen for name in record.get(key, ()))) for key in ("raw", "also")
+    )
+    return Layout(raws, also, reference, any("group" in record for record in seen)), records
 
 
 def from_cells(cells: Record) -> Record:

@@ -15,6 +15,7 @@ from iqassay.folders.cache import Cache, stamp
 from iqassay.folders.cells import ALSO
 from iqassay.folders.records import Record
 from iqassay.pictures.align import Box, align, leave_out, shave
+from iqassay.pictures.emptiness import is_empty
 from iqassay.pictures.image import ImageError, Picture, TooManyPixels, file_name, read_image
 from iqassay.scoring.heatmap import LONG_SIDE
 from iqassay.scoring.model_file import ModelFileError, default_threads
@@ -23,6 +24,7 @@ from iqassay.scoring.tiles import shrink_to
 from iqassay.scoring.verdict import Verdict
 from iqassay.support.parallel import WORKERS, Answer, in_order
 
+EMPTY = "empty: one colour all over"  # how such a warning begins
 RECORDS = 2  # raise it when a record has other parts: answers of before are then worked out anew
 
 
@@ -57,7 +59,7 @@ class Result:
     """What became of one picture.
 
     said: its record, but for the paths; None where `error` says in one line what went wrong. verdict: what the record
-    was made of; None when it came from the cache. Where maps are asked for, `map` is (h, w) float32, local quality from
+    was made of; None when it came from the cache. Where they are asked for, `map` is (h, w) float32, local quality from
     0 to 100, and `picture` what was scored, as it was aligned with its reference, shrunk to at most 1024 pixels a side.
     lacks: the names of further models that could not score it; `said` has a warning that says why.
     """
@@ -85,35 +87,40 @@ def score_pairs(
     maps: bool = False,
     workers: int | None = None,
     also: Sequence[Scorer] = (),
+    pictures: bool = False,
 ) -> Iterator[Result]:
     """Score pictures, each against its reference if it has one, and give the results in order; a picture that cannot be
     scored is a Result with `error`. Memory does not grow with their number.
 
     beside: how pictures are laid beside their references. cache: where answers are looked up and kept. maps: give each
-    Result its map and picture too. workers: how many pictures are worked on at once; None is as many as there are
-    processors, 4 at most. also: further models, whose scores go into "also" of a record.
+    Result its map too. workers: how many pictures are worked on at once; None is as many as there are processors, 4 at
+    most. also: further models, whose scores go into "also" of a record. pictures: give each Result its picture too,
+    which is read even where the answer is in the cache.
 
     Raises ModelFileError alone: when the model itself fails, the next picture would fare no better.
     """
     workers = min(workers or default_threads(), WORKERS)
-    return in_order(_Worker((scorer, *also), beside, cache, maps).look, pairs, workers)
+    return in_order(_Worker((scorer, *also), beside, cache, maps, pictures).look, pairs, workers)
 
 
 @dataclass(frozen=True, eq=False)
 class _Shown:
-    """What was read of a pair, of one size, and the size in pixels that the picture had before."""
+    """What was read of a pair, of one size, the size in pixels that the picture had before, and what to warn of."""
 
     picture: Picture
     reference: Picture | None
     width: int
     height: int
+    doubt: str = ""
 
 
 class _Worker:
     """Looks at one picture after another, in several threads."""
 
-    def __init__(self, scorers: tuple[Scorer, ...], beside: Beside, cache: Cache | None, maps: bool) -> None:
-        self.scorers, self.beside, self.cache, self.maps = scorers, beside, cache, maps
+    def __init__(
+        self, scorers: tuple[Scorer, ...], beside: Beside, cache: Cache | None, maps: bool, pictures: bool
+    ) -> None:
+        self.scorers, self.beside, self.cache, self.maps, self.pictures = scorers, beside, cache, maps, pictures
         self.identities = [scorer.identity if cache is not None else "" for scorer in scorers]
         self.alone = threading.Lock()  # for large pictures
         self.reading = threading.Lock()
@@ -138,10 +145,10 @@ class _Worker:
         known = [self._known(key, self.maps and place == 0) for place, key in enumerate(keys)]
         found: dict[int, Verdict | str] = {}
         picture = None
-        if self.maps or None in known:
+        if self.pictures or None in known:
             missing = [place for place, answer in enumerate(known) if answer is None]
             shown, found = self._with_pixels(pair, lambda shown: (self._kept(shown), self._judge(pair, shown, missing)))
-            picture = shown.picture if self.maps else None
+            picture = shown.picture if self.pictures else None
             if before != [stamp(path) for path in files]:
                 raise ImageError("changed while it was read, want a file that is complete")
             size = {"width": shown.width, "height": shown.height, "bytes": before[0][0] if before[0] else 0}
@@ -155,7 +162,7 @@ class _Worker:
                     continue
                 # Rounded as it is kept, so that a picture's map is the same from the cache.
                 drawn = np.asarray(verdict.map, np.float16).astype(np.float32) if self.maps and place == 0 else None
-                answer = _said(verdict, size), drawn
+                answer = _said(verdict, size, shown.doubt), drawn
                 if self.cache and key:
                     self.cache.keep(key, *answer)
             records.append(answer[0])
@@ -182,7 +189,7 @@ class _Worker:
 
     def _kept(self, shown: _Shown) -> _Shown:
         """What is still wanted when a picture has been judged: no more than its size, or little more."""
-        small = _small(shown.picture) if self.maps else Picture(shown.picture.pixels[:1, :1].copy())
+        small = _small(shown.picture) if self.pictures else Picture(shown.picture.pixels[:1, :1].copy())
         return replace(shown, picture=small, reference=None)
 
     def _judge(self, pair: Pair, shown: _Shown, places: list[int]) -> dict[int, Verdict | str]:
@@ -225,8 +232,9 @@ class _Worker:
         """The picture and its reference, of one size, without what does not count."""
         picture = read_image(pair.path, max_pixels, ground)
         size = picture.width, picture.height
+        empty = is_empty(picture.pixels)
         if pair.reference is None:
-            return _Shown(picture, None, *size)
+            return _Shown(picture, None, *size, EMPTY if empty else "")
         found = self._reference(pair.reference, max_pixels, ground)
         if isinstance(found, ImageError):
             raise type(found)(f"reference {found}")
@@ -234,7 +242,8 @@ class _Worker:
         if self.beside.ignore or pair.mask is not None:
             mask = None if pair.mask is None else read_image(pair.mask, max_pixels)
             picture = leave_out(picture, reference, self.beside.ignore, mask)
-        return _Shown(shave(picture, self.beside.shave), shave(reference, self.beside.shave), *size)
+        doubt = f"{EMPTY}, which its reference is not" if empty and not is_empty(found.pixels) else ""
+        return _Shown(shave(picture, self.beside.shave), shave(reference, self.beside.shave), *size, doubt)
 
     def _reference(self, path: str, max_pixels: int, ground: str) -> Picture | ImageError:
         """A reference, or why it cannot be read: found out once for pictures in a row, unless it is large."""
@@ -253,14 +262,15 @@ class _Worker:
             return self.last[1]
 
 
-def _said(verdict: Verdict, size: dict[str, int]) -> Record:
+def _said(verdict: Verdict, size: dict[str, int], doubt: str) -> Record:
     """The record of a verdict, without the paths and with the size of the picture."""
     said = {name: value for name, value in verdict.record("").items() if name not in ("path", "reference")}
     at = list(said).index("distortions")
     if verdict.full_reference:
         size = {**size, "bits_per_pixel": round(8 * size["bytes"] / (size["width"] * size["height"]), 4)}
     items = list(said.items())
-    return dict([*items[:at], *size.items(), *items[at:]])
+    warnings = [*said["warnings"], *((doubt,) if doubt else ())]
+    return {**dict([*items[:at], *size.items(), *items[at:]]), "warnings": warnings}
 
 
 def _small(picture: Picture) -> Picture:
