@@ -154,6 +154,6 @@ def _note(found: list[Result]) -> str:
     smallest, largest = (f"{one['width']}x{one['height']}" for one in (small, large))
     return (
         f"the sizes differ, {smallest} to {largest}, {times:.3g} times the pixels: each is judged as it is, and a "
-        "small copy of a picture hides its flaws; to choose between versions of one picture, bring them to one size, or "
-        "compare them with the original by --ref"
+        "small copy of a picture hides its flaws; to choose between versions of one picture, bring them to one size, "
+        "or compare them with the original by --ref"
     )

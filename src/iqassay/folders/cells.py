@@ -79,7 +79,7 @@ def layout_of(records: Iterable[Record], reference: bool) -> tuple[Layout, Itera
 
 def from_cells(cells: Record) -> Record:
     """A record of cells that hold something, numbers as such or as text. Raises ValueError for text that is none."""
-    record = {key: cells[key] for key in ("path", "reference") if key in cells}
+    record: Record = {key: cells[key] for key in ("path", "reference") if key in cells}
     if "error" in cells and "score" not in cells:
         return {**record, "error": cells["error"]}
     raw = {name: float(value) for name, value in _under(cells, "raw")}

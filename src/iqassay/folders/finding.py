@@ -163,13 +163,13 @@ def _entries(folder: str, seen: Known, left_out: LeftOut, links: bool) -> Iterat
     if (status.st_dev, status.st_ino) in seen:
         return iter(())
     seen.add((status.st_dev, status.st_ino))
-    visible = []
+    visible: list[tuple[str, bool]] = []
     with os.scandir(folder) as entries:
         for entry in entries:
             if entry.name.startswith("."):
                 continue
-            if is_folder := _is_folder(entry, links):
-                visible.append((entry.name, is_folder))
+            if _is_folder(entry, links):
+                visible.append((entry.name, True))
             elif not (entry.is_symlink() or entry.is_file()):
                 continue
             elif is_picture(entry.name):

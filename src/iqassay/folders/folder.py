@@ -7,6 +7,7 @@ import os
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -61,7 +62,8 @@ class Result:
     said: its record, but for the paths; None where `error` says in one line what went wrong. verdict: what the record
     was made of; None when it came from the cache. Where they are asked for, `map` is (h, w) float32, local quality from
     0 to 100, and `picture` what was scored, as it was aligned with its reference, shrunk to at most 1024 pixels a side.
-    lacks: the names of further models that could not score it; `said` has a warning that says why.
+    size: width and height in pixels of what was scored, aligned and shaved. lacks: the names of further models that
+    could not score it; `said` has a warning that says why.
     """
 
     path: str
@@ -71,6 +73,7 @@ class Result:
     verdict: Verdict | None = None
     map: NDArray[np.float32] | None = None
     picture: Picture | None = None
+    size: tuple[int, int] = (0, 0)
     lacks: tuple[str, ...] = ()
 
     def record(self) -> Record:
@@ -105,12 +108,15 @@ def score_pairs(
 
 @dataclass(frozen=True, eq=False)
 class _Shown:
-    """What was read of a pair, of one size, the size in pixels that the picture had before, and what to warn of."""
+    """What was read of a pair, of one size; the size in pixels that the picture had before, and has now; and what to
+    warn of.
+    """
 
     picture: Picture
     reference: Picture | None
     width: int
     height: int
+    seen: tuple[int, int]
     doubt: str = ""
 
 
@@ -142,35 +148,31 @@ class _Worker:
         files = [path for path in (pair.path, pair.reference, pair.mask) if path is not None]
         before = [stamp(path) for path in files]
         keys = [self._key(files, identity) for identity in self.identities]
-        known = [self._known(key, self.maps and place == 0) for place, key in enumerate(keys)]
-        found: dict[int, Verdict | str] = {}
-        picture = None
-        if self.pictures or None in known:
-            missing = [place for place, answer in enumerate(known) if answer is None]
+        answers = [self._known(key, self.maps and place == 0) for place, key in enumerate(keys)]
+        missing = [place for place, answer in enumerate(answers) if answer is None]
+        failed: dict[int, str] = {}
+        if self.pictures or missing:
             shown, found = self._with_pixels(pair, lambda shown: (self._kept(shown), self._judge(pair, shown, missing)))
-            picture = shown.picture if self.pictures else None
+            result = replace(result, picture=shown.picture if self.pictures else None)
             if before != [stamp(path) for path in files]:
                 raise ImageError("changed while it was read, want a file that is complete")
-            size = {"width": shown.width, "height": shown.height, "bytes": before[0][0] if before[0] else 0}
-        records, map = [], None
-        for place, key in enumerate(keys):
-            answer = known[place]
-            if answer is None:
-                verdict = found[place]
+            for place, verdict in found.items():
                 if isinstance(verdict, str):
-                    records.append({"error": verdict})
+                    failed[place] = verdict
                     continue
                 # Rounded as it is kept, so that a picture's map is the same from the cache.
-                drawn = np.asarray(verdict.map, np.float16).astype(np.float32) if self.maps and place == 0 else None
-                answer = _said(verdict, size, shown.doubt), drawn
-                if self.cache and key:
+                map = np.asarray(verdict.map, np.float16).astype(np.float32) if self.maps and place == 0 else None
+                answers[place] = answer = _said(verdict, shown, before[0][0] if before[0] else 0), map
+                if self.cache and (key := keys[place]):
                     self.cache.keep(key, *answer)
-            records.append(answer[0])
-            map = answer[1] if place == 0 else map
-        first = found.get(0)
-        said, lacks = self._together(records)
-        verdict = first if isinstance(first, Verdict) else None
-        return replace(result, said=said, verdict=verdict, map=map, picture=picture, lacks=lacks)
+                if place == 0:
+                    result = replace(result, verdict=verdict)
+        assert answers[0] is not None  # else _judge has raised what is wrong
+        said, map = answers[0]
+        size = tuple(said["seen"])
+        lacks = tuple(self.scorers[place].card.name for place in failed)
+        said = self._together([answer[0] if answer else {"error": failed[at]} for at, answer in enumerate(answers)])
+        return replace(result, said=said, map=map, size=size, lacks=lacks)
 
     def _known(self, key: bytes | None, with_map: bool) -> tuple[Record, NDArray[np.floating] | None] | None:
         return self.cache.find(key, with_map) if self.cache and key else None
@@ -197,36 +199,35 @@ class _Worker:
         over = {"white": shown}
         if shown.reference is not None and (shown.picture.see_through or shown.reference.see_through):
             over["black"] = self._read(pair, self.scorers[0].max_pixels, "black")
+
+        def judge(scorer: Scorer, ground: str) -> tuple[Verdict, bool]:
+            return scorer.score(over[ground].picture, over[ground].reference), len(over) > 1
+
         found: dict[int, Verdict | str] = {}
         for place in places:
             try:
-                found[place] = on_two_grounds(
-                    lambda ground, scorer=self.scorers[place]: (
-                        scorer.score(over[ground].picture, over[ground].reference),
-                        len(over) > 1,
-                    )
-                )
+                found[place] = on_two_grounds(partial(judge, self.scorers[place]))
             except ImageError as error:
                 if place == 0:
                     raise
                 found[place] = str(error)
         return found
 
-    def _together(self, records: list[Record]) -> tuple[Record, tuple[str, ...]]:
-        """One record of what all models said, and the names of those that said nothing."""
-        first, *others = records
+    def _together(self, records: list[Record]) -> Record:
+        """One record of what all models said."""
+        first, *others = ({key: value for key, value in record.items() if key != "seen"} for record in records)
         if not others:
-            return first, ()
+            return first
         raw, warnings, also = dict(first["raw"]), list(first["warnings"]), {}
-        names = [scorer.card.name for scorer in self.scorers[1:]]
-        for name, said in zip(names, others, strict=True):
+        for scorer, said in zip(self.scorers[1:], others, strict=True):
+            name = scorer.card.name
             if "error" in said:
                 warnings.append(f"{name}: {said['error']}")
                 continue
             raw |= said["raw"]
             warnings += [warning for warning in said["warnings"] if warning not in warnings]
             also[name] = {key: said[key] for key in ALSO}
-        return {**first, "raw": raw, "warnings": warnings, "also": also}, tuple(set(names) - also.keys())
+        return {**first, "raw": raw, "warnings": warnings, "also": also}
 
     def _read(self, pair: Pair, max_pixels: int, ground: str = "white") -> _Shown:
         """The picture and its reference, of one size, without what does not count."""
@@ -234,7 +235,7 @@ class _Worker:
         size = picture.width, picture.height
         empty = is_empty(picture.pixels)
         if pair.reference is None:
-            return _Shown(picture, None, *size, EMPTY if empty else "")
+            return _Shown(picture, None, *size, size, EMPTY if empty else "")
         found = self._reference(pair.reference, max_pixels, ground)
         if isinstance(found, ImageError):
             raise type(found)(f"reference {found}")
@@ -243,7 +244,8 @@ class _Worker:
             mask = None if pair.mask is None else read_image(pair.mask, max_pixels)
             picture = leave_out(picture, reference, self.beside.ignore, mask)
         doubt = f"{EMPTY}, which its reference is not" if empty and not is_empty(found.pixels) else ""
-        return _Shown(shave(picture, self.beside.shave), shave(reference, self.beside.shave), *size, doubt)
+        picture, reference = shave(picture, self.beside.shave), shave(reference, self.beside.shave)
+        return _Shown(picture, reference, *size, (picture.width, picture.height), doubt)
 
     def _reference(self, path: str, max_pixels: int, ground: str) -> Picture | ImageError:
         """A reference, or why it cannot be read: found out once for pictures in a row, unless it is large."""
@@ -262,15 +264,16 @@ class _Worker:
             return self.last[1]
 
 
-def _said(verdict: Verdict, size: dict[str, int], doubt: str) -> Record:
-    """The record of a verdict, without the paths and with the size of the picture."""
-    said = {name: value for name, value in verdict.record("").items() if name not in ("path", "reference")}
-    at = list(said).index("distortions")
+def _said(verdict: Verdict, shown: _Shown, length: int) -> Record:
+    """The record of a verdict as it is kept: without the paths, with the size of the file and of what was scored."""
+    said = verdict.record("")
+    sizes: Record = {"width": shown.width, "height": shown.height, "bytes": length}
     if verdict.full_reference:
-        size = {**size, "bits_per_pixel": round(8 * size["bytes"] / (size["width"] * size["height"]), 4)}
-    items = list(said.items())
-    warnings = [*said["warnings"], *((doubt,) if doubt else ())]
-    return {**dict([*items[:at], *size.items(), *items[at:]]), "warnings": warnings}
+        sizes["bits_per_pixel"] = round(8 * length / (shown.width * shown.height), 4)
+    warnings = [*said["warnings"], *((shown.doubt,) if shown.doubt else ())]
+    order = ("score", "low", "high", "raw", "model", "version")
+    found = {"distortions": said["distortions"], "warnings": warnings, "seen": list(shown.seen)}
+    return {**{key: said[key] for key in order}, **sizes, **found}
 
 
 def _small(picture: Picture) -> Picture:

@@ -124,8 +124,8 @@ def write_table(
             doubts = "".join(f"; {printable(warning)}" for warning in record["warnings"])
             interval = f"{record['low']:.1f} to {record['high']:.1f}"
             also = record.get("also", {})
-            others = (f"{also[name]['score']:.1f}" if name in also else "-" for name in further)
-            others = "".join(f"{said:>{wide}}  " for said, wide in zip(others, further.values(), strict=True))
+            scores = (f"{also[name]['score']:.1f}" if name in also else "-" for name in further)
+            others = "".join(f"{said:>{wide}}  " for said, wide in zip(scores, further.values(), strict=True))
             bits = f"{record['bits_per_pixel']:.3f}" if "bits_per_pixel" in record else "-"
             bits = f"{bits:>10}  " if rate else ""
             rest = f"{record['score']:5.1f}  {interval:<13}  {others}{bits}{causes or 'none found'}{doubts}"

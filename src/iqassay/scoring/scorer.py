@@ -43,6 +43,7 @@ if TYPE_CHECKING:
 PRESENT = 0.3  # a distortion is named from this probability on: each of three in a chain would have a third
 LARGE = 24_000_000  # pixels: of many pictures, those above are decoded and scored one at a time
 MOST_NAMED = 3  # pictures with more than three causes exist; a list that long helps nobody
+UNLIKE = "unlike the training data"  # how that warning begins
 BOTH_GROUNDS = "transparent: judged over white and over black"
 _NO_MORE: Any = object()  # stands in for what the shorter of two iterables lacks
 
@@ -326,7 +327,7 @@ def doubts(picture: Picture, answers: tiles.Answers, card: NetworkCard) -> tuple
     if min(picture.height, picture.width) < tiles.MIN_SIDE:
         found.append(f"only {picture.width}x{picture.height} pixels: take the score with care")
     if not answers.unlike <= card.unlike_threshold:  # "not <=", so that NaN is unlike too
-        found.append("unlike the training data: take the score with care")
+        found.append(f"{UNLIKE}: take the score with care")
     return tuple(found)
 
 
