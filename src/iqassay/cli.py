@@ -16,7 +16,9 @@ import typer
 
 from iqassay.commands.bench import bench
 from iqassay.commands.compare import compare
+from iqassay.commands.curve import curve
 from iqassay.commands.doctor import doctor
+from iqassay.commands.encode import encode
 from iqassay.commands.explain import explain
 from iqassay.commands.gate import gate
 from iqassay.commands.models import models
@@ -48,7 +50,7 @@ def iqassay(
         raise typer.Exit(2)
 
 
-for command in (score, compare, explain, report, gate, models, doctor):
+for command in (score, compare, explain, report, gate, encode, curve, models, doctor):
     app.command()(command)
 
 for passing_on in (train, export):

@@ -93,6 +93,14 @@ MaxPixels = Annotated[
 ]
 
 
+Codecs = Annotated[
+    str | None,
+    typer.Option(
+        metavar="CODEC,...",
+        help="jpeg, webp, avif or jxl, with commas between them. [default: the first three]",
+        show_default=False,
+    ),
+]
 Device = Annotated[
     str,
     typer.Option(
