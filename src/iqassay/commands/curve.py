@@ -37,11 +37,13 @@ def curve(
     """Plot quality against size for each codec, and say what each saves at the same quality (BD-rate).
 
     Writes DIR/curve.csv (a row a file and model), DIR/bd_rate.csv and, for each model, DIR/MODEL.svg, which opens
-    anywhere. BD-rate is against the first codec, the mean over the pictures. Exit status: 0 done, 1 a picture could not
+    anywhere. BD-rate is against the first codec, the mean over the pictures, at the same score; of measures at the same
+    value, such as dB. Exit status: 0 done, 1 a picture could not
     be read, 2 wrong usage.
     """
     from iqassay.folders import rates
     from iqassay.folders.finding import find_pictures
+    from iqassay.measures.measure import MEASURES
     from iqassay.pages.rate_plot import write_plot
     from iqassay.pictures.encoders import find_codecs
     from iqassay.pictures.image import ImageError
@@ -54,7 +56,9 @@ def curve(
     paths = list(find_pictures(pictures, recursive, [output]))
     scorers = open_models(model, True, threads, max_pixels)
     make_folder("-o", output)
-    found = rates.Curves([(scorer.card.name, scorer.card.version) for scorer in scorers], codecs)
+    names = [(scorer.card.name, scorer.card.version) for scorer in scorers]
+    on_raw = {name: 1 if MEASURES[name].best > MEASURES[name].worst else -1 for name, _ in names if name in MEASURES}
+    found = rates.Curves(names, codecs, on_raw)
     failed = False
     for path in with_bar(paths, len(paths)):
         try:

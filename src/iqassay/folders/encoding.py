@@ -1,4 +1,4 @@
-"""How small a file can be and still look so good: pictures encoded at several qualities and scored against themselves."""
+"""How small a file can be and still look so good: pictures at several qualities, scored against themselves."""
 
 from __future__ import annotations
 

@@ -33,10 +33,15 @@ class Row:
 
 @dataclass
 class Curves:
-    """What was measured. models: name and version; codecs: the first is what others are compared with."""
+    """What was measured. models: name and version; codecs: the first is what others are compared with.
+
+    on_raw: the models whose BD-rate is taken over their own scale, such as dB, and not over the score; 1 where higher
+    is better there, -1 where lower is.
+    """
 
     models: list[tuple[str, str]]
     codecs: list[str]
+    on_raw: dict[str, int] = field(default_factory=dict)
     rows: list[Row] = field(default_factory=list)
 
     def add(self, path: str, points: Iterable[list[Point]]) -> None:
@@ -88,8 +93,12 @@ class Curves:
 
     def bd_of(self, model: str, codec: str, path: str) -> float:
         """That of one picture."""
+        sign = self.on_raw.get(model, 0)
         anchor, other = (
-            [(point.bits_per_pixel, point.score) for point in self.points(model, name, path)]
+            [
+                (point.bits_per_pixel, sign * point.raw if sign else point.score)
+                for point in self.points(model, name, path)
+            ]
             for name in (self.codecs[0], codec)
         )
         return bd_rate(anchor, other)

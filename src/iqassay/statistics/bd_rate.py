@@ -10,26 +10,24 @@ import numpy as np
 LEAST = 4  # points that a curve must have, as the measure's author wants
 
 
-def bd_rate(
-    anchor: Sequence[tuple[float, float]], other: Sequence[tuple[float, float]], lower_is_better: bool = False
-) -> float:
+def bd_rate(anchor: Sequence[tuple[float, float]], other: Sequence[tuple[float, float]]) -> float:
     """The mean difference of the other's rate from the anchor's at the same quality, in per cent: -20 is a fifth less.
 
-    anchor, other: (rate, quality) of files of one picture, rates in any unit above 0; at least four of each. Quality is
-    integrated on the scale that it is given in. The logarithm of the rate is a piecewise cubic function of quality
-    (PCHIP), as in the common test conditions of video coding; a file that is larger and no better than another one is
-    left out. NaN where the two have no quality in common, or a curve has fewer than four files left.
+    anchor, other: (rate, quality) of files of one picture, at least four of each: rates in any unit above 0; quality
+    the higher the better, on whose scale the mean is taken. The logarithm of the rate is a piecewise cubic function of
+    quality (PCHIP), as in the common test conditions of video coding; a file that is larger and no better than another
+    one is left out. NaN where the two have no quality in common, or a curve has fewer than four files left.
 
     Needs scipy (the extra `bench`). Raises ValueError for rates that are not above 0.
 
-    Source: Bjontegaard, "Calculation of average PSNR differences between RD-curves", VCEG-M33, 2001; ITU-T HSTP-VID-WPOM
-    2020 for the interpolation.
+    Source: Bjontegaard, "Calculation of average PSNR differences between RD-curves", VCEG-M33, 2001; for the
+    interpolation ITU-T HSTP-VID-WPOM, 2020.
     """
     from scipy.interpolate import PchipInterpolator
 
     curves = []
     for points in (anchor, other):
-        quality, rate = _frontier([(r, -q if lower_is_better else q) for r, q in points])
+        quality, rate = _frontier(points)
         if len(quality) < LEAST:
             return math.nan
         curves.append((quality, PchipInterpolator(quality, np.log(rate))))
