@@ -21,6 +21,7 @@ from iqassay.commands.doctor import doctor
 from iqassay.commands.encode import encode
 from iqassay.commands.explain import explain
 from iqassay.commands.gate import gate
+from iqassay.commands.group import group
 from iqassay.commands.models import models
 from iqassay.commands.options import say
 from iqassay.commands.report import report
@@ -50,7 +51,7 @@ def iqassay(
         raise typer.Exit(2)
 
 
-for command in (score, compare, explain, report, gate, encode, curve, models, doctor):
+for command in (score, compare, explain, report, group, gate, encode, curve, models, doctor):
     app.command()(command)
 
 for passing_on in (train, export):

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from iqassay.commands.moving import move_pictures
 from iqassay.commands.options import (
     Align,
     Alignment,
@@ -204,7 +205,7 @@ def score(
                 say(f"{seen['failed']} of {seen['pictures']} pictures could not be scored{first}")
             if seen["lacking"]:
                 say(f"{seen['lacking']} of {seen['pictures']} pictures lack the score of a model, see their warnings")
-    culled = _cull(chosen, paths, *cull, yes) if cull else True
+    culled = move_pictures(chosen, paths, *cull, yes) if cull else True
     return int(seen["failed"] > 0 or seen["lacking"] > 0 or seen["maps"] > 0 or not culled)
 
 
@@ -279,22 +280,3 @@ def _write_map(result: Result, path: str) -> bool:
         say(f"--map: cannot write {path}: {error.strerror or error}")
         return False
     return True
-
-
-def _cull(pictures: list[str], paths: list[str], how: str, folder: str, really: bool) -> bool:
-    """Copy, move or link pictures, or say what would be done. Returns whether nothing was in the way."""
-    from iqassay.folders.culling import carry_out, plan
-    from iqassay.support.text import counted
-
-    states = []
-    for step in plan(pictures, paths, folder):
-        state = carry_out(step, how) if really else step.state
-        if state not in ("done", "to do"):
-            say(f"--{how}-to: {state}")
-        states.append((step.state, state))
-    there, stuck = states.count(("done", "done")), sum(state not in ("done", "to do") for _, state in states)
-    done = {"copy": "copied", "move": "moved", "link": "linked"}[how]
-    told = f"{counted(len(states) - there - stuck, 'picture')} {done if really else f'would be {done}'}"
-    there_too = f", {there:,} there already" if there else ""
-    say(f"--{how}-to {folder}: {told}{there_too}{'' if really else ' (a dry run: --yes does it)'}")
-    return not stuck
