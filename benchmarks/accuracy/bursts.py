@@ -3,7 +3,7 @@
     python benchmarks/accuracy/bursts.py PHOTOS [PHOTOS ...] [--count 100] [--side 512] [--model panel]
 
 Each photo becomes a burst of seven: as it is; shaken (motion blur of 3 to 8 pixels); out of focus (a disc of 1.5 to 3.5
-pixels); underexposed by 1.5 to 2.5 stops and overexposed by 1 to 1.7, in linear light; a shutter that stayed closed;
+pixels); under- and overexposed by 2 to 3 stops, in linear light; a shutter that stayed closed;
 and one more at random, cropped by 4 to 8 % a side. All but the first are also shifted a little, and saved as JPEG at
 quality 92 with the capture times of a burst. Prints in how many bursts the photo as it is comes out as the best, the
 damage that won elsewhere, whether all seven were put together and no two bursts, and writes bursts.csv beside this
@@ -63,11 +63,11 @@ def make_burst(photo: Path, folder: Path, number: int, side: int) -> None:
         "best": whole,
         "shaken": shaken(whole, rng),
         "focus": out_of_focus(whole, rng.uniform(1.5, 3.5)),
-        "dark": exposed(whole, -rng.uniform(1.5, 2.5)),
-        "light": exposed(whole, rng.uniform(1.0, 1.7)),
+        "dark": exposed(whole, -rng.uniform(2, 3)),
+        "light": exposed(whole, rng.uniform(2, 3)),
         "closed": np.abs(rng.normal(0, 1 / 255, whole.shape)).astype(np.float32),
     }
-    spoiled = [shaken(whole, rng), out_of_focus(whole, rng.uniform(1.5, 3.5)), exposed(whole, -rng.uniform(1.5, 2.5))]
+    spoiled = [shaken(whole, rng), out_of_focus(whole, rng.uniform(1.5, 3.5)), exposed(whole, -rng.uniform(2, 3))]
     made["cropped"] = cropped(spoiled[number % 3], rng.uniform(0.04, 0.08), rng)
     for place, kind in enumerate(rng.permutation(list(made))):
         pixels = made[kind] if kind in ("best", "closed") else cropped(made[kind], rng.uniform(0, 0.015), rng)
@@ -139,9 +139,8 @@ def report(records: list[dict], bursts: int, model: str) -> None:
     certain = [row for row in top if row[7] >= 0.8]
     print(f"{bursts} bursts of seven, scored by {model}")
     print(f"the right one is the best in {won['best']} ({100 * won['best'] / bursts:.1f} %)")
-    print(
-        f"where another was: {', '.join(f'{kind} {count}' for kind, count in won.most_common() if kind != 'best') or '-'}"
-    )
+    others = [f"{kind} {count}" for kind, count in won.most_common() if kind != "best"]
+    print(f"where another was: {', '.join(others) or '-'}")
     right = sum(row[1] == "best" for row in certain)
     print(f"called the best with probability 0.8 and more: {len(certain)}, right in {right}")
     print(f"bursts put together whole: {whole}; groups that mix bursts: {mixed}")

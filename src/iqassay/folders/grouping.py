@@ -20,6 +20,7 @@ from iqassay.pictures.capture import Capture, read_capture
 from iqassay.pictures.fingerprints import ALIKE, crop_fingerprints
 from iqassay.pictures.image import Picture, read_image
 from iqassay.scoring.comparison import best_probabilities
+from iqassay.scoring.heatmap import LUMA
 from iqassay.scoring.scorer import Scorer
 from iqassay.scoring.tiles import shrink_to
 from iqassay.support.parallel import WORKERS, in_order
@@ -28,12 +29,15 @@ BURST, SOMEWHAT = 3.0, 0.5  # seconds between pictures of a burst, and how alike
 AT_ONCE = 1.0  # second, within which an empty picture belongs to another
 BLOCK = 256  # pictures that are compared with all others at once
 SAME_SIZE = 1.1  # a picture with at most so many times the pixels of another is of the same size
+TONES_AT, BURNT = 512, 253.5 / 255  # pixels along the longer side; a sample from which on light is lost
+# Points for all of a picture, and for a bit, by bursts made of Kodak's photos (benchmarks/accuracy/bursts.py).
+OF_BURNT, OF_ENTROPY = 10.0, 3.0
 EVEN = 0.5  # points: of pictures that score so alike at one size, the larger is the better
 
 
 @dataclass(frozen=True, eq=False)
 class Glance:
-    """What is looked at to group a picture: its fingerprints (19, 112), when it was taken, and if it is empty."""
+    """What is looked at to group a picture: its fingerprints (28, 112), when it was taken, and if it is empty."""
 
     path: str
     prints: NDArray[np.float32]
@@ -97,7 +101,7 @@ def _alike(glances: Sequence[Glance]) -> list[tuple[int, int]]:
     whole = np.stack([one.prints[0] for one in glances])  # (N, 112)
     pairs = []
     for top in range(0, len(glances), BLOCK):
-        parts = np.stack([one.prints for one in glances[top : top + BLOCK]])  # (block, 19, 112)
+        parts = np.stack([one.prints for one in glances[top : top + BLOCK]])  # (block, 28, 112)
         likeness = (parts.reshape(-1, whole.shape[1]) @ whole.T).reshape(*parts.shape[:2], -1).max(axis=1)
         for a, b in zip(*np.nonzero(likeness >= ALIKE), strict=True):
             if a + top != b:
@@ -132,15 +136,20 @@ def rank(records: Sequence[Record], empty: Sequence[bool], scorer: Scorer) -> li
 
     records: each with a score. empty: whether there is nothing in a picture, which is then never the best. Pictures
     whose sizes differ are scored again, all shrunk to the smallest one's, since a small copy hides its flaws; of two
-    that look the same then, the larger is the better.
+    that look the same then, the larger is the better. What the exposure of a picture lost of the scene, beside the
+    others, counts against it (`lost_tones`): a model that sees one picture does not know how bright the scene was.
     """
     areas = [record["width"] * record["height"] for record in records]
     intervals = [(record["score"], record["low"], record["high"]) for record in records]
     looked = [at for at in range(len(records)) if not empty[at]] or list(range(len(records)))
+    tones = {at: tones_of(read_image(records[at]["path"], scorer.max_pixels).pixels) for at in looked}
     if max(areas[at] for at in looked) > SAME_SIZE * min(areas[at] for at in looked):
         side = min(max(records[at]["width"], records[at]["height"]) for at in looked)
         for at in looked:
             intervals[at] = _at_one_size(records[at]["path"], side, scorer)
+    for at in looked:
+        lost = lost_tones(tones[at], list(tones.values()))
+        intervals[at] = tuple(value - lost for value in intervals[at])
     best = max(intervals[at][0] for at in looked)
 
     def worth(at: int) -> tuple[bool, bool, float, float]:
@@ -150,6 +159,23 @@ def rank(records: Sequence[Record], empty: Sequence[bool], scorer: Scorer) -> li
     order = sorted(range(len(records)), key=worth, reverse=True)
     chances = dict(zip(looked, best_probabilities([intervals[at] for at in looked]), strict=True))
     return [(order.index(at) + 1, round(chances.get(at, 0.0), 4)) for at in range(len(records))]
+
+
+def tones_of(pixels: np.ndarray) -> tuple[float, float]:
+    """Of a picture (H, W, 3) the share that is burnt out, in any channel, 0 to 1, and the entropy of its luma over 64
+    steps, 0 to 6 bits: how much of the range is used.
+    """
+    seen = shrink_to(pixels, TONES_AT)
+    steps = np.bincount(np.minimum(seen @ LUMA * 64, 63).astype(np.intp).ravel(), minlength=64)
+    shares = steps[steps > 0] / steps.sum()
+    return float((seen.max(axis=2) >= BURNT).mean()), float(-(shares * np.log2(shares)).sum())
+
+
+def lost_tones(tones: tuple[float, float], of_scene: Sequence[tuple[float, float]]) -> float:
+    """How many points a picture loses by what it shows less of the scene than the best of the others."""
+    burnt, entropy = tones
+    least, most = min(burnt for burnt, _ in of_scene), max(entropy for _, entropy in of_scene)
+    return OF_BURNT * (burnt - least) + OF_ENTROPY * (most - entropy)
 
 
 def _at_one_size(path: str, side: int, scorer: Scorer) -> tuple[float, float, float]:

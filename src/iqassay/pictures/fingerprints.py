@@ -22,7 +22,7 @@ from iqassay.pictures.image import MAX_PIXELS, read_image
 # 3 % on every side nine in ten are still known, by 5 % one in three.
 ALIKE = 0.9
 _SIDE, _THUMBNAIL, _BLOCK = 8, 64, 1024
-PARTS = (0.92, 0.84)  # of a side: how much of a picture another one may show
+PARTS = (0.94, 0.88, 0.82)  # of a side: how much of a picture another one may show
 _FLAT = 0.5  # of 255 grey levels: below it a picture shows rounding and noise, nothing to know it by
 Pair = tuple[int, int, float]  # the places of two pictures, and how alike they are, up to 1
 
@@ -58,7 +58,7 @@ def fingerprint(picture: Path) -> NDArray[np.float32]:
 
 
 def crop_fingerprints(picture: Path) -> NDArray[np.float32]:
-    """(19, 112): the fingerprint of a picture, then those of parts of it, in nine places and two sizes. Another picture
+    """(28, 112): the fingerprint of a picture, then those of parts of it, in nine places and three sizes. Another picture
     that shows a part alone is like one of them. Raises ImageError.
     """
     whole = _thumbnail(picture)
