@@ -58,7 +58,7 @@ def fingerprint(picture: Path) -> NDArray[np.float32]:
 
 
 def crop_fingerprints(picture: Path) -> NDArray[np.float32]:
-    """(28, 112): the fingerprint of a picture, then those of parts of it, in nine places and three sizes. Another picture
+    """(28, 112): the fingerprint of a picture, then those of parts of it, in nine places and three sizes. A picture
     that shows a part alone is like one of them. Raises ImageError.
     """
     whole = _thumbnail(picture)
