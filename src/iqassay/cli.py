@@ -26,6 +26,7 @@ from iqassay.commands.models import models
 from iqassay.commands.options import say
 from iqassay.commands.report import report
 from iqassay.commands.score import score
+from iqassay.commands.stars import stars
 from iqassay.commands.train import PASSED_ON, export, train
 from iqassay.support.version import __version__
 
@@ -51,7 +52,7 @@ def iqassay(
         raise typer.Exit(2)
 
 
-for command in (score, compare, explain, report, group, gate, encode, curve, models, doctor):
+for command in (score, compare, explain, report, group, stars, gate, encode, curve, models, doctor):
     app.command()(command)
 
 for passing_on in (train, export):
