@@ -7,6 +7,7 @@ Everything heavy is imported inside the commands, so that --help is quick.
 
 from __future__ import annotations
 
+import inspect
 import os
 import sys
 from typing import Annotated
@@ -15,14 +16,18 @@ import typer
 
 from iqassay.commands.bench import bench
 from iqassay.commands.compare import compare
+from iqassay.commands.curve import curve
 from iqassay.commands.doctor import doctor
+from iqassay.commands.encode import encode
 from iqassay.commands.explain import explain
 from iqassay.commands.gate import gate
+from iqassay.commands.group import group
 from iqassay.commands.models import models
 from iqassay.commands.options import say
 from iqassay.commands.report import report
 from iqassay.commands.score import score
 from iqassay.commands.serve import serve
+from iqassay.commands.stars import stars
 from iqassay.commands.train import PASSED_ON, export, train
 from iqassay.support.version import __version__
 
@@ -48,13 +53,16 @@ def iqassay(
         raise typer.Exit(2)
 
 
-for command in (score, compare, explain, report, gate, serve, models, doctor):
+for command in (score, compare, explain, report, group, stars, gate, encode, curve, serve, models, doctor):
     app.command()(command)
 
 for passing_on in (train, export):
     app.command(**PASSED_ON)(passing_on)
 
-app.add_typer(bench, name="bench")
+app.add_typer(bench, name="bench", short_help=bench.info.help)
+
+for known in (*app.registered_commands, *bench.registered_commands):  # left to itself, typer cuts after 45 characters
+    known.short_help = (inspect.getdoc(known.callback) or "").split("\n\n")[0].replace("\n", " ")
 
 
 def main(arguments: list[str] | None = None) -> int:

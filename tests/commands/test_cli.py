@@ -22,6 +22,7 @@ from PIL import Image
 import iqassay
 from iqassay.cli import main
 from iqassay.folders import folder, records
+from iqassay.folders.cells import Layout
 from iqassay.folders.finding import find_pictures
 from iqassay.scoring import model_file
 from iqassay.scoring.scorer import Scorer
@@ -93,8 +94,11 @@ def test_json_is_a_list_of_records_in_natural_order(run: Run, album: Path) -> No
         "raw": {"tiny": 0.2},
         "model": "tiny",
         "version": "0.0.1",
+        "width": 80,
+        "height": 70,
+        "bytes": (album / "img2.PNG").stat().st_size,
         "distortions": [{"name": "jpeg", "severity": 2.0}, {"name": "white_noise", "severity": 4.0}],
-        "warnings": [],
+        "warnings": ["empty: one colour all over"],
     }
     assert result.status == 1
     assert result.err == "iqassay: 1 of 3 pictures could not be scored\n"
@@ -119,7 +123,10 @@ def test_jsonl_and_csv_hold_the_same(run: Run, album: Path) -> None:
     assert rows[0]["error"] == records[0]["error"]
     assert rows[0]["score"] == ""
     assert rows[1]["distortions"] == "jpeg:2.0;white_noise:4.0"
-    assert rows[1]["raw"] == "tiny:0.2"
+    assert rows[1]["raw_tiny"] == "0.2"
+    assert [int(rows[1][key]) for key in ("width", "height", "bytes")] == [
+        records[1][key] for key in ("width", "height", "bytes")
+    ]
     assert [float(rows[1][key]) for key in ("score", "low", "high")] == [20.0, 3.2, 28.4]
 
 
@@ -277,8 +284,9 @@ def test_every_record_is_written_at_once(write: Callable[..., None], tmp_path: P
             sizes.append(path.read_text().count("\n"))
             yield {"path": name, "error": "x"}
 
+    options = {"layout": Layout()} if write is records.write_csv else {}  # as the command knows it beforehand
     with records.open_text(str(path)) as out:
-        write(some(), out)
+        write(some(), out, **options)
     assert all(name in path.read_text() for name in ("first", "second", "third"))
     assert sizes[1] - sizes[0] == 1 or write is records.write_json
     assert sizes[2] - sizes[1] == 1
@@ -556,16 +564,43 @@ def test_compare_of_what_cannot_be_read(run: Run, picture: Path, tiny_model: Pat
         assert result.err.startswith(f"iqassay: {broken}: got ")
         assert result.err.count("\n") == 1
     cases: list[tuple[list[object], str]] = [
-        ([picture], "B"),
-        ([picture, picture, picture], "unexpected"),
+        ([picture], "got one picture, want at least two"),
         ([picture, "nope.png"], "nope.png: no such file or folder"),
         ([picture, picture.parent], "is a folder, want a picture"),
         ([picture, picture, "--ref", picture.parent], "is a folder, want a picture"),
-        ([picture, picture, "--align", "crop"], "--align: got no reference, want --ref too"),
+        ([picture, picture, "--align", "crop"], "--align: got no references, want --ref too"),
         ([picture, picture, "--format", "csv"], "csv"),
     ]
     for usage, words in cases:
         assert words in refused(run("compare", *usage, "--model", tiny_model)), usage
+
+
+def test_compare_ranks_many_with_the_probability_that_each_is_the_best(
+    run: Run, picture: Path, tiny_model: Path
+) -> None:
+    folder = picture.parent
+    paths = [gray(folder / f"{score}.png", round(score * 2.55)) for score in (40, 60, 20)]
+    (folder / "broken.png").write_bytes(b"nothing")
+    result = run("compare", *paths, folder / "broken.png", "--model", tiny_model, "--format", "json")
+    assert result.status == 1
+    assert result.err.startswith(f"iqassay: {folder / 'broken.png'}: got ")
+    ranked = json.loads(result.out)
+    assert [(Path(one["path"]).stem, one["place"], one["score"]) for one in ranked] == [
+        *(("60", 1, 60.0), ("40", 2, 40.0), ("20", 3, 20.0)),
+    ]
+    assert sum(one["best"] for one in ranked) == pytest.approx(1, abs=2e-4)
+    assert ranked[0]["best"] > 0.9 > ranked[1]["best"] > ranked[2]["best"]
+    lines = run("compare", *paths, "--model", tiny_model).out.splitlines()
+    assert [line.split()[0] for line in lines] == ["picture", *(one["path"] for one in ranked)]
+    assert lines[1].split()[5] == f"{ranked[0]['best']:.2f}"
+
+
+def test_compare_says_when_sizes_differ_and_what_that_means(run: Run, picture: Path, tiny_model: Path) -> None:
+    large = gray(picture.parent / "large.png", 60, (320, 280))
+    for paths in ([picture, large], [picture, large, picture]):
+        last = run("compare", *paths, "--model", tiny_model).out.splitlines()[-1]
+        assert last.startswith("the sizes differ, 80x70 to 320x280, 16 times the pixels: each is judged as it is")
+    assert "16 times" in _json(run("compare", picture, large, "--model", tiny_model, "--format", "json"))["note"]
 
 
 # ---- usage ----------------------------------------------------------------------------------------------------------
@@ -757,3 +792,11 @@ def test_the_progress_bar_is_for_terminals_and_keeps_off_standard_output(tiny_mo
     assert len(json.loads(out)) == 3
     assert b"/3" in shown
     assert b"1 of 3 pictures could not be scored" in shown
+
+
+@pytest.mark.parametrize("words", [["--help"], ["bench", "--help"]])
+def test_the_list_of_commands_is_not_cut(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(words) == 0
+    listed = capsys.readouterr().out.split("Commands:")[1]
+    assert "..." not in listed
+    assert listed.count(".\n") >= 8

@@ -12,6 +12,7 @@ import pytest
 from PIL import Image
 
 from iqassay.cli import main
+from iqassay.folders.records import read_records
 from iqassay.scoring.scorer import Scorer
 
 Run = Callable[..., SimpleNamespace]
@@ -96,16 +97,83 @@ def test_a_cache_that_cannot_be_used_is_no_reason_to_stop(
         ([], "a broken c b"),
         (["--sort", "best"], "b c a broken"),
         (["--sort", "worst"], "a c b broken"),
-        (["--top", "1"], "b broken"),
-        (["--top", "2", "--sort", "worst"], "a c broken"),
-        (["--below", "40"], "a broken"),
-        (["--above", "20", "--sort", "worst"], "c b broken"),
+        (["--top", "1"], "b"),
+        (["--top", "2", "--sort", "worst"], "a c"),
+        (["--below", "40"], "a"),
+        (["--above", "20", "--sort", "worst"], "c b"),
     ],
 )
 def test_which_and_in_which_order(run: Run, words: list[str], names: str) -> None:
     result = run(*words)
     assert (result.names, result.status) == (names, 1)
-    assert result.err == "iqassay: 1 of 4 pictures could not be scored\n"
+    said = "iqassay: 1 of 4 pictures could not be scored"
+    if "broken" not in names:  # what was asked for are pictures; that one failed is told apart
+        said += f"; the first: {Path('album', 'broken.png')}: got a file of no known picture type (it starts with"
+        said += " b'nothing'), want a JPEG,"
+    assert result.err.startswith(said)
+    assert result.err.count("\n") == 1
+
+
+def test_what_is_left_out_is_told_by_kind_in_one_line(run: Run, album: Path) -> None:
+    (album / "broken.png").unlink()
+    for name in ("a.psd", "b.psd", "sub/c.mov", "sub/odd", "notes.txt", "a.xmp", ".hidden.mov"):
+        (album / name).write_bytes(b"x")
+    result = run()
+    assert (result.names, result.status) == ("a c b", 0)
+    assert result.err == "iqassay: left out: 2 Photoshop documents, 1 video, 1 other file\n"
+    empty = album.parent / "films"
+    empty.mkdir()
+    (empty / "a.mp4").write_bytes(b"x")
+    assert "films: no pictures in this folder; left out: 1 video\n" in run(of=("films", "-r")).err
+
+
+def test_several_models_are_asked_in_one_run(
+    run: Run, calls: list[object], tiny_model: Path, pair_model: Path, tmp_path: Path
+) -> None:
+    both = f"{tiny_model},{pair_model}"
+    result = run("--sort", "best", "--model", both)
+    assert result.names == "b c a broken"
+    first = result.records[0]
+    assert (first["model"], first["score"], first["raw"]) == ("tiny", 60.0, {"tiny": 0.6, "pair": 0.6})
+    assert first["also"] == {"pair": {"score": 60.0, "low": 49.6, "high": 65.2, "version": "0.0.1"}}
+    assert len(calls) == 6
+    assert run("--model", pair_model).records[0]["score"] == 20.0
+    assert len(calls) == 6, "an answer is kept under its own model"
+    for form in ("csv", "parquet"):
+        out = tmp_path / f"out.{form}"
+        if form == "parquet":
+            pytest.importorskip("pyarrow")
+        run("--sort", "best", "--model", both, "--format", form, "-o", out)
+        assert list(read_records(str(out))) == result.records
+    table = main(["score", "album/c.png", "--model", both, "--threads", "1"])
+    assert table == 0
+
+
+def test_a_further_model_that_cannot_measure_a_picture_is_said(run: Run, pair_model: Path, album: Path) -> None:
+    pytest.importorskip("scipy")
+    small = album.parent / "small"
+    small.mkdir()
+    for name in ("x", "y"):
+        Image.fromarray(np.full((70, 80, 3), 100, np.uint8)).save(small / f"{name}.png")
+    result = run("--ref", "small/x.png", "--model", f"{pair_model},ms-ssim,psnr", of=("small/y.png",))
+    assert result.status == 1
+    assert result.records[0]["score"] == 98.0
+    assert result.records[0]["also"]["psnr"]["score"] == 100.0
+    assert "ms-ssim" not in result.records[0]["also"]
+    assert result.records[0]["warnings"][0].startswith("ms-ssim: MS-SSIM")
+    assert "1 of 1 pictures lack the score of a model" in result.err
+
+
+def test_borders_are_shaved_before_anything_is_compared(run: Run, pair_model: Path, album: Path) -> None:
+    pixels = np.full((70, 80, 3), 51, np.uint8)
+    pixels[:4], pixels[:, -4:] = 255, 0
+    Image.fromarray(pixels).save(album.parent / "framed.png")
+    words = ("--ref", "album/a.png", "--model", pair_model)
+    found = [run(*words, *more, of=("framed.png",)).records[0] for more in ((), ("--shave", "3"), ("--shave", "4"))]
+    assert found[0]["score"] < found[1]["score"] < found[2]["score"] == 98.0
+    assert [(one["width"], one["height"]) for one in found] == [(80, 70)] * 3, "the size is the file's"
+    size = (album.parent / "framed.png").stat().st_size
+    assert found[0]["bits_per_pixel"] == round(8 * size / 5600, 4)
 
 
 def test_patterns_and_lists_of_paths(run: Run, tmp_path: Path) -> None:
@@ -119,7 +187,7 @@ def test_patterns_and_lists_of_paths(run: Run, tmp_path: Path) -> None:
 def test_a_dry_run_comes_first(run: Run, album: Path, tmp_path: Path) -> None:
     words = ["--below", "50", "--move-to", "bad"]
     dry = run(*words)
-    assert dry.names == "a broken c"
+    assert dry.names == "a c"
     assert "--move-to bad: 2 pictures would be moved (a dry run: --yes does it)" in dry.err
     assert not (tmp_path / "bad").exists()
     done = run(*words, "--yes")
@@ -158,6 +226,8 @@ def test_what_is_there_is_left_alone_and_said(run: Run, album: Path, tmp_path: P
         (("album",), ["--no-cache", "--verify"], "--no-cache: got --verify too"),
         (("album",), ["--device", "abacus"], "abacus"),
         (("album",), ["--below", "nan"], "--below"),
+        (("album",), ["--shave", "2"], "--shave: got no references, want --ref too"),
+        (("album",), ["--model", "mfen,mfen"], "--model mfen,mfen: got mfen twice, want each once"),
         (("album/*.jpg",), [], "no pictures fit this pattern"),
     ],
 )
@@ -174,8 +244,6 @@ def test_wrong_usage_is_one_line_before_anything_is_scored(
 
 def test_parquet_holds_what_json_lines_hold(run: Run, tmp_path: Path) -> None:
     pytest.importorskip("pyarrow")
-    from iqassay.folders.records import read_records
-
     wanted = run("--sort", "worst").records
     result = run("--sort", "worst", "--format", "parquet", "-o", tmp_path / "out.parquet")
     assert result.status == 1

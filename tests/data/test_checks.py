@@ -13,11 +13,11 @@ from PIL import Image, ImageEnhance, ImageFilter
 from iqassay.bench.checks import check_results
 from iqassay.bench.results import Results, Row
 from iqassay.cli import main
-from iqassay.data import duplicates
 from iqassay.data.checks import check_between, check_pictures, check_ratings, look_at
 from iqassay.data.duplicates import ALIKE, alike, clusters, fingerprint, fingerprints, near_duplicates
 from iqassay.data.rating import Rating, Ratings
 from iqassay.data.splits import shipped_splits
+from iqassay.pictures import fingerprints as module
 
 # ---- pictures that are nearly the same ------------------------------------------------------------------------------
 
@@ -110,7 +110,7 @@ def test_blocks_find_what_all_at_once_finds(monkeypatch):
     prints[150:] = prints[:150][::-1] + 0.1 * prints[150:]
     prints /= np.linalg.norm(prints, axis=1, keepdims=True)
     whole = alike(prints)
-    monkeypatch.setattr(duplicates, "_BLOCK", 7)
+    monkeypatch.setattr(module, "_BLOCK", 7)
     assert {pair[:2] for pair in alike(prints)} == {pair[:2] for pair in whole}
     assert sorted(pair[:2] for pair in whole) == [(i, 299 - i) for i in range(150)]
 

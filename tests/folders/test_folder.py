@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from iqassay.folders.cache import Cache
-from iqassay.folders.folder import Pair, score_pairs
+from iqassay.folders.folder import Beside, Pair, score_pairs
 from iqassay.scoring import scorer as scoring
 from iqassay.scoring.scorer import Scorer
 
@@ -83,7 +83,7 @@ def test_another_question_is_asked_anew(pair_model: Path, album: list[Pair], tmp
                 *records(scorer, [Pair(path)], cache=cache),
                 *records(other, [Pair(path)], cache=cache),
                 *records(scorer, [Pair(path, reference) for reference in references], cache=cache),
-                *records(scorer, [Pair(path, references[0])], how="crop", cache=cache),
+                *records(scorer, [Pair(path, references[0])], beside=Beside(align="crop"), cache=cache),
             ]
             cache.close()
             cache = Cache(str(tmp_path / "answers.sqlite"))
@@ -98,7 +98,7 @@ def test_maps_come_from_the_cache_too(scorer: Scorer, photo: np.ndarray, tmp_pat
     found = []
     for _ in range(2):
         with Cache(str(tmp_path / "answers.sqlite")) as cache:
-            found += list(score_pairs(scorer, pairs, cache=cache, maps=True))
+            found += list(score_pairs(scorer, pairs, cache=cache, maps=True, pictures=True))
     first, second = found
     assert first.verdict is not None
     assert second.verdict is None

@@ -11,12 +11,13 @@ from pathlib import Path
 from types import SimpleNamespace
 from xml.etree import ElementTree
 
+import numpy as np
 import pytest
 from conftest import write_model
 from PIL import Image
 
 from iqassay.cli import main
-from iqassay.folders.gate import Outcome, judge, junit, markdown, match, missing
+from iqassay.folders.gate import Limits, Outcome, judge, junit, markdown, match, missing
 from iqassay.support.errors import UsageError
 
 Gate = Callable[..., SimpleNamespace]
@@ -24,10 +25,12 @@ CAUSES = "(jpeg 2.0, white_noise 4.0)"  # what the tiny model finds in every pic
 
 
 def gray(path: Path, score: float, size: tuple[int, int] = (80, 70)) -> Path:
-    """A flat picture that the tiny model gives this score (multiples of 20 are exact)."""
+    """A picture of fine rows that the tiny model gives this score (multiples of 20 are exact)."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    value = round(score * 2.55)
-    Image.new("RGB", size, (value, value, value)).save(path)
+    pixels = np.full((size[1], size[0], 3), round(score * 2.55), np.uint8)
+    if 4 < pixels[0, 0, 0] < 250:  # no picture of one colour, which would not pass
+        pixels[0::2], pixels[1::2] = pixels[0, 0, 0] - 4, pixels[0, 0, 0] + 4
+    Image.fromarray(pixels).save(path)
     return path
 
 
@@ -84,7 +87,7 @@ def test_a_picture_that_cannot_be_read_fails_the_build(gate: Gate) -> None:
     ("score", "shown"), [(59.949, "59.9"), (59.95, "59.95"), (59.99, "59.99"), (60.0, ""), (60.01, "")]
 )
 def test_a_score_just_under_the_limit_does_not_look_like_it(score: float, shown: str) -> None:
-    line = judge({"path": "a.png", "score": score, "distortions": []}, least=60).line()
+    line = judge({"path": "a.png", "score": score, "distortions": [], "warnings": []}, Limits(least=60)).line()
     assert line == (f"a.png: {shown}, want 60 or more" if shown else "a.png: ")
 
 
@@ -107,14 +110,14 @@ def test_a_drop_against_the_baseline_fails_the_build(gate: Gate) -> None:
 
 @pytest.mark.parametrize(("now", "passes"), [(30.2, True), (30.19, False), (32.2, True), (99, True)])
 def test_a_drop_of_just_so_many_points_passes(now: float, passes: bool) -> None:
-    record = {"path": "a", "score": now, "distortions": []}
-    assert bool(judge(record, max_drop=2, before={"path": "a", "score": 32.2}).failures) is not passes
+    record = {"path": "a", "score": now, "distortions": [], "warnings": []}
+    assert bool(judge(record, Limits(max_drop=2), {**record, "score": 32.2}).failures) is not passes
 
 
 def test_missing_pictures_fail_and_new_ones_are_said(gate: Gate) -> None:
     gate("out", "--baseline", "base.json", "--update")
     os.remove("out/a.png")
-    gray(Path("out/new.png"), 0)
+    gray(Path("out/new.png"), 20)
     words = ("out", "--baseline", "base.json", "--max-drop", 2)
     result = gate(*words)
     assert result.status == 3
@@ -161,21 +164,32 @@ def test_an_old_baseline_is_not_looked_at_when_it_is_updated(gate: Gate) -> None
 
 def test_a_baseline_of_another_model_version_or_mode_is_refused(gate: Gate, tmp_path: Path, pair_model: Path) -> None:
     gate("out", "--baseline", "base.json", "--update")
+    before = Path("base.json").read_bytes()
     words = ("out", "--baseline", "base.json", "--max-drop", 2)
-    for name, version in (("tiny", "0.0.2"), ("other", "0.0.1")):
-        other = write_model(tmp_path, f"{name}{version}", name=name, version=version)
-        message = refused(gate(*words, model=other))
-        want = f"got scores of tiny 0.0.1, want those of {name} {version}; make it anew with --update"
-        assert message == f"--baseline base.json: {want}"
-    gate("out", "--baseline", "base.json", "--update", model=pair_model)
-    message = refused(gate(*words, "--ref", "out", model=pair_model))
-    assert "got scores without references, want them against references" in message
+    newer = write_model(tmp_path, "newer", name="tiny", version="0.0.2")
+    message = refused(gate(*words, model=newer))
+    assert message.startswith(
+        "--baseline base.json: was made by tiny 0.0.1, and this is tiny 0.0.2, whose scores do not"
+    )
+    other = write_model(tmp_path, "other", name="other")
+    assert refused(gate(*words, model=other)).endswith("want --model tiny, or another file for a baseline of other")
+    gate("out", "--baseline", "pair.json", "--update", model=pair_model)
+    message = refused(gate("out", "--baseline", "pair.json", "--max-drop", 2, "--ref", "out", model=pair_model))
+    assert message == (
+        "--baseline pair.json: was made without --ref, and this run has it: leave --ref out, or name another file for "
+        "a baseline with references"
+    )
+    gate("out", "--baseline", "against.json", "--update", "--ref", "out", model=pair_model)
+    message = refused(gate("out", "--baseline", "against.json", "--max-drop", 2, model=pair_model))
+    assert message.startswith("--baseline against.json: was made with --ref: want --ref here too")
+    assert "--update" not in message, "which would destroy it"
+    assert Path("base.json").read_bytes() == before
 
 
 @pytest.mark.parametrize(
     ("content", "words"),
     [
-        ("[]", "base.json: got no scores in it; make it anew with --update"),
+        ("[]", "base.json: got no scores in it; --update writes it anew"),
         ('[\n{"path": "a.png", "error": "x"}\n]\n', "got no scores in it"),
         ('[\n{"path": "a.png", "error": "x"},\n{"pa', "--baseline base.json: was cut short, 1 record before that"),
         ("{}", "base.json: line 1: got a record with no path"),
@@ -279,6 +293,113 @@ def test_a_baseline_of_scores_against_references(gate: Gate, pair_model: Path) -
     assert "58.8, want 77.4 or more" in gate(*words, "--max-drop", 1, model=pair_model).out[0]
 
 
+# ---- parts, masks and grounds ---------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def page(gate: Gate) -> np.ndarray:
+    """golden/page.png, of 320x320 pixels, and out/page.png, in which one square of 32x32 pixels is dark."""
+    for name in ("a.png", "b.png", "sub/c.png"):
+        os.remove(f"out/{name}")
+    os.rmdir("out/sub")
+    gray(Path("golden/page.png"), 80, (320, 320))
+    pixels = np.array(Image.open("golden/page.png"))
+    pixels[96:128, 64:96] = 0
+    Image.fromarray(pixels).save("out/page.png")
+    return pixels
+
+
+def test_a_small_part_that_is_lost_fails_by_its_worst_part(gate: Gate, page: np.ndarray, pair_model: Path) -> None:
+    words = ("out", "--ref", "golden")
+    assert gate(*words, "--min", 90, model=pair_model).status == 0, "the mean hides it"
+    result = gate(*words, "--min-worst", 60, model=pair_model)
+    assert result.status == 3
+    assert result.out[0].startswith(
+        f"{inside('out', 'page.png')}: worst part 19.6 (32x32 pixels at 64,96), want 60 or more everywhere"
+    )
+    found = json.loads("\n".join(gate(*words, "--min-worst", 60, "--format", "json", model=pair_model).out))
+    worst = found["pictures"][0]["worst"]
+    assert worst == {"score": pytest.approx(19.6, abs=0.05), "x": 64, "y": 96, "width": 32, "height": 32}
+    assert gate(*words, "--min-worst", 19, model=pair_model).status == 0
+
+
+def test_what_is_ignored_does_not_count(gate: Gate, page: np.ndarray, pair_model: Path) -> None:
+    words = ("out", "--ref", "golden", "--min-worst", 98, "--min", 98)
+    assert gate(*words, "--ignore", "64,96,31,32", model=pair_model).status == 3
+    assert gate(*words, "--ignore", "64,96,32,16", "--ignore", "60,112,40,40", model=pair_model).status == 0
+    mask = np.full((320, 320), 255, np.uint8)
+    mask[96:128, 64:96] = 0
+    os.mkdir("masks")
+    Image.fromarray(mask).save("masks/page.png")
+    for masks in ("masks", "masks/page.png"):
+        assert gate(*words, "--mask", masks, model=pair_model).status == 0
+    Image.fromarray(mask[:300]).save("masks/page.png")
+    result = gate(*words, "--mask", "masks", model=pair_model)
+    assert "cannot be scored: got a mask of 320x300 pixels for a picture of 320x320" in result.out[0]
+    os.rename("masks/page.png", "masks/other.png")
+    assert refused(gate(*words, "--mask", "masks", model=pair_model)).startswith(
+        "--mask masks: no mask fits any picture"
+    )
+
+
+def test_rows_added_at_the_bottom_pass_when_cut_at_the_top_left(gate: Gate, page: np.ndarray, pair_model: Path) -> None:
+    shown = np.array(Image.open("golden/page.png"))
+    shown[::3] = 30  # rows that differ, so that a shift shows
+    Image.fromarray(shown).save("golden/page.png")
+    Image.fromarray(np.concatenate([shown, shown[:7]])).save("out/page.png")
+    words = ("out", "--ref", "golden", "--min", 98)
+    assert gate(*words, "--align", "top-left", model=pair_model).status == 0
+    assert gate(*words, "--align", "centre", model=pair_model).status == 3
+
+
+def test_transparency_is_judged_on_both_grounds(gate: Gate, page: np.ndarray, pair_model: Path) -> None:
+    logo = np.zeros((320, 320, 4), np.uint8)
+    Image.fromarray(logo).save("out/page.png")
+    logo[80:240, 80:240] = 255  # white, which nobody sees over white
+    Image.fromarray(logo).save("golden/page.png")
+    result = gate("out", "--ref", "golden", "--min", 90, "--format", "json", model=pair_model)
+    (found,) = json.loads("\n".join(result.out))["pictures"]
+    assert result.status == 3
+    assert found["score"] == 73.5  # a quarter differs by all there is, over black
+    assert "transparent: judged over white and over black, black counts" in found["warnings"]
+
+
+# ---- what the model cannot judge ------------------------------------------------------------------------------------
+
+
+def test_empty_pictures_and_those_unlike_the_training_data_do_not_pass_unless_allowed(gate: Gate) -> None:
+    Image.new("RGB", (80, 70), (102, 102, 102)).save("out/a.png")
+    gray(Path("out/b.png"), 96)  # the tiny model finds what is brighter than 0.9 unlike
+    result = gate("out", "--min", 20)
+    assert result.status == 3
+    assert [line.split(f" {CAUSES}")[0] for line in result.out] == [
+        f"{inside('out', 'a.png')}: empty: one colour all over; --allow-unlike passes it",
+        f"{inside('out', 'b.png')}: unlike the training data: take the score with care; --allow-unlike passes it",
+        "2 pictures: 0 passed, 2 failed",
+    ]
+    assert gate("out", "--min", 20, "--allow-unlike").status == 0
+    assert gate("out", "--baseline", "base.json", "--update").status == 0
+    words = ("out", "--baseline", "base.json", "--max-drop", 2)
+    assert gate(*words).status == 0, "they were accepted as they are"
+    Image.new("RGB", (80, 70), (255, 255, 255)).save("out/b.png")
+    assert "out/b.png: empty" in gate(*words).out[0].replace(os.sep, "/")
+
+
+def test_beside_its_reference_only_what_is_empty_there_alone_fails(gate: Gate, pair_model: Path) -> None:
+    gray(Path("golden/a.png"), 96)
+    gray(Path("out/a.png"), 96)
+    Image.new("RGB", (80, 70), (102, 102, 102)).save("out/b.png")
+    gray(Path("golden/b.png"), 40)
+    words = ("out", "--ref", "golden", "--min", 20)
+    result = gate(*words, model=pair_model)
+    assert [line.split(f" {CAUSES}")[0] for line in result.out] == [
+        f"{inside('out', 'b.png')}: empty: one colour all over, which its reference is not; --allow-unlike passes it",
+        "2 pictures: 1 passed, 1 failed",
+    ]
+    Image.new("RGB", (80, 70), (102, 102, 102)).save("golden/b.png")
+    assert gate(*words, model=pair_model).status == 0
+
+
 # ---- files ----------------------------------------------------------------------------------------------------------
 
 
@@ -370,7 +491,13 @@ def test_a_file_that_cannot_be_written_is_said_and_the_others_are(gate: Gate) ->
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        ("out", "got no limit, want --min, or --max-drop with --baseline or --ref"),
+        ("out", "got no limit, want --min, --min-worst, or --max-drop with --baseline or --ref"),
+        ("out --min-worst 101", "--min-worst: got 101, want 0 to 100"),
+        ("out --min 5 --ignore 1,2,3,4", "--ignore: got no references, want --ref too"),
+        ("out --min 5 --mask out", "--mask: got no references, want --ref too"),
+        ("out --min 5 --ref out --ignore 1,2,3", "--ignore: got '1,2,3', want x,y,width,height in pixels"),
+        ("out --min 5 --ref out --ignore 1,2,0,9", "--ignore: got '1,2,0,9', want x,y,width,height in pixels"),
+        ("out --max-drop 5 --ref out --ignore 1,2,3,4", "--ignore, --mask and --shave: count where"),
         ("out --min 101", "--min: got 101, want 0 to 100"),
         ("out --min nan", "--min: got nan, want 0 to 100"),
         ("out --ref out --max-drop -1", "--max-drop: got -1, want 0 to 100"),

@@ -11,9 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from iqassay.folders.records import BINARY, COLUMNS, WRITERS, Record, open_results, read_records, write_csv
+from iqassay.folders.records import BINARY, WRITERS, Record, open_results, read_records, write_csv
 from iqassay.support.errors import UsageError
 
+OF_0_1_0 = "path,score,low,high,raw,model,version,distortions,warnings,error"
 GOOD: Record = {
     "path": "a/b.png",
     "score": 50.25,
@@ -22,6 +23,10 @@ GOOD: Record = {
     "raw": {"mfen": -0.1234, "yoto:2": 1e-05},
     "model": "panel",
     "version": "1.0",
+    "width": 640,
+    "height": 480,
+    "bytes": 71234,
+    "bits_per_pixel": 1.8551,
     "distortions": [{"name": "jpeg", "severity": 2.0}, {"name": "gaussian_blur", "severity": 0.25}],
     "warnings": ["transparency was put on white", "unlike the training data: take the score with care"],
 }
@@ -73,6 +78,47 @@ def test_what_is_written_is_what_is_read(tmp_path: Path, form: str, ending: str)
 @pytest.mark.parametrize("form", READABLE)
 def test_no_records(tmp_path: Path, form: str) -> None:
     assert read(write(tmp_path / "results", [], form)) == ([], "")
+
+
+ALSO = {"ssim": {"score": 40.0, "low": 30.0, "high": 50.5, "version": "1"}}
+
+
+@pytest.mark.parametrize("form", READABLE)
+def test_further_models_and_groups_have_columns_of_their_own(tmp_path: Path, form: str) -> None:
+    grouped = {**GOOD, "also": ALSO, "group": 3, "place": 1, "best": 0.75}
+    lacking = {**grouped, "also": {}}  # the further model could not measure it
+    found, _ = read(write(tmp_path / "x", [{"path": "x", "error": "gone"}, grouped], form))
+    assert found[1] == grouped
+    if form == "csv":
+        columns = (tmp_path / "x").read_text().splitlines()[0].split(",")
+        assert columns == [
+            *("path", "reference", "group", "place", "best", "score", "low", "high"),
+            *("score_ssim", "low_ssim", "high_ssim", "version_ssim", "raw_mfen", "raw_yoto:2", "model", "version"),
+            *("width", "height", "bytes", "bits_per_pixel", "distortions", "warnings", "error"),
+        ]
+        found, _ = read(write(tmp_path / "x", [grouped, lacking], form))
+        assert found[1] == {key: value for key, value in lacking.items() if key != "also"}
+
+
+def test_a_model_without_a_column_is_an_error_and_not_lost(tmp_path: Path) -> None:
+    other = {**GOOD, "raw": {"dri": 1.0}}
+    with pytest.raises(ValueError, match=r"a/b.png: got values of 'dri', want those of mfen, yoto:2"):
+        write(tmp_path / "x", [GOOD, other], "csv")
+
+
+def test_results_of_version_0_1_0_are_read(tmp_path: Path) -> None:
+    path, raws = tmp_path / "x.csv", "mfen:-0.1234;yoto:2:1e-05"
+    path.write_text(f"{OF_0_1_0}\na.png,50.25,40.0,60.5,{raws},panel,1.0,jpeg:2.0,a; b,\nb,,,,,,,,,x\n")
+    first, second = read(path)[0]
+    assert first["raw"] == {"mfen": -0.1234, "yoto:2": 1e-05}
+    assert (first["score"], first["distortions"], first["warnings"]) == (50.25, GOOD["distortions"][:1], ["a", "b"])
+    assert second == {"path": "b", "error": "x"}
+    parquet, pyarrow = pytest.importorskip("pyarrow.parquet"), pytest.importorskip("pyarrow")
+    old = {key: value for key, value in GOOD.items() if key not in ("width", "height", "bytes", "bits_per_pixel")}
+    raws = pyarrow.array([list(GOOD["raw"].items())], pyarrow.map_(pyarrow.string(), pyarrow.float64()))
+    table = pyarrow.table({key: [value] for key, value in old.items() if key != "raw"} | {"raw": raws})
+    parquet.write_table(table, path)
+    assert read(path)[0] == [old]
 
 
 def test_records_are_read_as_they_are_asked_for(tmp_path: Path) -> None:
@@ -149,6 +195,11 @@ def test_a_cut_is_said_on_standard_error_when_nobody_listens(
                 ("high", 10**400),
                 ("raw", {"mfen": "good"}),
                 ("model", None),
+                ("width", -3),
+                ("bytes", 1.5),
+                ("bits_per_pixel", "many"),
+                ("also", {"ssim": {"score": 101, "low": 0, "high": 1, "version": "1"}}),
+                ("group", True),
                 ("reference", 3),
                 ("distortions", [{"name": "jpeg"}]),
                 ("distortions", [{"name": "jpeg", "severity": 1e308}]),
@@ -156,11 +207,11 @@ def test_a_cut_is_said_on_standard_error_when_nobody_listens(
                 ("warnings", [3]),
             ]
         ),
-        (",".join(COLUMNS) + "\na.png,good,1,2,,m,1,,,\n", "line 2: could not convert string to float: 'good'"),
-        (",".join(COLUMNS) + "\na.png,1,2\n", "line 2: got 3 cells, want 10"),
-        (",".join(COLUMNS) + '\n"a"b,1,2\n,\n', "line 2: "),
-        (",".join(COLUMNS) + "\na.png,500,1,2,,m,1,,,\n", "line 2: got a record with score 500.0"),
-        (",".join(COLUMNS) + "\na.png,1,1,2,m:x,m,1,,,\n", "line 2: could not convert"),
+        (OF_0_1_0 + "\na.png,good,1,2,,m,1,,,\n", "line 2: could not convert string to float: 'good'"),
+        (OF_0_1_0 + "\na.png,1,2\n", "line 2: got 3 cells, want 10"),
+        (OF_0_1_0 + '\n"a"b,1,2\n,\n', "line 2: "),
+        (OF_0_1_0 + "\na.png,500,1,2,,m,1,,,\n", "line 2: got a record with score 500.0"),
+        (OF_0_1_0 + "\na.png,1,1,2,m:x,m,1,,,\n", "line 2: could not convert"),
     ],
 )
 def test_other_files_are_refused_in_one_line(tmp_path: Path, content: str, words: str) -> None:
@@ -199,7 +250,8 @@ def test_parquet_has_types_and_is_written_a_thousand_at_a_time(tmp_path: Path) -
     assert [file.metadata.row_group(index).num_rows for index in range(file.num_row_groups)] == [1000, 1000, 500]
     types = {field.name: str(field.type) for field in file.schema_arrow}
     assert types["score"] == types["low"] == types["high"] == "double"
-    assert types["raw"].startswith("map<string, double")
+    assert types["raw_mfen"] == types["raw_yoto:2"] == types["bits_per_pixel"] == "double"
+    assert types["width"] == types["height"] == types["bytes"] == "int64"
     assert types["path"] == types["reference"] == types["error"] == "string"
     assert types["distortions"].startswith("list<")
     reading = read_records(str(tmp_path / "x.parquet"))

@@ -70,6 +70,24 @@ def test_the_folder_holds_page_data_and_estimate(
     assert np.array(data["quality_map"]).shape == (2, 3)
 
 
+def test_each_of_several_pictures_has_a_folder(
+    run: Callable[..., SimpleNamespace], noisy: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "sub").mkdir()
+    (tmp_path / "broken.png").write_bytes(b"nothing")
+    other = tmp_path / "other.png"
+    for copy in (other, tmp_path / "sub" / "other.png"):
+        copy.write_bytes(noisy.read_bytes())
+    why = tmp_path / "why"
+    result = run(noisy, tmp_path / "broken.png", other, tmp_path / "sub" / "other.png", "-o", why)
+    assert result.status == 1
+    assert result.err.startswith(f"iqassay: {tmp_path / 'broken.png'}: got ")
+    pages = [Path(line) for line in result.out.splitlines()]
+    assert pages[0] == why / "noisy.png" / "index.html"
+    assert len({page.parent for page in pages}) == 3
+    assert all("noisy" in page.read_text() or "other.png" in page.read_text() for page in pages)
+
+
 class Tags(HTMLParser):
     """Everything that a page could load, its ranges and its text."""
 

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from iqassay.pictures.align import HOW, align
-from iqassay.pictures.image import ImageError, Picture
+from iqassay.pictures.align import HOW, Box, align, leave_out, shave
+from iqassay.pictures.image import ImageError, Picture, to_float
 
 SCALE = {np.uint8: 255, np.uint16: 65535, np.float32: 1}
 
@@ -29,7 +29,7 @@ def test_other_sizes_are_refused_in_one_line_that_says_both_and_what_to_do() -> 
     with pytest.raises(ImageError) as caught:
         align(gradient(30, 40), gradient(40, 30))
     message = str(caught.value)
-    for part in ("40x30", "30x40", "'resize'", "'crop'"):
+    for part in ("40x30", "30x40", "'resize'", "'centre'", "'top-left'"):
         assert part in message
     assert "\n" not in message
 
@@ -96,3 +96,58 @@ def test_crop_finds_a_picture_that_lost_a_border() -> None:
     whole = np.random.default_rng(1).integers(0, 256, (64, 80, 3), dtype=np.uint8)
     cut, beside = align(Picture(whole[5:-5, 8:-8]), Picture(whole), "crop")
     assert np.array_equal(cut.pixels, beside.pixels)
+
+
+def test_cut_at_the_corner_rows_that_were_added_at_the_bottom_do_not_count() -> None:
+    page = gradient(40, 60)
+    longer = Picture(np.concatenate([page.pixels, gradient(7, 60).pixels]))
+    picture, reference = align(longer, page, "top-left")
+    assert np.array_equal(picture.pixels, reference.pixels)
+    assert picture.warnings == ("60x47 and the reference's 60x40 cut to their common 60x40 at the top left corner",)
+    middle = [align(longer, page, how)[0] for how in ("crop", "centre")]
+    assert np.array_equal(middle[0].pixels, middle[1].pixels)
+    assert middle[0].warnings == middle[1].warnings
+    assert not np.array_equal(middle[0].pixels, page.pixels)
+
+
+def test_borders_are_shaved_off_evenly() -> None:
+    picture = gradient(20, 30)
+    assert shave(picture, 0) is picture
+    assert np.array_equal(shave(picture, 4).pixels, picture.pixels[4:-4, 4:-4])
+    with pytest.raises(ImageError, match="got a picture of 30x20 pixels, want more than 20 a side to shave 10 off"):
+        shave(picture, 10)
+
+
+def test_what_is_left_out_is_the_references() -> None:
+    reference, picture = gradient(20, 30), Picture(255 - gradient(20, 30).pixels)
+    found = leave_out(picture, reference, [(5, 2, 4, 3)])
+    inside = np.zeros((20, 30), bool)
+    inside[2:5, 5:9] = True
+    assert np.array_equal(found.pixels[inside], reference.pixels[inside])
+    assert np.array_equal(found.pixels[~inside], picture.pixels[~inside])
+    assert found.warnings == ("2 % of the picture left out",)
+    mask = np.full((20, 30, 3), 255, np.uint8)
+    mask[2:5, 5:9] = 0
+    assert np.array_equal(leave_out(picture, reference, mask=Picture(mask)).pixels, found.pixels)
+    assert leave_out(picture, reference) is picture
+
+
+def test_depths_meet_where_parts_are_left_out() -> None:
+    deep = gradient(20, 30, np.uint16)
+    found = leave_out(gradient(20, 30), deep, [(0, 0, 30, 10)])
+    assert np.allclose(found.pixels[:10], to_float(deep.pixels[:10]))
+    assert np.allclose(found.pixels[10:], to_float(gradient(20, 30).pixels[10:]))
+
+
+@pytest.mark.parametrize(
+    ("boxes", "size", "words"),
+    [
+        ([(30, 0, 5, 5)], None, "got a picture of 30x20 pixels, want one that reaches the part 30,0,5,5"),
+        ([(0, 0, 99, 99)], None, "got a mask that leaves nothing of the picture"),
+        ([], (21, 30), "got a mask of 30x21 pixels for a picture of 30x20, want one size"),
+    ],
+)
+def test_what_cannot_be_left_out_is_said(boxes: list[Box], size: tuple[int, int] | None, words: str) -> None:
+    mask = gradient(*size) if size else None
+    with pytest.raises(ImageError, match=words):
+        leave_out(gradient(20, 30), gradient(20, 30), boxes, mask)

@@ -9,7 +9,7 @@ from conftest import write_model
 from PIL import Image
 
 from iqassay.pictures.image import ImageError
-from iqassay.scoring.comparison import compare
+from iqassay.scoring.comparison import best_probabilities, compare
 from iqassay.scoring.scorer import Scorer
 
 
@@ -85,7 +85,7 @@ def test_the_reference_is_decoded_once(scorer: Scorer, monkeypatch: pytest.Monke
     Image.fromarray(flat(50)).save(reference)
     read: list[object] = []
     inner = scorer.read
-    monkeypatch.setattr(scorer, "read", lambda source: (read.append(source), inner(source))[1])
+    monkeypatch.setattr(scorer, "read", lambda source, **more: (read.append(source), inner(source, **more))[1])
     compare(scorer, flat(200), flat(60), reference)
     assert sum(source is reference for source in read) == 1
 
@@ -100,3 +100,24 @@ def test_each_picture_is_aligned_with_the_reference(scorer: Scorer) -> None:
 
 def test_pictures_of_different_sizes_compare_without_a_reference(scorer: Scorer) -> None:
     assert compare(scorer, flat(90, 100, 70), flat(30, 64, 900)).better == "a"
+
+
+def test_of_many_each_has_its_share_of_being_the_best() -> None:
+    assert best_probabilities([]) == []
+    assert best_probabilities([(50, 40, 60)]) == [1]
+    assert best_probabilities([(50, 40, 60)] * 4) == pytest.approx([0.25] * 4)
+    first, second = best_probabilities([(60, 60 - 1.645 * 15, 60 + 1.645 * 15), (40, 40 - 32.9, 40 + 32.9)])
+    assert (first, second) == pytest.approx((0.7881, 0.2119), abs=2e-4)  # Phi(0.8), from a table
+    sure = best_probabilities([(60, 60, 60), (61, 61, 61), (10, 10, 10)])
+    assert sure == pytest.approx([0, 1, 0], abs=1e-6)
+
+
+def test_many_agree_with_a_simulation() -> None:
+    intervals = [(70, 60, 75), (68, 50, 80), (40, 20, 75)]
+    rng = np.random.default_rng(0)
+    drawn = []
+    for score, low, high in intervals:
+        away = rng.standard_normal(400_000) / 1.645
+        drawn.append(score + np.where(away < 0, away * (score - low), away * (high - score)))
+    counts = np.bincount(np.argmax(drawn, axis=0), minlength=3) / 400_000
+    assert best_probabilities(intervals) == pytest.approx(counts.tolist(), abs=0.004)

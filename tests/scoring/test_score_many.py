@@ -112,13 +112,13 @@ def test_large_files_are_decoded_and_scored_one_at_a_time(
     at_once, most, lock = 0, 0, threading.Lock()
     read, score = module.read_image, Scorer.score
 
-    def reading(source, max_pixels):
+    def reading(source, max_pixels, ground="white"):
         nonlocal at_once, most
         if source == large and max_pixels > module.LARGE:  # else it is refused before it is decoded
             with lock:
                 at_once += 1
                 most = max(most, at_once)
-        return read(source, max_pixels)
+        return read(source, max_pixels, ground)
 
     def scoring(self, picture, reference=None, align="fail"):
         nonlocal at_once

@@ -6,6 +6,7 @@ import threading
 
 import pytest
 
+from iqassay.support import progress
 from iqassay.support.progress import with_bar
 
 
@@ -49,3 +50,24 @@ def test_what_cannot_be_counted_still_comes_out(monkeypatch):
     for thread in set(threading.enumerate()) - {threading.current_thread()}:
         thread.join(0.2)
     assert not failed
+
+
+@pytest.mark.parametrize("total", [1000, lambda: 1000])
+def test_off_a_terminal_a_line_comes_each_half_minute(monkeypatch, capsys, total):
+    clock = iter(range(0, 100000, 4))  # seconds, four for each thing
+    monkeypatch.setattr(progress.time, "monotonic", lambda: next(clock))
+    monkeypatch.setattr(progress, "_count", lambda count, tell: tell(count()))
+    assert list(with_bar(iter(range(30)), total, "a set")) == list(range(30))
+    lines = capsys.readouterr().err.splitlines()
+    assert lines == [
+        "iqassay: a set: 8 of 1,000 done, 0.2/s, about 66 min left",
+        "iqassay: a set: 16 of 1,000 done, 0.2/s, about 66 min left",
+        "iqassay: a set: 24 of 1,000 done, 0.2/s, about 65 min left",
+    ]
+
+
+def test_without_a_number_the_line_says_how_many_so_far(monkeypatch, capsys):
+    clock = iter(range(0, 1000, 20))
+    monkeypatch.setattr(progress.time, "monotonic", lambda: next(clock))
+    assert list(with_bar("abc", None)) == ["a", "b", "c"]
+    assert capsys.readouterr().err == "iqassay: 2 done, 0.1/s\n"

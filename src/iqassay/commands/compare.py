@@ -1,58 +1,101 @@
-"""`iqassay compare`: which of two pictures looks better."""
+"""`iqassay compare`: which of two pictures looks better, or which of many is the best."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from iqassay.commands.options import Align, Alignment, Model, TextFormat, one_picture, open_model, say, stdout
+from iqassay.commands.options import (
+    Align,
+    Alignment,
+    Model,
+    TextFormat,
+    Threads,
+    check_references,
+    one_picture,
+    open_model,
+    say,
+    stdout,
+)
 
 if TYPE_CHECKING:
+    from iqassay.folders.folder import Result
     from iqassay.scoring.comparison import Comparison
+
+SAME_SIZE = 1.1  # a picture with at most so many times the pixels of another is of the same size
 
 
 def compare(
-    a: Annotated[str, typer.Argument(metavar="A", help="A picture.")],
-    b: Annotated[str, typer.Argument(metavar="B", help="Another one.")],
-    ref: Annotated[str | None, typer.Option(metavar="REF", help="The picture that both were made from.")] = None,
+    pictures: Annotated[list[str], typer.Argument(metavar="PICTURE...", help="Two pictures or more.")],
+    ref: Annotated[str | None, typer.Option(metavar="REF", help="The picture that all were made from.")] = None,
     model: Model = None,
     align: Alignment = Align.fail,
     format: Annotated[TextFormat, typer.Option(help="How the answer is written.")] = TextFormat.text,
+    threads: Threads = None,
 ) -> int:
-    """Say which of two pictures looks better, by how much, and how surely.
+    """Say which of two pictures looks better, by how much, and how surely; of more, rank them, each with the
+    probability that it is the best.
 
     Exit status: 0 compared, 1 a picture could not be read, 2 wrong usage.
     """
-    from iqassay.pictures.image import ImageError
-    from iqassay.scoring import comparison
+    from iqassay.folders.folder import Beside, Pair, score_pairs
+    from iqassay.scoring.comparison import of_verdicts
     from iqassay.support.errors import UsageError
+    from iqassay.support.progress import with_bar
 
-    for path in (a, b) if ref is None else (a, b, ref):
+    if len(pictures) < 2:
+        raise UsageError("got one picture, want at least two to compare")
+    for path in pictures if ref is None else (*pictures, ref):
         one_picture(path)
-    if ref is None and align is not Align.fail:
-        raise UsageError("--align: got no reference, want --ref too")
-    scorer = open_model(model, ref is not None)
-    try:
-        found = comparison.compare(scorer, a, b, ref, align.value)
-    except (ImageError, MemoryError) as error:
-        say(str(error) or "not enough memory")
-        return 1
+    check_references(ref, None, align)
+    scorer = open_model(model, ref is not None, threads)
+    pairs = [Pair(path, ref) for path in pictures]
+    found = list(with_bar(score_pairs(scorer, pairs, Beside(align.value), workers=threads), len(pairs)))
+    failed = [result for result in found if result.verdict is None]
+    for error in dict.fromkeys(_error(result) for result in failed):
+        say(error)
+    if len(found) == 2 and not failed:
+        a, b = found
+        assert a.verdict is not None and b.verdict is not None  # noqa: PT018  # for the type checker
+        _print_two(a, b, of_verdicts(a.verdict, b.verdict), format)
+    elif len(found) - len(failed) >= 2:
+        _print_many([result for result in found if result.verdict], format, ref is not None)
+    return int(bool(failed))
+
+
+def _error(result: Result) -> str:
+    return result.error.removeprefix("reference ") if _of_reference(result) else f"{result.path}: {result.error}"
+
+
+def _of_reference(result: Result) -> bool:
+    return result.reference is not None and result.error.startswith("reference ")
+
+
+def _print_two(a: Result, b: Result, found: Comparison, format: TextFormat) -> None:
     if format is TextFormat.json:
         import json
 
-        print(json.dumps(found.record(a, b, ref), indent=2))
+        record: dict[str, Any] = {
+            "a": a.record(),
+            "b": b.record(),
+            "difference": round(found.difference, 2),
+            "win_probability": round(found.win_probability, 4),
+            "better": {"a": a.path, "b": b.path, "equal": None}[found.better],
+        }
+        if note := _note([a, b]):
+            record["note"] = note
+        print(json.dumps(record, indent=2))
     else:
         print(_comparison_text(a, b, found), file=stdout())
-    return 0
 
 
-def _comparison_text(a: str, b: str, found: Comparison) -> str:
-    """One line that says which looks better, the better one first; a second one where there are warnings."""
+def _comparison_text(a: Result, b: Result, found: Comparison) -> str:
+    """One line that says which looks better, the better one first; others where there is something to know."""
     from iqassay.scoring.comparison import CLEAR
     from iqassay.support.text import printable
 
-    sides = [(printable(a), found.a), (printable(b), found.b)]
+    sides = [(printable(a.path), found.a), (printable(b.path), found.b)]
     if found.better == "b":
         sides.reverse()
     (better, high), (worse, low) = sides
@@ -65,4 +108,52 @@ def _comparison_text(a: str, b: str, found: Comparison) -> str:
             f"by {abs(found.difference):.1f} points; people would prefer it"
         )
     doubts = [printable(f"{name}: {warning}") for name, verdict in sides for warning in verdict.warnings]
-    return f"{text} with probability {probability:.2f}" + ("\n" + "; ".join(doubts) if doubts else "")
+    lines = [f"{text} with probability {probability:.2f}", "; ".join(doubts), printable(_note([a, b]))]
+    return "\n".join(line for line in lines if line)
+
+
+def _print_many(found: list[Result], format: TextFormat, reference: bool) -> None:
+    """The ranking, the best first."""
+    from iqassay.scoring.comparison import best_probabilities
+    from iqassay.support.text import printable
+
+    records = [result.record() for result in found]
+    chances = best_probabilities([(one["score"], one["low"], one["high"]) for one in records])
+    order = sorted(range(len(found)), key=lambda at: -records[at]["score"])
+    if format is TextFormat.json:
+        import json
+
+        ranked = [{"place": place, "best": round(chances[at], 4), **records[at]} for place, at in enumerate(order, 1)]
+        print(json.dumps(ranked, indent=2))
+        return
+    out = stdout()
+    width = max(7, *(len(printable(one["path"])) for one in records))
+    print(f"{'picture':<{width}}  score  90 % interval  best of all with  pixels", file=out)
+    for at in order:
+        one = records[at]
+        interval, size = f"{one['low']:.1f} to {one['high']:.1f}", f"{one['width']}x{one['height']}"
+        doubts = "".join(f"; {printable(warning)}" for warning in one["warnings"])
+        print(
+            f"{printable(one['path']):<{width}}  {one['score']:5.1f}  {interval:<13}  {chances[at]:16.2f}  "
+            f"{size}{doubts}",
+            file=out,
+        )
+    if note := _note(found):
+        print(printable(note), file=out)
+
+
+def _note(found: list[Result]) -> str:
+    """What it means that pictures differ in size; "" where they do not, or where a reference has one for all."""
+    said = [result.said for result in found if result.said and result.reference is None]
+    if not said:
+        return ""
+    small, large = (pick(said, key=lambda one: one["width"] * one["height"]) for pick in (min, max))
+    times = large["width"] * large["height"] / (small["width"] * small["height"])
+    if times <= SAME_SIZE:
+        return ""
+    smallest, largest = (f"{one['width']}x{one['height']}" for one in (small, large))
+    return (
+        f"the sizes differ, {smallest} to {largest}, {times:.3g} times the pixels: each is judged as it is, and a "
+        "small copy of a picture hides its flaws; to choose between versions of one picture, bring them to one size, "
+        "or compare them with the original by --ref"
+    )

@@ -19,6 +19,7 @@ from iqassay.commands.options import (
     NoCache,
     Pattern,
     Recursive,
+    Shave,
     TextFormat,
     Threads,
     Verify,
@@ -31,7 +32,8 @@ from iqassay.commands.options import (
 
 if TYPE_CHECKING:
     from iqassay.folders.folder import Pair
-    from iqassay.folders.gate import Outcome
+    from iqassay.folders.gate import Outcome, Worst
+    from iqassay.folders.left_out import LeftOut
     from iqassay.folders.records import Record
 
 NOT_PASSED = 3  # the exit status
@@ -65,6 +67,35 @@ def gate(
     update: Annotated[
         bool, typer.Option("--update", help="Write the baseline anew, and do not look at the old one.")
     ] = False,
+    least_worst: Annotated[
+        float | None,
+        typer.Option(
+            "--min-worst",
+            metavar="SCORE",
+            help="The lowest that the worst part of a picture may have, 0 to 100: a missing button is a small part.",
+        ),
+    ] = None,
+    ignore: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="X,Y,W,H",
+            help="With --ref: a part of every picture that does not count, in pixels; repeatable.",
+        ),
+    ] = None,
+    mask: Annotated[
+        str | None,
+        typer.Option(
+            metavar="MASK",
+            help="With --ref: a picture that is black where nothing counts, or a folder of such that pair by name.",
+        ),
+    ] = None,
+    shave: Shave = 0,
+    allow_unlike: Annotated[
+        bool,
+        typer.Option(
+            "--allow-unlike", help="Pass pictures that are unlike what the model learned from, and empty ones."
+        ),
+    ] = False,
     allow_missing: Annotated[
         bool, typer.Option("--allow-missing", help="Pass although NEW lacks pictures of the baseline or of GOLDEN.")
     ] = False,
@@ -87,20 +118,41 @@ def gate(
 ) -> int:
     """Fail a build whose pictures are not good enough: too low a score, or too far below an earlier one.
 
-    Exit status: 0 passed, 3 not passed, 2 wrong usage. A picture that cannot be scored, or is missing, does not pass.
+    Exit status: 0 passed, 3 not passed, 2 wrong usage. A picture that cannot be scored, is missing, empty or unlike
+    what the model learned from does not pass.
     """
     from iqassay.folders.finding import places
-    from iqassay.folders.folder import Pair, Result, score_pairs
-    from iqassay.folders.gate import judge, match, missing, read_baseline, summary
+    from iqassay.folders.folder import Beside, Pair, Result, score_pairs
+    from iqassay.folders.gate import (
+        Limits,
+        judge,
+        match,
+        missing,
+        parse_boxes,
+        read_baseline,
+        summary,
+        worst_part,
+    )
+    from iqassay.folders.left_out import LeftOut
     from iqassay.support.errors import UsageError
     from iqassay.support.progress import with_bar
 
-    _check(least, max_drop, ref, baseline, update, pattern, align)
+    _check({"--min": least, "--max-drop": max_drop, "--min-worst": least_worst}, ref, baseline, update)
+    check_references(ref, pattern, align, shave)
+    if ref is None and (ignore or mask is not None):
+        raise UsageError(f"{'--ignore' if ignore else '--mask'}: got no references, want --ref too")
+    limits = Limits(least, max_drop, least_worst, allow_unlike or update)
+    beside_reference = Beside(align.value, shave, parse_boxes(ignore or []))
     _check_files({"--junit": junit, "--markdown": markdown, "--baseline": baseline if update else None})
     start = datetime.now(timezone.utc)
-    pairs, gone = _find(new, ref, pattern, recursive)
+    left_out = LeftOut()
+    pairs, gone = _find(new, ref, pattern, recursive, mask, left_out)
     beside = max_drop is not None and ref is not None and baseline is None  # picture and reference, each by itself
-    against = ref is not None and not (beside and least is None)
+    against = ref is not None and not (beside and least is None and least_worst is None)
+    if not against and (ignore or mask or shave):
+        raise UsageError(
+            "--ignore, --mask and --shave: count where pictures are compared with references, want --min or --min-worst"
+        )
     scorer = open_model(model, against, threads, max_pixels, device)
     if beside and scorer.needs_reference:
         raise UsageError(
@@ -121,10 +173,13 @@ def gate(
             print(outcome.line(), file=out, flush=True)
 
     with the_cache(cache, no_cache, verify) as kept:
+        worst: dict[str, Worst] = {}  # of each picture
 
-        def score(pairs: list[Pair]) -> Iterator[Record]:
-            results = score_pairs(scorer, pairs, align.value, kept, workers=threads)
+        def score(pairs: list[Pair], maps: bool = False) -> Iterator[Record]:
+            results = score_pairs(scorer, pairs, beside_reference, kept, maps, threads)
             for result in with_bar(results, len(pairs), same_screen=text and out.isatty()):
+                if result.map is not None:
+                    worst[result.path] = worst_part(result.map, *result.size)
                 yield result.record()
 
         alone: dict[str, Record] = {}
@@ -132,16 +187,17 @@ def gate(
             paths = dict.fromkeys(path for pair in pairs for path in (pair.path, pair.reference) if path is not None)
             alone = {record["path"]: record for record in score([Pair(path) for path in paths])}
         if against or not beside:
-            records = score(pairs)
+            records = score(pairs, least_worst is not None)
         else:
             records = (
                 Result(pair.path, error=pair.error).record() if pair.error else alone[pair.path] for pair in pairs
             )
         for pair, record in zip(pairs, records, strict=True):
+            part = worst.get(pair.path)
             if beside and pair.reference is not None:
-                add(judge(record, least, max_drop, alone[pair.reference], alone[pair.path], "its reference"))
+                add(judge(record, limits, alone[pair.reference], alone[pair.path], "its reference", part))
             else:
-                add(judge(record, least, max_drop, old.get(pair.path)))
+                add(judge(record, limits, old.get(pair.path), worst=part))
     if not allow_missing:
         for path, what in gone:
             add(missing(path, what))
@@ -150,36 +206,30 @@ def gate(
     said = summary(outcomes, added)
     print(said if text else _json(outcomes), file=out, flush=True)
     failed = any(outcome.failures for outcome in outcomes)
+    if seen := left_out.line():
+        say(seen)
     written = _write_files(outcomes, said, junit, markdown, start)
     if baseline is not None and update:
         written &= _write_baseline(baseline, outcomes, places(new))
     return NOT_PASSED if failed else 0 if written else 2
 
 
-def _check(
-    least: float | None,
-    max_drop: float | None,
-    ref: str | None,
-    baseline: str | None,
-    update: bool,
-    pattern: str | None,
-    align: Align,
-) -> None:
+def _check(limits: dict[str, float | None], ref: str | None, baseline: str | None, update: bool) -> None:
     """Refuse what makes no sense together."""
     from iqassay.support.errors import UsageError
 
-    for option, value in (("--min", least), ("--max-drop", max_drop)):
+    for option, value in limits.items():
         if value is not None and not 0 <= value <= 100:
             raise UsageError(f"{option}: got {value:g}, want 0 to 100")
+    max_drop = limits["--max-drop"]
     if update and baseline is None:
         raise UsageError("--update: got no --baseline, want the file to write")
     if baseline is not None and max_drop is None and not update:
         raise UsageError("--baseline: got no --max-drop, want how far a score may fall")
     if max_drop is not None and baseline is None and ref is None:
         raise UsageError("--max-drop: got nothing to compare with, want --baseline or --ref")
-    if least is None and max_drop is None and not update:
-        raise UsageError("got no limit, want --min, or --max-drop with --baseline or --ref")
-    check_references(ref, pattern, align)
+    if not update and all(value is None for value in limits.values()):
+        raise UsageError("got no limit, want --min, --min-worst, or --max-drop with --baseline or --ref")
 
 
 def _check_files(files: dict[str, str | None]) -> None:
@@ -201,20 +251,28 @@ def _check_files(files: dict[str, str | None]) -> None:
 
 
 def _find(
-    new: list[str], ref: str | None, pattern: str | None, recursive: bool
+    new: list[str], ref: str | None, pattern: str | None, recursive: bool, mask: str | None, left_out: LeftOut
 ) -> tuple[list[Pair], list[tuple[str, str]]]:
     """What to score, and the references that no picture has: each with what to say about it."""
+    from dataclasses import replace
+
     from iqassay.folders.finding import find_pictures
     from iqassay.folders.folder import Pair
     from iqassay.folders.pairs import find_pairs
+    from iqassay.support.errors import UsageError
 
     if ref is None:
-        return [Pair(path) for path in find_pictures(new, recursive)], []
-    pairs = find_pairs(new, ref, pattern, recursive)
+        return [Pair(path) for path in find_pictures(new, recursive, left_out=left_out)], []
+    pairs = find_pairs(new, ref, pattern, recursive, left_out=left_out)
     used = {pair.reference for pair in pairs}
-    return pairs, [
-        (path, "no picture goes with this reference") for path in find_pictures([ref], recursive) if path not in used
-    ]
+    lacking = [path for path in find_pictures([ref], recursive) if path not in used]
+    if mask is not None:
+        try:
+            masks = {pair.path: pair.reference for pair in find_pairs(new, mask, recursive=recursive)}
+        except UsageError as error:
+            raise UsageError(str(error).replace("--ref", "--mask", 1).replace("reference", "mask")) from error
+        pairs = [replace(pair, mask=masks.get(pair.path)) for pair in pairs]
+    return pairs, [(path, "no picture goes with this reference") for path in lacking]
 
 
 def _json(outcomes: list[Outcome]) -> str:
@@ -224,12 +282,17 @@ def _json(outcomes: list[Outcome]) -> str:
         {
             **(outcome.record or {"path": outcome.path}),
             **({} if outcome.before is None else {"before": outcome.before}),
+            **({} if outcome.worst is None else {"worst": _worst_record(outcome.worst)}),
             "passed": not outcome.failures,
             "failures": list(outcome.failures),
         }
         for outcome in outcomes
     ]
     return json.dumps({"passed": all(picture["passed"] for picture in pictures), "pictures": pictures}, indent=2)
+
+
+def _worst_record(worst: Worst) -> dict[str, float]:
+    return {"score": worst.score, **dict(zip(("x", "y", "width", "height"), worst.box, strict=True))}
 
 
 def _write_files(outcomes: list[Outcome], said: str, junit: str | None, markdown: str | None, start: datetime) -> bool:

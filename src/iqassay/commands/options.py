@@ -20,6 +20,8 @@ class Align(str, Enum):
     fail = "fail"
     resize = "resize"
     crop = "crop"
+    centre = "centre"
+    top_left = "top-left"
 
 
 class TextFormat(str, Enum):
@@ -53,7 +55,15 @@ Alignment = Annotated[
     Align,
     typer.Option(
         help="When a picture and its reference differ in size: fail; resize the picture to the reference's size; "
-        "crop both to the middle that they have in common."
+        "cut both to what they have in common around the centre (crop is the same) or at the top-left corner."
+    ),
+]
+Shave = Annotated[
+    int,
+    typer.Option(
+        metavar="PIXELS",
+        min=0,
+        help="Cut so many pixels off each border of both first, as papers on super-resolution do.",
     ),
 ]
 Reference = Annotated[
@@ -83,6 +93,14 @@ MaxPixels = Annotated[
 ]
 
 
+Codecs = Annotated[
+    str | None,
+    typer.Option(
+        metavar="CODEC,...",
+        help="jpeg, webp, avif or jxl, with commas between them. [default: the first three]",
+        show_default=False,
+    ),
+]
 Device = Annotated[
     str,
     typer.Option(
@@ -139,12 +157,35 @@ def open_model(
     return scorer
 
 
-def check_references(ref: str | None, pattern: str | None, align: Align) -> None:
+def open_models(
+    models: str | None,
+    reference: bool,
+    threads: int | None = None,
+    max_pixels: int | None = None,
+    device: str = "cpu",
+) -> list[Scorer]:
+    """Open each of the models that are asked for, with commas between them. Raises UsageError for one named twice."""
+    import os
+
+    from iqassay.support.errors import UsageError
+
+    names = [models] if models is None or os.path.exists(models) else [name.strip() for name in models.split(",")]
+    scorers = [open_model(name, reference, threads, max_pixels, device) for name in names]
+    cards = [scorer.card.name for scorer in scorers]
+    if twice := next((name for name in cards if cards.count(name) > 1), None):
+        raise UsageError(f"--model {models}: got {twice} twice, want each once")
+    return scorers
+
+
+def check_references(ref: str | None, pattern: str | None, align: Align, shave: int = 0) -> None:
     """Raises UsageError for options about references where there are none."""
     from iqassay.support.errors import UsageError
 
-    if ref is None and (pattern is not None or align is not Align.fail):
-        raise UsageError(f"{'--align' if pattern is None else '--pair'}: got no references, want --ref too")
+    if ref is not None:
+        return
+    for option, given in (("--pair", pattern is not None), ("--align", align is not Align.fail), ("--shave", shave)):
+        if given:
+            raise UsageError(f"{option}: got no references, want --ref too")
 
 
 def one_picture(path: str) -> None:

@@ -13,23 +13,24 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from iqassay.commands.moving import move_pictures
 from iqassay.commands.options import (
     Align,
     Alignment,
     CacheFile,
     Device,
     MaxPixels,
-    Model,
     NoCache,
     Pattern,
     Recursive,
     Reference,
+    Shave,
     Threads,
     Verify,
     at_least_1,
     check_references,
     on_the_scale,
-    open_model,
+    open_models,
     say,
     stdout,
     the_cache,
@@ -37,6 +38,7 @@ from iqassay.commands.options import (
 
 if TYPE_CHECKING:
     from iqassay.folders.folder import Pair, Result
+    from iqassay.folders.left_out import LeftOut
     from iqassay.folders.records import Record
 
 AHEAD = 1000  # paths that are found before the first row of a table, for the width of its first column
@@ -60,10 +62,19 @@ def score(
         list[str] | None,
         typer.Argument(metavar="PATH", help="Pictures, folders of pictures, or patterns ('a/**/*.jpg')."),
     ] = None,
-    model: Model = None,
+    model: Annotated[
+        str | None,
+        typer.Option(
+            help="A shipped model or a measure such as ssim (see `iqassay models`), an .onnx file, or a panel's .json "
+            "file; several with commas between them: the first chooses and sorts, the others' scores stand beside. "
+            "[default: panel; yoto with --ref]",
+            show_default=False,
+        ),
+    ] = None,
     ref: Reference = None,
     pattern: Pattern = None,
     align: Alignment = Align.fail,
+    shave: Shave = 0,
     format: Annotated[
         Format | None, typer.Option(help="How results are written. [default: by the ending of -o, else table]")
     ] = None,
@@ -110,6 +121,8 @@ def score(
     scored again. Exit status: 0 all scored, 1 some could not be, 2 wrong usage.
     """
     from iqassay.folders import folder, records
+    from iqassay.folders.cells import Layout
+    from iqassay.folders.left_out import LeftOut
     from iqassay.folders.selection import select
     from iqassay.support.errors import UsageError
     from iqassay.support.files import make_folder
@@ -118,7 +131,7 @@ def score(
     paths = paths or []
     if bool(paths) == (files_from is not None):
         raise UsageError(f"got {'both PATH and --files-from' if paths else 'no PATH'}, want PATH or --files-from")
-    check_references(ref, pattern, align)
+    check_references(ref, pattern, align, shave)
     if output is None and format is Format.parquet and sys.stdout.isatty():
         raise UsageError("--format parquet: is not for the screen, want -o FILE too")
     cull = _one_of(copy=copy_to, move=move_to, link=link_to)
@@ -127,7 +140,9 @@ def score(
     if format is None:
         ending = os.path.splitext(output or "")[1].lower().lstrip(".")
         format = Format(ending) if ending in Format.__members__ else Format.table
-    todo, count = _todo(paths, files_from, ref, pattern, recursive, [map or "", cull[1] if cull else ""])
+    left_out = LeftOut()
+    own = [map or "", cull[1] if cull else ""]
+    todo, count = _todo(paths, files_from, ref, pattern, recursive, own, left_out)
     if map is not None:
         listed = list(todo)
         references = {pair.reference for pair in listed if pair.reference is not None}
@@ -135,22 +150,30 @@ def score(
         todo = iter(listed)
         make_folder("--map", map)
     _check_output(output, paths, ref)
-    scorer = open_model(model, ref is not None, threads, max_pixels, device)
+    scorer, *also = open_models(model, ref is not None, threads, max_pixels, device)
+    raws = dict.fromkeys(name for one in (scorer, *also) for name in one.asked(ref is not None))
+    layout = Layout(tuple(raws), tuple(one.card.name for one in also), ref is not None)
     write: Callable[..., None] = records.WRITERS[format.value]
     if format is Format.table:
         head = list(itertools.islice(todo, AHEAD if files_from is None else 0))  # a list may come slowly
         todo = itertools.chain(head, todo)
         shown = [pair.path for pair in head]
-        write = functools.partial(write, paths=shown, reference=ref, raw=not scorer.card.distortions)
-    elif format is Format.csv:
-        write = functools.partial(write, reference=ref)
-    seen = {"pictures": 0, "failed": 0, "maps": 0}
+        raw = not scorer.card.distortions
+        write = functools.partial(write, paths=shown, reference=ref, raw=raw, layout=layout)
+    elif format in (Format.csv, Format.parquet):
+        write = functools.partial(write, layout=layout)
+    seen = {"pictures": 0, "failed": 0, "maps": 0, "lacking": 0}
     chosen: list[str] = []
+    broken: list[str] = []  # the first, where the results will not have it
+    by_score = any(limit is not None for limit in (top, below, above))
 
     def scored(results: Iterable[Result]) -> Iterator[Record]:
         for result in results:
             seen["pictures"] += 1
             seen["failed"] += result.said is None
+            seen["lacking"] += bool(result.lacks)
+            if result.said is None and by_score and not broken:
+                broken.append(f"{result.path}: {result.error}")
             if map is not None:
                 seen["maps"] += not _write_map(result, os.path.join(map, map_files[result.path]))
             yield result.record()
@@ -166,7 +189,8 @@ def score(
         binary = format.value in records.BINARY
         screen: Any = sys.stdout.buffer if binary else stdout(utf8=format is not Format.table)
         out = screen if output is None else stack.enter_context(records.open_results(output, binary))
-        results = folder.score_pairs(scorer, todo, align.value, kept, map is not None, threads)
+        beside = folder.Beside(align.value, shave)
+        results = folder.score_pairs(scorer, todo, beside, kept, map is not None, threads, also, map is not None)
         together = sort is None and top is None  # rows come while pictures go by
         found = scored(with_bar(results, count, same_screen=together and out.isatty()))
         try:
@@ -174,17 +198,28 @@ def score(
         finally:
             if kept and kept.taken and sys.stderr.isatty():
                 say(f"{kept.taken:,} of {seen['pictures']:,} pictures were in the cache")
+            if said := left_out.line():
+                say(said)
             if seen["failed"]:
-                say(f"{seen['failed']} of {seen['pictures']} pictures could not be scored")
-    culled = _cull(chosen, paths, *cull, yes) if cull else True
-    return int(seen["failed"] > 0 or seen["maps"] > 0 or not culled)
+                first = f"; the first: {broken[0]}" if broken else ""
+                say(f"{seen['failed']} of {seen['pictures']} pictures could not be scored{first}")
+            if seen["lacking"]:
+                say(f"{seen['lacking']} of {seen['pictures']} pictures lack the score of a model, see their warnings")
+    culled = move_pictures(chosen, paths, *cull, yes) if cull else True
+    return int(seen["failed"] > 0 or seen["lacking"] > 0 or seen["maps"] > 0 or not culled)
 
 
 def _todo(
-    paths: list[str], files_from: str | None, ref: str | None, pattern: str | None, recursive: bool, own: list[str]
+    paths: list[str],
+    files_from: str | None,
+    ref: str | None,
+    pattern: str | None,
+    recursive: bool,
+    own: list[str],
+    left_out: LeftOut,
 ) -> tuple[Iterator[Pair], int | Callable[[], int] | None]:
     """What to score, and how many, if that is known, or how to count them. own: folders that are written to and not
-    looked through.
+    looked through. left_out: counts what is no picture.
     """
     from iqassay.folders.finding import find_pictures, read_paths
     from iqassay.folders.folder import Pair
@@ -194,11 +229,11 @@ def _todo(
     if ref is not None:
         if files_from is not None:
             raise UsageError("--files-from: got --ref too, want PATH with it")
-        pairs = find_pairs(paths, ref, pattern, recursive, own)
+        pairs = find_pairs(paths, ref, pattern, recursive, own, left_out)
         return iter(pairs), len(pairs)
     if files_from is not None:
         return (Pair(path) for path in read_paths(files_from)), None
-    pictures = find_pictures(paths, recursive, own)
+    pictures = find_pictures(paths, recursive, own, left_out)
     total: int | Callable[[], int] = lambda: sum(1 for _ in find_pictures(paths, recursive, own))  # noqa: E731
     if not any(os.path.isdir(path) for path in paths):
         listed = list(pictures)
@@ -245,22 +280,3 @@ def _write_map(result: Result, path: str) -> bool:
         say(f"--map: cannot write {path}: {error.strerror or error}")
         return False
     return True
-
-
-def _cull(pictures: list[str], paths: list[str], how: str, folder: str, really: bool) -> bool:
-    """Copy, move or link pictures, or say what would be done. Returns whether nothing was in the way."""
-    from iqassay.folders.culling import carry_out, plan
-    from iqassay.support.text import counted
-
-    states = []
-    for step in plan(pictures, paths, folder):
-        state = carry_out(step, how) if really else step.state
-        if state not in ("done", "to do"):
-            say(f"--{how}-to: {state}")
-        states.append((step.state, state))
-    there, stuck = states.count(("done", "done")), sum(state not in ("done", "to do") for _, state in states)
-    done = {"copy": "copied", "move": "moved", "link": "linked"}[how]
-    told = f"{counted(len(states) - there - stuck, 'picture')} {done if really else f'would be {done}'}"
-    there_too = f", {there:,} there already" if there else ""
-    say(f"--{how}-to {folder}: {told}{there_too}{'' if really else ' (a dry run: --yes does it)'}")
-    return not stuck

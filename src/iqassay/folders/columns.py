@@ -10,10 +10,12 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from iqassay.folders.cells import GROUP
 from iqassay.folders.records import Record
 from iqassay.scoring.words import about
 
 NAN = float("nan")
+SIZES = ("width", "height", "bytes", "bits_per_pixel")
 
 
 class Numbered(dict[Any, int]):
@@ -57,6 +59,10 @@ class Columns:
     low: array[float] = field(default_factory=lambda: array("d"))
     high: array[float] = field(default_factory=lambda: array("d"))
     raws: dict[str, array[float]] = field(default_factory=dict)
+    sizes: dict[str, array[float]] = field(default_factory=dict)
+    groups: dict[str, array[float]] = field(default_factory=dict)
+    also: dict[str, array[float]] = field(default_factory=dict)
+    versions: dict[str, str] = field(default_factory=dict)
     model: array[int] = field(default_factory=lambda: array("l"))
     damage: list[tuple[int, ...]] = field(default_factory=list)
     remarks: list[tuple[int, ...]] = field(default_factory=list)
@@ -78,9 +84,15 @@ class Columns:
         for key in ("score", "low", "high"):
             getattr(self, key).append(record.get(key, NAN))
         for name, raw in record.get("raw", {}).items():
-            column = self.raws.setdefault(name, array("d"))
-            column.extend([NAN] * (row - len(column)))
-            column.append(raw)
+            _put(self.raws, name, row, raw)
+        for columns, keys in ((self.sizes, SIZES), (self.groups, GROUP)):
+            for key in keys:
+                if key in record:
+                    _put(columns, key, row, record[key])
+        for name, said in record.get("also", {}).items():
+            self.versions[name] = said["version"]
+            for key in ("score", "low", "high"):
+                _put(self.also, f"{key}_{name}", row, said[key])
         failed = "error" in record
         self.model.append(-1 if failed else self.models[record["model"], record["version"]])
         found = record.get("distortions", ())
@@ -88,23 +100,42 @@ class Columns:
         said = [record["error"]] if failed else record["warnings"]
         self.remarks.append(tuple(self.words[text] for text in said))
 
-    def as_json(self) -> str:
-        """All of it for the script of the page, and fit to stand inside HTML."""
+    def as_json(self, places: Sequence[str] = ()) -> str:
+        """All of it for the script of the page, and fit to stand inside HTML. places: the address of each folder, with
+        a slash at its end, for the files; "" where there is none.
+        """
         several = len(self.models) > 1
         data = {
             "picture": _paths(self.picture),
             "reference": _paths(self.reference) if any(self.reference.name) else None,
             **{key: _numbers(getattr(self, key)) for key in ("score", "low", "high")},
-            "raws": {name: _numbers(column) for name, column in self.raws.items()},
+            **{
+                key: {name: _numbers(column) for name, column in columns.items()}
+                for key, columns in (
+                    ("raws", self.raws),
+                    ("sizes", self.sizes),
+                    ("groups", self.groups),
+                    ("also", self.also),
+                )
+            },
+            "versions": self.versions,
             "models": list(self.models),
             "model": self.model.tolist() if several else None,
             "kinds": [(kind, *about(kind)) for kind in self.kinds],
+            "places": list(places),
             "damage": [found or 0 for found in self.damage],
             "words": list(self.words),
             "remarks": [said or 0 for said in self.remarks],
         }
         text = json.dumps(data, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
         return text.replace("<", "\\u003c")
+
+
+def _put(columns: dict[str, array[float]], name: str, row: int, value: float) -> None:
+    """Set the value of a row in a column that may be shorter, since no row before had one."""
+    column = columns.setdefault(name, array("d"))
+    column.extend([NAN] * (row - len(column)))
+    column.append(value)
 
 
 def read_columns(records: Iterable[Record]) -> Columns:

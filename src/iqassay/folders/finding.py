@@ -14,13 +14,16 @@ import stat
 from collections.abc import Callable, Iterable, Iterator
 from typing import BinaryIO
 
-from iqassay.pictures.formats import SUFFIXES
+from iqassay.folders.left_out import LeftOut
+from iqassay.pictures.formats import is_picture
 from iqassay.support.errors import UsageError
 
 Known = set[tuple[int, int]]  # folders, by their device and number
 
 
-def find_pictures(paths: Iterable[str], recursive: bool = False, without: Iterable[str] = ()) -> Iterator[str]:
+def find_pictures(
+    paths: Iterable[str], recursive: bool = False, without: Iterable[str] = (), left_out: LeftOut | None = None
+) -> Iterator[str]:
     """The pictures that `paths` stand for: a file is itself, a folder is the pictures in it, in natural order, and a
     pattern (photos/*.jpg, photos/**/*_q?.png) the files with a picture's ending that it fits; ** stands for folders in
     one another, or none, and goes through no symbolic links.
@@ -28,11 +31,13 @@ def find_pictures(paths: Iterable[str], recursive: bool = False, without: Iterab
     In folders, files whose names do not end like a picture's and hidden files are left out; subfolders are entered when
     `recursive` is set, each once, even where symbolic links go round in circles. A subfolder that cannot be opened
     comes back as if it were a picture, so that it is reported like one. `without`: folders that are left out when they
-    are come upon, such as those that results are written to.
+    are come upon, such as those that results are written to. left_out: counts the files that are left out, by kind, as
+    their folders are gone through.
 
     Raises UsageError at once for a path that does not exist and for a folder without pictures.
     """
-    return itertools.chain.from_iterable([_pictures(path, recursive, _known(without)) for path in paths])
+    counts = LeftOut() if left_out is None else left_out
+    return itertools.chain.from_iterable([_pictures(path, recursive, _known(without), counts) for path in paths])
 
 
 def read_paths(listing: str) -> Iterator[str]:
@@ -80,11 +85,11 @@ def places(paths: list[str]) -> Callable[[str], str]:
     return place
 
 
-def _pictures(path: str, recursive: bool, without: Known) -> Iterator[str]:
+def _pictures(path: str, recursive: bool, without: Known, left_out: LeftOut) -> Iterator[str]:
     """The pictures of one path; at least one."""
     try:
         is_folder = stat.S_ISDIR(os.stat(path).st_mode)
-        inside = _walk(path, recursive, without) if is_folder else iter([path])
+        inside = _walk(path, recursive, without, left_out) if is_folder else iter([path])
         first = next(inside, None)
     except OSError as error:
         if isinstance(error, FileNotFoundError) and glob.has_magic(path):
@@ -95,6 +100,7 @@ def _pictures(path: str, recursive: bool, without: Known) -> Iterator[str]:
         raise UsageError(f"{path}: {error}") from error
     if first is None:
         hint = "" if recursive else "; --recursive looks into subfolders"
+        hint += f"; {said}" if (said := left_out.line()) else ""
         raise UsageError(f"{path}: no pictures in this folder{hint}")
     return itertools.chain([first], inside)
 
@@ -102,7 +108,7 @@ def _pictures(path: str, recursive: bool, without: Known) -> Iterator[str]:
 def _matches(pattern: str, without: Known) -> Iterator[str]:
     parts = pattern.replace(os.altsep or os.sep, os.sep).split(os.sep)
     paths = _below(parts, without) if "**" in parts else glob.iglob(pattern)
-    found = [path for path in paths if _is_picture(path) and not os.path.isdir(path)]
+    found = [path for path in paths if is_picture(path) and not os.path.isdir(path)]
     if not found:
         raise UsageError(f"{pattern}: no pictures fit this pattern")
     return iter(sorted(found, key=_natural))
@@ -116,7 +122,7 @@ def _below(parts: list[str], without: Known) -> Iterator[str]:
     top = os.sep.join([*parts[:at], ""])
     for folder in glob.iglob(top) if top else [""]:
         root = folder or os.path.join(os.curdir, "")
-        for path in _walk(root, True, without, links=False):
+        for path in _walk(root, True, without, LeftOut(), links=False):
             below = path[len(root) :]
             if _fits(below.split(os.sep), parts[at:]):
                 yield folder + below
@@ -130,20 +136,20 @@ def _fits(names: list[str], parts: list[str]) -> bool:
     return bool(names) and fnmatch.fnmatch(names[0], parts[0]) and _fits(names[1:], parts[1:])
 
 
-def _walk(folder: str, recursive: bool, without: Known, links: bool = True) -> Iterator[str]:
+def _walk(folder: str, recursive: bool, without: Known, left_out: LeftOut, links: bool = True) -> Iterator[str]:
     """The pictures in a folder; links: go through symbolic links to folders too.
 
     Not a function that calls itself: folders may lie in one another a thousand deep.
     """
     seen = without - _known([folder])
-    levels = [_entries(folder, seen, links)]
+    levels = [_entries(folder, seen, left_out, links)]
     while levels:
         for path, is_folder in levels[-1]:
             if not is_folder:
                 yield path
             elif recursive:
                 try:
-                    levels.append(_entries(path, seen, links))
+                    levels.append(_entries(path, seen, left_out, links))
                     break
                 except OSError:
                     yield path
@@ -151,19 +157,25 @@ def _walk(folder: str, recursive: bool, without: Known, links: bool = True) -> I
             levels.pop()
 
 
-def _entries(folder: str, seen: Known, links: bool) -> Iterator[tuple[str, bool]]:
+def _entries(folder: str, seen: Known, left_out: LeftOut, links: bool) -> Iterator[tuple[str, bool]]:
     """What is in a folder, in natural order: the path, and whether it is a folder; nothing for one seen before."""
     status = os.stat(folder)
     if (status.st_dev, status.st_ino) in seen:
         return iter(())
     seen.add((status.st_dev, status.st_ino))
+    visible: list[tuple[str, bool]] = []
     with os.scandir(folder) as entries:
-        visible = [
-            (entry.name, _is_folder(entry, links))
-            for entry in entries
-            if not entry.name.startswith(".")
-            and (_is_folder(entry, links) or (_is_picture(entry.name) and (entry.is_symlink() or entry.is_file())))
-        ]
+        for entry in entries:
+            if entry.name.startswith("."):
+                continue
+            if _is_folder(entry, links):
+                visible.append((entry.name, True))
+            elif not (entry.is_symlink() or entry.is_file()):
+                continue
+            elif is_picture(entry.name):
+                visible.append((entry.name, False))
+            else:
+                left_out.add(entry.name)
     visible.sort(key=lambda entry: _natural(entry[0]))
     return ((os.path.join(folder, name), is_folder) for name, is_folder in visible)
 
@@ -179,10 +191,6 @@ def _is_folder(entry: os.DirEntry[str], links: bool) -> bool:
         return entry.is_dir(follow_symlinks=links)
     except OSError:  # a link to itself
         return False
-
-
-def _is_picture(name: str) -> bool:
-    return os.path.splitext(name)[1].lower() in SUFFIXES
 
 
 def _natural(name: str) -> tuple[list[str | int], str]:

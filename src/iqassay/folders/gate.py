@@ -16,7 +16,13 @@ from datetime import datetime, timezone
 from typing import TypeVar
 from xml.etree import ElementTree
 
+import numpy as np
+from numpy.typing import NDArray
+
+from iqassay.folders.folder import EMPTY
 from iqassay.folders.records import Record, read_records
+from iqassay.pictures.align import Box
+from iqassay.scoring.scorer import UNLIKE
 from iqassay.support.errors import UsageError
 from iqassay.support.text import counted, printable
 
@@ -25,11 +31,41 @@ MOST_ROWS = 500  # of the table in Markdown: build servers refuse large ones as 
 
 
 @dataclass(frozen=True)
+class Worst:
+    """The worst part of a picture: what the map says of it, 0 to 100, and where it is: left, top, width and height in
+    pixels of what was scored.
+    """
+
+    score: float
+    box: tuple[int, int, int, int]
+
+    def place(self) -> str:
+        left, top, width, height = self.box
+        return f"{width}x{height} pixels at {left},{top}"
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What passes.
+
+    least: the lowest score. max_drop: how many points a score may be below an earlier one. least_worst: the lowest that
+    the worst part of a picture may have. allow_unlike: whether pictures that the model cannot judge pass: those unlike
+    its training data, and empty ones.
+    """
+
+    least: float | None = None
+    max_drop: float | None = None
+    least_worst: float | None = None
+    allow_unlike: bool = False
+
+
+@dataclass(frozen=True)
 class Outcome:
     """What becomes of one picture at the gate.
 
     record: what was said of it; None of a picture that is missing. before: the score that it must not fall too far
-    below, 0 to 100. failures: why it does not pass; empty when it does. broken: it could not be scored at all.
+    below, 0 to 100. failures: why it does not pass; empty when it does. broken: it could not be scored at all. worst:
+    its worst part, where that was asked for.
     """
 
     path: str
@@ -37,6 +73,7 @@ class Outcome:
     before: float | None = None
     failures: tuple[str, ...] = ()
     broken: bool = False
+    worst: Worst | None = None
 
     def line(self) -> str:
         """Why it does not pass, in one line for people."""
@@ -53,17 +90,17 @@ class Outcome:
 
 def judge(
     record: Record,
-    least: float | None = None,
-    max_drop: float | None = None,
+    limits: Limits,
     before: Record | None = None,
     alone: Record | None = None,
     of: str = "the baseline",
+    worst: Worst | None = None,
 ) -> Outcome:
     """One picture at the gate.
 
-    least: the lowest score that passes. max_drop: how many points it may be below `before`. alone: what is compared
-    with `before` where it is not the record itself: the score without a reference beside that of the reference.
-    of: whose score `before` is.
+    before: what its score must not be too far below. alone: what is compared with `before` where it is not the record
+    itself: the score without a reference beside that of the reference. of: whose score `before` is. worst: its worst
+    part, if there is a limit for that.
     """
     if "error" in record:
         return Outcome(record["path"], record, failures=(f"cannot be scored: {record['error']}",), broken=True)
@@ -72,17 +109,55 @@ def judge(
             reason = f"cannot be scored {whose}: {other['error']}"
             return Outcome(record["path"], record, failures=(reason,), broken=True)
     failures = []
-    if least is not None and record["score"] < least:
-        failures.append(f"{_below(record['score'], least)}, want {least:g} or more")
-    if max_drop is not None and before is not None:
+    if limits.least is not None and record["score"] < limits.least:
+        failures.append(f"{_below(record['score'], limits.least)}, want {limits.least:g} or more")
+    if limits.max_drop is not None and before is not None:
         now, was = (alone or record)["score"], before["score"]
-        want = round(was - max_drop, 2)  # the points themselves, not what binary fractions make of them
+        want = round(was - limits.max_drop, 2)  # the points themselves, not what binary fractions make of them
         if now < want:
             by_itself = " by itself" if alone else ""
             failures.append(
-                f"{_below(now, want)}{by_itself}, want {want:g} or more: at most {max_drop:g} below the {was:g} of {of}"
+                f"{_below(now, want)}{by_itself}, want {want:g} or more: "
+                f"at most {limits.max_drop:g} below the {was:g} of {of}"
             )
-    return Outcome(record["path"], record, before["score"] if before else None, tuple(failures))
+    if limits.least_worst is not None and worst is not None and worst.score < limits.least_worst:
+        failures.append(
+            f"worst part {_below(worst.score, limits.least_worst)} ({worst.place()}), "
+            f"want {limits.least_worst:g} or more everywhere"
+        )
+    if not limits.allow_unlike and (doubt := _doubt(alone or record, before)):
+        failures.append(f"{doubt}; --allow-unlike passes it")
+    return Outcome(record["path"], record, before["score"] if before else None, tuple(failures), worst=worst)
+
+
+def _doubt(record: Record, before: Record | None) -> str:
+    """Why a score may say nothing; "" where it does, or where a picture that was accepted before was so too. Beside a
+    reference what is unlike the training data can still be compared, what is empty there alone cannot.
+    """
+    starts = (EMPTY,) if "reference" in record else (EMPTY, UNLIKE)
+    accepted = before["warnings"] if before else ()
+    return next((said for said in record["warnings"] if said.startswith(starts) and said not in accepted), "")
+
+
+def worst_part(map: NDArray[np.floating], width: int, height: int) -> Worst:
+    """The cell of a map (h, w) with the lowest value, in a picture of so many pixels."""
+    row, column = np.unravel_index(int(map.argmin()), map.shape)
+    down, across = height / map.shape[0], width / map.shape[1]
+    left, top = round(column * across), round(row * down)
+    box = (left, top, round((column + 1) * across) - left, round((row + 1) * down) - top)
+    return Worst(round(float(map[row, column]), 2), box)
+
+
+def parse_boxes(texts: Sequence[str]) -> tuple[Box, ...]:
+    """Parts of pictures, each as x,y,width,height in pixels. Raises UsageError."""
+    boxes = []
+    for text in texts:
+        found = re.fullmatch(r"\s*(\d{1,7})\s*,\s*(\d{1,7})\s*,\s*(\d{1,7})\s*,\s*(\d{1,7})\s*", text)
+        box = tuple(int(number) for number in found.groups()) if found else ()
+        if len(box) != 4 or not box[2] * box[3]:
+            raise UsageError(f"--ignore: got {text!r}, want x,y,width,height in pixels, such as 20,40,300,100")
+        boxes.append((box[0], box[1], box[2], box[3]))
+    return tuple(boxes)
 
 
 def _below(score: float, limit: float) -> str:
@@ -107,24 +182,37 @@ def summary(outcomes: Sequence[Outcome], new: int = 0) -> str:
 
 def read_baseline(path: str, model: str, version: str, reference: bool) -> list[Record]:
     """The scores of an earlier run. Raises UsageError when they do not compare with those of this run, made by `model`
-    of this `version`, against references or not.
+    of this `version`, against references or not. It says what to do so that they do; a baseline that is good for
+    something is never to be written over.
     """
 
     def refuse(reason: str) -> None:
-        raise UsageError(printable(f"--baseline {path}: {reason}; make it anew with --update"))
+        raise UsageError(printable(f"--baseline {path}: {reason}"))
 
     def cut_short(line: str) -> None:
-        refuse(line.removeprefix(f"{path}: "))
+        refuse(f"{line.removeprefix(f'{path}: ')}; --update writes it anew")
 
     records = [record for record in read_records(path, cut_short) if "error" not in record]
     if not records:
-        refuse("got no scores in it")
+        refuse("got no scores in it; --update writes it anew")
     for record in records:
-        if (record["model"], record["version"]) != (model, version):
-            refuse(f"got scores of {record['model']} {record['version']}, want those of {model} {version}")
         if ("reference" in record) != reference:
-            got, want = ("without", "against") if reference else ("against", "without")
-            refuse(f"got scores {got} references, want them {want} references as in this run")
+            if reference:
+                refuse(
+                    "was made without --ref, and this run has it: leave --ref out, or name another file for a baseline "
+                    "with references"
+                )
+            refuse("was made with --ref: want --ref here too, with the references that it was made with")
+        if record["model"] != model:
+            refuse(
+                f"was made by {record['model']} {record['version']}, and this run scores by {model} {version}: want "
+                f"--model {record['model']}, or another file for a baseline of {model}"
+            )
+        if record["version"] != version:
+            refuse(
+                f"was made by {model} {record['version']}, and this is {model} {version}, whose scores do not compare "
+                "with them: want the iqassay of then; or check out the pictures that it was made from, and --update"
+            )
     return records
 
 

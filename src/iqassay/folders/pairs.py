@@ -9,6 +9,7 @@ from collections.abc import Callable, Collection, Iterable
 
 from iqassay.folders.finding import find_pictures
 from iqassay.folders.folder import Pair
+from iqassay.folders.left_out import LeftOut
 from iqassay.pictures.formats import SUFFIXES
 from iqassay.support.errors import UsageError
 
@@ -23,8 +24,10 @@ def find_pairs(
     pattern: str | None = None,
     recursive: bool = False,
     without: Collection[str] = (),
+    left_out: LeftOut | None = None,
 ) -> list[Pair]:
-    """The pictures that `paths` stand for (see `find_pictures`, for `without` too), each with its reference.
+    """The pictures that `paths` stand for (see `find_pictures`, for `without` and `left_out` too), each with its
+    reference.
 
     reference: one picture, which goes with every picture, or a folder of references; `recursive` holds for it too.
     A picture goes with the reference of its stem (its name without the ending) in the same place below the folder;
@@ -39,7 +42,7 @@ def find_pairs(
         raise UsageError(
             f"--pair: got {pattern!r}, want one {{ref}} in it for the reference's name, as in '{{ref}}_q*'"
         )
-    found = [(picture, path) for path in paths for picture in find_pictures([path], recursive, without)]
+    found = [(picture, path) for path in paths for picture in find_pictures([path], recursive, without, left_out)]
     try:
         references = list(find_pictures([reference], recursive, without))
     except UsageError as error:

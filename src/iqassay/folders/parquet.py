@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import Any, BinaryIO
 
+from iqassay.folders.cells import NUMBERS, WHOLE, Layout, from_cells
 from iqassay.support.errors import UsageError
 from iqassay.support.text import unescaped
 
@@ -15,15 +16,15 @@ Record = dict[str, Any]
 ROW_GROUP = 1000  # records that are held until they are written together
 
 
-def write(records: Iterable[Record], out: BinaryIO, columns: Iterable[str]) -> None:
+def write(records: Iterable[Record], out: BinaryIO, layout: Layout) -> None:
     """See `iqassay.folders.records.write_parquet`."""
-    pyarrow, parquet = _pyarrow()
+    pyarrow, parquet = find_pyarrow()
+    columns = layout.columns()
     text, number = pyarrow.string(), pyarrow.float64()
     types = {
-        "score": number,
-        "low": number,
-        "high": number,
-        "raw": pyarrow.map_(text, number),
+        **{column: number for column in columns if column.startswith(("raw_", "score_", "low_", "high_"))},
+        **dict.fromkeys(NUMBERS, number),
+        **dict.fromkeys(WHOLE, pyarrow.int64()),
         "distortions": pyarrow.list_(pyarrow.struct([("name", text), ("severity", number)])),
         "warnings": pyarrow.list_(text),
     }
@@ -32,7 +33,7 @@ def write(records: Iterable[Record], out: BinaryIO, columns: Iterable[str]) -> N
     with parquet.ParquetWriter(out, schema) as writer:
         try:
             for record in records:
-                rows.append(_row(record))
+                rows.append({key: _escaped(value) for key, value in layout.cells(record).items()})
                 if len(rows) == ROW_GROUP:
                     writer.write_table(pyarrow.Table.from_pylist(rows, schema))
                     rows.clear()
@@ -43,23 +44,18 @@ def write(records: Iterable[Record], out: BinaryIO, columns: Iterable[str]) -> N
 
 def read(file: BinaryIO) -> Iterator[Record]:
     """The rows of a file, one after another. Raises ValueError for one that is broken."""
-    pyarrow, parquet = _pyarrow()
+    pyarrow, parquet = find_pyarrow()
     try:
         for batch in parquet.ParquetFile(file).iter_batches(ROW_GROUP):
             for row in batch.to_pylist():
-                record = {key: value for key, value in row.items() if value is not None}
-                for key in record.keys() & {"path", "reference", "error"}:
-                    record[key] = unescaped(record[key])
-                if "raw" in record:
-                    record["raw"] = dict(record["raw"])
-                yield record
+                cells = {key: value for key, value in row.items() if value is not None}
+                for key in cells.keys() & {"path", "reference", "error"}:
+                    cells[key] = unescaped(cells[key])
+                if "raw" in cells:  # of version 0.1.0
+                    cells["raw"] = dict(cells["raw"])
+                yield from_cells(cells)
     except (pyarrow.ArrowException, ArithmeticError, LookupError, MemoryError, OSError, TypeError) as error:
         raise ValueError(" ".join(str(error).split())[:200]) from error
-
-
-def _row(record: Record) -> Record:
-    row = {key: _escaped(value) for key, value in record.items()}
-    return {**row, "raw": list(record["raw"].items())} if "raw" in record else row
 
 
 def _escaped(value: Any) -> Any:
@@ -68,7 +64,8 @@ def _escaped(value: Any) -> Any:
     return value.encode("utf-8", "backslashreplace").decode() if isinstance(value, str) else value
 
 
-def _pyarrow() -> tuple[Any, Any]:
+def find_pyarrow() -> tuple[Any, Any]:
+    """The package and its module for Parquet. Raises UsageError where it is not installed."""
     try:
         import pyarrow
         import pyarrow.parquet

@@ -1,8 +1,11 @@
 """Records: what is said of pictures, one plain dictionary each, written to files as they come and read back.
 
 A record of a picture that was scored has "path", "reference" if it was scored against one, "score", "low", "high",
-"raw" (the raw value by model), "model", "version", "distortions" (each with "name" and "severity") and "warnings"; of
-any other "path", "reference" if it has one, and "error".
+"raw" (the raw value by model), "model", "version", "width" and "height" (pixels, upright), "bytes" (of the file),
+beside a reference "bits_per_pixel", "distortions" (each with "name" and "severity") and "warnings". Where several
+models were asked there is "also", with the "score", "low", "high" and "version" of each but the first. `iqassay group`
+adds "group", the number of the stack, "place" in it, 1 for the best, and "best", the probability of that. Of any other
+picture there are "path", "reference" if it has one, and "error".
 """
 
 from __future__ import annotations
@@ -14,19 +17,19 @@ import itertools
 import json
 import os
 import re
-import reprlib
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import IO, Any, BinaryIO, TextIO
 
 from iqassay.folders import parquet
+from iqassay.folders.cells import Layout, from_cells, layout_of
+from iqassay.folders.checked import checked
 from iqassay.support.errors import UsageError
 from iqassay.support.text import counted, printable, unescaped
 
 Record = dict[str, Any]
-COLUMNS = ("path", "score", "low", "high", "raw", "model", "version", "distortions", "warnings", "error")
-WITH_REFERENCE = ("path", "reference", *COLUMNS[1:])
 WIDEST_PATH = 100  # characters: longer paths push their row to the right
 
 
@@ -54,19 +57,25 @@ def write_jsonl(records: Iterable[Record], out: TextIO) -> None:
         out.flush()
 
 
-def write_csv(records: Iterable[Record], out: TextIO, reference: str | None = None) -> None:
-    """Flat columns with a header; raw values as "model:raw;model:raw", distortions as "name:severity;name:severity",
-    warnings joined by "; ".
+def write_csv(
+    records: Iterable[Record], out: TextIO, reference: str | None = None, layout: Layout | None = None
+) -> None:
+    """Flat columns with a header: raw values in columns raw_MODEL, what further models said in score_MODEL and so on;
+    distortions as "name:severity;name:severity", warnings joined by "; ".
 
     reference: where the references are; with one, each row names its own in a column after the path.
+    layout: which columns there are; without it, those of the first record that has a score, which is waited for.
+
+    Raises ValueError for a record with a model that there is no column for.
     """
-    columns = COLUMNS if reference is None else WITH_REFERENCE
+    if layout is None:
+        layout, records = layout_of(records, reference is not None)
+    columns = layout.columns()
     writer = csv.writer(_Unix(out), lineterminator="\r\n")
     writer.writerow(columns)
     out.flush()
     for record in records:
-        row = dict(record)
-        row["raw"] = ";".join(f"{model}:{raw}" for model, raw in record.get("raw", {}).items())
+        row = layout.cells(record)
         row["distortions"] = ";".join(f"{item['name']}:{item['severity']}" for item in record.get("distortions", ()))
         row["warnings"] = "; ".join(record.get("warnings", ()))
         writer.writerow([row.get(column, "") for column in columns])
@@ -89,16 +98,20 @@ def write_table(
     paths: Iterable[str] = (),
     reference: str | None = None,
     raw: bool = False,
+    layout: Layout | None = None,
 ) -> None:
     """Aligned columns for people, row by row; `paths` (all that will come) sets the width of the first column.
 
-    reference: where the references are, which the first line says. raw: show raw values in place of distortions, which
-    the model does not look for.
+    reference: where the references are, which the first line says; rows then tell bits per pixel too. raw: show raw
+    values in place of distortions, which the model does not look for. layout: names the further models.
     """
     width = min(WIDEST_PATH, max([7, *(len(printable(path)) for path in paths)]))
     against = "" if reference is None else f"; against {printable(reference)}"
     last = "raw value" if raw else "distortions (0 to 5)"
-    out.write(f"{'picture':<{width}}  score  90 % interval  {last}{against}\n")
+    further = {name: max(5, len(name)) for name in (layout.also if layout else ())}
+    names = "".join(f"{name:>{wide}}  " for name, wide in further.items())
+    rate = "" if reference is None else "bits/pixel  "
+    out.write(f"{'picture':<{width}}  score  90 % interval  {names}{rate}{last}{against}\n")
     out.flush()
     for record in records:
         path = printable(record["path"])
@@ -110,18 +123,28 @@ def write_table(
                 causes = ", ".join(f"{model} {value:.4f}" for model, value in record["raw"].items())
             doubts = "".join(f"; {printable(warning)}" for warning in record["warnings"])
             interval = f"{record['low']:.1f} to {record['high']:.1f}"
-            rest = f"{record['score']:5.1f}  {interval:<13}  {causes or 'none found'}{doubts}"
+            also = record.get("also", {})
+            scores = (f"{also[name]['score']:.1f}" if name in also else "-" for name in further)
+            others = "".join(f"{said:>{wide}}  " for said, wide in zip(scores, further.values(), strict=True))
+            bits = f"{record['bits_per_pixel']:.3f}" if "bits_per_pixel" in record else "-"
+            bits = f"{bits:>10}  " if rate else ""
+            rest = f"{record['score']:5.1f}  {interval:<13}  {others}{bits}{causes or 'none found'}{doubts}"
         out.write(f"{path:<{width}}  {rest}\n")
         out.flush()
 
 
-def write_parquet(records: Iterable[Record], out: BinaryIO) -> None:
-    """Parquet with typed columns, a thousand records at a time. Closed properly when the run fails or is interrupted;
-    killed, it cannot be read.
+def write_parquet(records: Iterable[Record], out: BinaryIO, layout: Layout | None = None) -> None:
+    """Parquet with typed columns, those of CSV, a thousand records at a time. Closed properly when the run fails or is
+    interrupted; killed, it cannot be read.
 
-    Raises UsageError before the first record without pyarrow (the extra `parquet`).
+    layout: as for `write_csv`; the column of references is always there.
+
+    Raises UsageError before the first record without pyarrow (the extra `parquet`), ValueError as `write_csv` does.
     """
-    parquet.write(records, out, WITH_REFERENCE)
+    parquet.find_pyarrow()
+    if layout is None:
+        layout, records = layout_of(records, True)
+    parquet.write(records, out, replace(layout, reference=True))
 
 
 WRITERS: dict[str, Callable[..., None]] = {
@@ -248,7 +271,7 @@ def _read_json(file: BinaryIO, path: str) -> Iterator[Record]:
         except ValueError as error:
             raise UsageError(f"{path}: got broken JSON: {error}") from error
         for number, record in enumerate(records, 1):
-            yield _checked(record, f"{path}: record {number}")
+            yield checked(record, f"{path}: record {number}")
         return
     for number, line in enumerate(itertools.chain([second], lines), 2):
         if line.strip() == "]":
@@ -270,7 +293,7 @@ def _record(text: str, where: str, whole: bool) -> Record:
         if not whole:
             raise _CutShort from error
         raise UsageError(f"{where}: got broken JSON: {error}") from error
-    return _checked(record, where)
+    return checked(record, where)
 
 
 def _loads(text: str) -> Any:
@@ -293,7 +316,7 @@ def _read_csv(file: BinaryIO, path: str) -> Iterator[Record]:
     rows = csv.reader(texts(), strict=True)
     try:
         columns = next(rows, [])
-        if not set(COLUMNS) <= set(columns):
+        if not {"path", "score", "error"} <= set(columns):
             raise UsageError(f"{path}: got no results in it, want what `iqassay score -o` writes, but not as a table")
         for row in filter(None, rows):
             cells = dict(zip(columns, row, strict=False))
@@ -303,92 +326,41 @@ def _read_csv(file: BinaryIO, path: str) -> Iterator[Record]:
             if len(row) != len(columns):
                 raise UsageError(f"{where}: got {len(row)} cells, want {len(columns)}")
             try:
-                record = _from_cells(cells)
+                record = _from_text(cells)
             except ValueError as error:
                 raise UsageError(f"{where}: {error}") from error
-            yield _checked(record, where)
+            yield checked(record, where)
     except csv.Error as error:
         if not lines.readline():  # it is in the last line, which ends inside quotation marks
             raise _CutShort from error
         raise UsageError(f"{path}: line {rows.line_num}: {error}") from error
 
 
-def _from_cells(cells: dict[str, str]) -> Record:
-    record: Record = {key: cells[key] for key in ("path", "reference") if cells.get(key)}
-    if cells["error"]:
-        return {**record, "error": cells["error"]}
+def _from_text(cells: dict[str, str]) -> Record:
+    """A record of the cells of CSV. Raises ValueError where text stands for a number and is none."""
 
     def numbers(text: str) -> dict[str, float]:
         parts = (part.rpartition(":") for part in text.split(";") if part)
         return {name: float(number) for name, _, number in parts}
 
-    return {
-        **record,
-        **{key: float(cells[key]) for key in ("score", "low", "high")},
-        "raw": numbers(cells["raw"]),
-        "model": cells["model"],
-        "version": cells["version"],
-        "distortions": [{"name": name, "severity": value} for name, value in numbers(cells["distortions"]).items()],
-        "warnings": [warning for warning in cells["warnings"].split("; ") if warning],
-    }
+    found: Record = {key: text for key, text in cells.items() if text}
+    if "error" in found:
+        found.pop("score", None)
+        return from_cells(found)
+    if "raw" in found:  # of version 0.1.0
+        found["raw"] = numbers(found["raw"])
+    named = numbers(cells.get("distortions", "")).items()
+    found["distortions"] = [{"name": name, "severity": value} for name, value in named]
+    found["warnings"] = [warning for warning in cells.get("warnings", "").split("; ") if warning]
+    return from_cells(found)
 
 
 def _read_parquet(file: BinaryIO, path: str) -> Iterator[Record]:
     number = 0
     try:
         for number, record in enumerate(parquet.read(file), 1):
-            yield _checked(record, f"{path}: record {number}")
+            yield checked(record, f"{path}: record {number}")
     except UsageError:
         raise
     except ValueError as error:
         raise UsageError(f"{path}: got broken Parquet after {counted(number, 'record')}: {error}") from error
-
-
-# ---- what those who read a record may count on ----------------------------------------------------------------------
-
-
-def _checked(record: Any, where: str) -> Record:
-    if not isinstance(record, dict):
-        raise UsageError(f"{where}: got {reprlib.repr(record)}, want a record of `iqassay score`")
-    wanted = {"path", "error"} if "error" in record else {*COLUMNS} - {"error"}
-    for key in (key for key in WITH_REFERENCE if key in wanted or key in record):
-        if key not in record or not CHECKS[key](record[key]):
-            got = f"{key} {reprlib.repr(record[key])}" if key in record else f"no {key}"
-            raise UsageError(f"{where}: got a record with {got}, want one of `iqassay score`")
-    return record
-
-
-def _is_text(value: Any) -> bool:
-    return isinstance(value, str)
-
-
-def _is_number(value: Any, most: float = sys.float_info.max) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool) and -most <= value <= most
-
-
-def _is_score(value: Any) -> bool:
-    return _is_number(value, 100) and value >= 0
-
-
-def _are_raws(value: Any) -> bool:
-    return isinstance(value, dict) and all(map(_is_number, value.values()))
-
-
-def _are_texts(value: Any) -> bool:
-    return isinstance(value, list) and all(map(_is_text, value))
-
-
-def _are_distortions(value: Any) -> bool:
-    return isinstance(value, list) and all(
-        isinstance(item, dict) and _is_text(item.get("name")) and _is_number(item.get("severity"), 100)
-        for item in value
-    )
-
-
-CHECKS: dict[str, Callable[[Any], bool]] = {
-    **dict.fromkeys(("path", "reference", "model", "version", "error"), _is_text),
-    **dict.fromkeys(("score", "low", "high"), _is_score),
-    "raw": _are_raws,
-    "distortions": _are_distortions,
-    "warnings": _are_texts,
-}

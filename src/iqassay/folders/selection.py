@@ -19,14 +19,17 @@ def select(
     above: float | None = None,
 ) -> Iterator[Record]:
     """The records whose score is under `below` and over `above`, in the order they come or by `order`, "worst" or
-    "best" first; of those the first `top`. Equal scores keep their order. Errors have no score and are always wanted:
-    with an order they come last.
+    "best" first; of those the first `top`. Equal scores keep their order. Records of errors have no score: where scores
+    choose, by `top`, `below` or `above`, they are left out; else they are wanted, and with an order they come last.
 
     Sorted records go through a file of SQLite's own once they are many, so memory does not grow with their number.
     Interrupted (Ctrl-C), those that have come are given before it goes on. Raises OSError when that file cannot be
     written.
     """
-    wanted = (record for record in records if "error" in record or _between(record["score"], above, below))
+    chosen = any(limit is not None for limit in (top, below, above))
+    wanted = (
+        record for record in records if (not chosen if "error" in record else _between(record["score"], above, below))
+    )
     return wanted if order is None and top is None else _sorted(wanted, order == "worst", top)
 
 

@@ -35,7 +35,12 @@ const ticked = new Set();
 let lowered; // paths in small letters, once somebody looks for one
 const ranks = {}; // what is sorted by: a number for each row, NaN for none
 
+const marks = new Map(); // row -> "keep" or "reject", see folder_report_view.js
+
 const kinds = {
+  kept: (row) => marks.get(row) === "keep",
+  rejected: (row) => marks.get(row) === "reject",
+  open: (row) => !failed(row) && !marks.has(row),
   none: (row) => !failed(row) && !data.damage[row],
   unlike: (row) => !failed(row) && (data.remarks[row] || []).some((word) => UNLIKE[word]),
   error: failed,
@@ -91,9 +96,31 @@ function sort(rows) {
   return rows.sort((a, b) => isNaN(rank[a]) - isNaN(rank[b]) || sign * (rank[a] - rank[b]) || a - b);
 }
 
-function update() {
-  order = sort(passing());
-  list.scrollTop = 0;
+// ---- stacks: of each group the best that passes, and the others under it once it is opened
+
+const groupOf = (row) => data.groups.group?.[row] ?? null;
+const opened = new Set(); // groups
+const stacks = new Map(); // group -> its rows that pass, the best first
+
+function fold(rows) {
+  stacks.clear();
+  if (!id("fold")?.checked) return rows;
+  for (const row of rows) {
+    const group = groupOf(row);
+    if (group !== null) stacks.has(group) ? stacks.get(group).push(row) : stacks.set(group, [row]);
+  }
+  for (const stack of stacks.values()) stack.sort((a, b) => data.groups.place[a] - data.groups.place[b]);
+  return rows.flatMap((row) => {
+    const stack = stacks.get(groupOf(row));
+    if (!stack) return [row];
+    if (stack[0] !== row) return [];
+    return opened.has(groupOf(row)) ? stack : [row];
+  });
+}
+
+function update(stay = false) {
+  order = fold(sort(passing()));
+  if (stay !== true) list.scrollTop = 0;
   drawn.forEach((row) => row.remove());
   drawn.clear();
   id("empty").hidden = order.length > 0;
@@ -107,9 +134,10 @@ function update() {
 }
 
 function tell(message = "") {
-  const shown = order.length === count ? `${number(count)} pictures` : `${number(order.length)} of ${number(count)} pictures`;
+  const shown = order.length === count || stacks.size ? `${number(count)} pictures` : `${number(order.length)} of ${number(count)} pictures`;
+  const folded = stacks.size ? `, ${number(stacks.size)} stack${stacks.size === 1 ? "" : "s"}` : "";
   const more = order.length > MOST ? `, the first ${number(MOST)} listed` : "";
-  id("status").textContent = shown + more + (ticked.size ? `, ${number(ticked.size)} ticked` : "") + (message && `. ${message}`);
+  id("status").textContent = shown + folded + more + (ticked.size ? `, ${number(ticked.size)} ticked` : "") + (message && `. ${message}`);
   const chosen = number(ticked.size || order.length);
   id("copy").textContent = `Copy ${chosen} path${chosen === "1" ? "" : "s"}`;
   id("csv").textContent = `Download ${chosen} row${chosen === "1" ? "" : "s"} as CSV`;
@@ -156,12 +184,29 @@ function rowOf(row, place) {
   const folder = make("bdi", {}, printable(data.picture.folders[data.picture.folder[row]]));
   const open = make("button", { type: "button", className: "open" }, make("span", {}, make("span", {}, name),
     make("span", { className: "folder soft wide" }, folder), make("span", { className: "soft narrow" }, causes)));
-  const image = pictureOf(row);
-  if (image) open.prepend(make("img", { src: image, alt: "" }));
+  const image = pictureOf(row) ?? addressOf(row);
+  if (image) {
+    const small = make("img", { src: image, alt: "", decoding: "async" });
+    small.onerror = () => small.remove(); // gone, or of a kind that browsers do not show
+    open.prepend(small);
+  }
   open.onclick = () => show(row);
-  return make("tr", { ariaRowIndex: place + 2 },
+  const head = make("th", { scope: "row", title: name }, open);
+  const stack = stacks.get(groupOf(row));
+  if (stack?.[0] === row && stack.length > 1) {
+    const group = groupOf(row);
+    const more = make("button", { type: "button", className: "stack", ariaExpanded: opened.has(group),
+      ariaLabel: `${stack.length} pictures of one scene` }, `${opened.has(group) ? "−" : "+"}${stack.length - 1}`);
+    more.onclick = () => {
+      opened.has(group) ? opened.delete(group) : opened.add(group);
+      update(true);
+    };
+    head.append(more);
+  }
+  const classes = [marks.get(row) ?? "", stack && stack[0] !== row ? "under" : ""].filter(Boolean);
+  return make("tr", { ariaRowIndex: place + 2, className: classes.join(" ") },
     make("td", {}, tick),
-    make("th", { scope: "row", title: name }, open),
+    head,
     make("td", {}, ...scoreOf(row)),
     make("td", { className: "wide" }, failed(row) ? "" : `${data.low[row].toFixed(1)} to ${data.high[row].toFixed(1)}`),
     make("td", { className: "wide" }, make("div", { title: causes }, causes)),
@@ -173,32 +218,14 @@ function scoreOf(row) {
   return [make("span", { className: `dot ${anchorOf(data.score[row])}` }), data.score[row].toFixed(1)];
 }
 
-const pictureOf = (row) => document.querySelector(`#row${row} .shot img`)?.src;
-
-// ---- one picture
-
-function show(row) {
-  const facts = [];
-  const fact = (name, ...values) => facts.push(make("dt", {}, name), make("dd", {}, ...values));
-  if (!failed(row)) fact("Score", ...scoreOf(row), `, 90 % interval ${data.low[row].toFixed(1)} to ${data.high[row].toFixed(1)}`);
-  const causes = damageOf(row).map((one) =>
-    make("p", {}, make("b", {}, `${one.title}, ${one.severity.toFixed(1)} of 5. `), `${one.looks} ${one.remedy}`));
-  if (causes.length) fact("Damage", ...causes);
-  for (const words of said(row)) fact(failed(row) ? "Not scored" : "Remark", printable(words));
-  fact("Path", printable(pathOf(data.picture, row)));
-  if (data.reference?.name[row]) fact("Reference", printable(pathOf(data.reference, row)));
-  const raws = Object.entries(data.raws).filter(([, values]) => (values[row] ?? null) !== null);
-  if (raws.length) fact("Raw values", raws.map(([name, values]) => `${name} ${values[row]}`).join(", "));
-  if (!failed(row)) fact("Model", data.models[data.model ? data.model[row] : 0].join(" "));
-  const images = [...document.querySelectorAll(`#row${row} .shot img`)].map((image) =>
-    make("img", { src: image.src, alt: image.alt || "heatmap" }));
-  const close = make("button", { type: "button", className: "act" }, "Close");
-  close.onclick = () => id("details").close();
-  id("details").replaceChildren(
-    make("h2", { id: "name" }, printable(data.picture.name[row])),
-    make("div", { className: "sides" }, ...images), make("dl", {}, ...facts), close);
-  id("details").showModal();
+// The file itself, as seen from the page; the browser makes a thumbnail of it once its row is drawn.
+function addressOf(row) {
+  const place = data.places[data.picture.folder[row]];
+  const name = data.picture.name[row];
+  return place && name.isWellFormed?.() !== false ? place + encodeURIComponent(name) : null;
 }
+
+const pictureOf = (row) => document.querySelector(`#row${row} .shot img`)?.src;
 
 // ---- taking rows away
 
@@ -225,19 +252,25 @@ function copyOldWay(text) {
 
 // The columns of `iqassay score --format csv`, so that what reads its files reads this.
 function asCsv(rows) {
-  const raws = Object.entries(data.raws);
-  const lines = [["path", ...(data.reference ? ["reference"] : []),
-    "score", "low", "high", "raw", "model", "version", "distortions", "warnings", "error"]];
+  const has = (columns) => Object.keys(columns);
+  const at = (columns, name, row) => columns[name][row] ?? "";
+  const names = Object.keys(data.versions);
+  const sizes = has(data.sizes);
+  const lines = [["path", ...(data.reference ? ["reference"] : []), ...has(data.groups), "score", "low", "high",
+    ...names.flatMap((name) => ["score", "low", "high", "version"].map((key) => `${key}_${name}`)),
+    ...has(data.raws).map((name) => `raw_${name}`), "model", "version", ...sizes, "distortions", "warnings", "error"]];
   for (const row of rows) {
-    const reference = data.reference ? [pathOf(data.reference, row)] : [];
-    const path = [pathOf(data.picture, row), ...reference];
+    const path = [pathOf(data.picture, row), ...(data.reference ? [pathOf(data.reference, row)] : [])];
     if (failed(row)) {
-      lines.push([...path, "", "", "", "", "", "", "", "", said(row).join("; ")]);
+      lines.push([...path, ...Array(lines[0].length - path.length - 1).fill(""), said(row).join("; ")]);
       continue;
     }
-    lines.push([...path, data.score[row], data.low[row], data.high[row],
-      raws.filter(([, values]) => (values[row] ?? null) !== null).map(([name, values]) => `${name}:${values[row]}`).join(";"),
-      ...data.models[data.model ? data.model[row] : 0],
+    const also = (name) => [...["score", "low", "high"].map((key) => at(data.also, `${key}_${name}`, row)),
+      at(data.also, `score_${name}`, row) === "" ? "" : data.versions[name]];
+    lines.push([...path, ...has(data.groups).map((name) => at(data.groups, name, row)),
+      data.score[row], data.low[row], data.high[row], ...names.flatMap(also),
+      ...has(data.raws).map((name) => at(data.raws, name, row)), ...data.models[data.model ? data.model[row] : 0],
+      ...sizes.map((name) => at(data.sizes, name, row)),
       damageOf(row).map((one) => `${one.name}:${one.severity}`).join(";"), said(row).join("; "), ""]);
   }
   return csvOf(lines);
@@ -254,11 +287,12 @@ const soon = (what) => () => {
 };
 list.addEventListener("scroll", soon(draw), { passive: true });
 addEventListener("resize", soon(draw));
-form.addEventListener("input", soon(update));
+form.addEventListener("input", soon(() => update()));
 form.addEventListener("reset", () => setTimeout(update)); // after the values have gone
 form.addEventListener("submit", (event) => event.preventDefault());
 id("copy").addEventListener("click", copy);
-id("csv").addEventListener("click", download);
+id("csv").addEventListener("click", () => save("pictures.csv", "text/csv", asCsv(chosen())));
+id("fold")?.addEventListener("change", update);
 id("tickall").addEventListener("change", () => {
   for (const row of order) id("tickall").checked ? ticked.add(row) : ticked.delete(row);
   drawn.forEach((row, place) => (row.querySelector("input").checked = ticked.has(order[place])));
@@ -300,5 +334,3 @@ for (const button of document.querySelectorAll(".flip")) {
 id("maps")?.addEventListener("change", () => {
   for (const button of document.querySelectorAll(".flip")) button.setAttribute("aria-pressed", id("maps").checked);
 });
-
-update();

@@ -10,6 +10,8 @@ import os
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import quote
 
 import numpy as np
 
@@ -57,7 +59,7 @@ def write_report(
         raise UsageError(f"{results}: got no records, want results of `iqassay score`")
     worst, best, between = choose(columns, examples)
     shots = take_shots(columns, [*worst, *best], between, pictures, model)
-    whole = page(columns, worst, best, between, shots, title)
+    whole = page(columns, worst, best, between, shots, title, addresses(columns, output, pictures))
     replace_file(output, lambda out: out.write(whole.encode("utf-8", "backslashreplace")))
     return notes(shots, pictures)
 
@@ -178,8 +180,13 @@ def page(
     between: Sequence[int],
     shots: dict[int, Shot],
     title: str | None = None,
+    places: Sequence[str] = (),
 ) -> str:
-    """The page as HTML. Everything is in it; nothing is loaded from elsewhere."""
+    """The page as HTML. Everything is in it but the pictures of the table, which are shown from their files where the
+    browser finds them; nothing comes from the network.
+
+    places: the address of each folder of pictures.
+    """
     summary = summarise(columns)
     figures = {shown.row: shown for shown in figures_of(columns, shots, [*worst, *best, *between])}
     bars = bars_of(scores_of(columns))
@@ -204,8 +211,34 @@ def page(
         choices=_choices(columns, summary),
         failed=[(paths[row], words[columns.remarks[row][0]]) for row in range(len(columns)) if not columns.scored(row)],
         MOST_LISTED=MOST_LISTED,
-        data=columns.as_json(),
+        grouped=bool(columns.groups),
+        data=columns.as_json(places),
     )
+
+
+def addresses(columns: Columns, output: str, pictures: str | None) -> list[str]:
+    """Where each folder of the pictures is, as seen from the page; absolute on another drive, "" for what no address
+    can say. `pictures`: the folder where they are now, see `locate`.
+    """
+    base = os.path.dirname(os.path.abspath(output))
+    first: dict[int, str] = {}
+    for row, folder in enumerate(columns.picture.folder):
+        first.setdefault(folder, columns.picture.name[row])
+    return [
+        _address(os.path.dirname(os.path.abspath(locate(folder + first[number], pictures))), base)
+        for number, folder in enumerate(columns.picture.folders)
+    ]
+
+
+def _address(folder: str, base: str) -> str:
+    try:
+        try:
+            below = os.path.relpath(folder, base).replace(os.sep, "/")
+        except ValueError:  # another drive
+            return f"{Path(folder).as_uri()}/"
+        return f"{quote(os.fsencode(below) if os.name != 'nt' else below)}/"
+    except (UnicodeError, ValueError):
+        return ""
 
 
 def _models(columns: Columns) -> str:
@@ -313,7 +346,8 @@ def figures_of(columns: Columns, shots: dict[int, Shot], rows: Sequence[int]) ->
 
 def _choices(columns: Columns, summary: Summary) -> dict[str, list[tuple[str, str]]]:
     """What the table can be narrowed to, beside names and scores: groups of values and words; "" is no group."""
-    choices = [("", "all"), ("none", "no known damage")]
+    choices = [("", "all"), ("kept", "kept"), ("rejected", "rejected"), ("open", "not decided yet")]
+    choices.append(("none", "no known damage"))
     if summary.unlike:
         choices.append(("unlike", UNLIKE))
     if summary.scored < summary.pictures:

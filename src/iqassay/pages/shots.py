@@ -91,7 +91,7 @@ def full_shots(wanted: Sequence[Wanted], model: str | None = None) -> Iterator[S
             done = 0
             try:
                 pairs = [Pair(one.path, one.reference) for one in group]
-                results = score_pairs(open_scorer(name), pairs, cache=cache, maps=True)
+                results = score_pairs(open_scorer(name), pairs, cache=cache, maps=True, pictures=True)
                 for one, result in zip(group, results, strict=True):
                     yield _full(one, result, reference)
                     done += 1

@@ -24,6 +24,7 @@ from iqassay.pictures.picture import ImageError, Picture, TooManyPixels, check_s
 from iqassay.pictures.pixels import (
     CUT,
     GAIN_MAP,
+    GROUND,
     PAGES,
     colours_of,
     frames,
@@ -47,17 +48,22 @@ _TIFFS = "gray, RGB, CMYK, YCbCr, Lab or a palette, at usual depths"
 def read_image(
     source: str | os.PathLike[str] | bytes | bytearray | memoryview | Image.Image | np.ndarray,
     max_pixels: int = MAX_PIXELS,
+    ground: str = "white",
 ) -> Picture:
     """Read one picture as an upright sRGB array.
 
     source: a path, the bytes of a file, a Pillow image, or an array of shape (H, W), (H, W, 1), (H, W, 3) or (H, W, 4)
     with uint8, uint16 or float samples in [0, 1], taken as sRGB (and straight alpha).
     max_pixels: larger pictures are refused, before they are decoded.
+    ground: what transparent parts are shown over, "white" or "black".
 
     Raises ImageError for anything that cannot be read, whatever the bytes are.
     """
     if isinstance(max_pixels, bool) or not isinstance(max_pixels, int) or max_pixels < 1:
         raise ValueError(f"max_pixels: got {max_pixels!r}, want a whole number of at least 1")
+    if ground not in ("white", "black"):
+        raise ValueError(f"ground: got {ground!r}, want 'white' or 'black'")
+    shown_over = GROUND.set(ground)
     prefix = f"{file_name(source)}: " if isinstance(source, (str, os.PathLike)) else ""
     try:
         if isinstance(source, np.ndarray):
@@ -77,6 +83,8 @@ def read_image(
         raise ImageError(
             f"{prefix}got a picture that cannot be read ({_reason(error)}), want an undamaged one of an ordinary kind"
         ) from error
+    finally:
+        GROUND.reset(shown_over)
     picture.pixels.flags.writeable = False
     if picture.pixels.nbytes > _LARGE:
         _give_back_memory()

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+OVER = "transparency shown over "
+
 
 class ImageError(ValueError):
     """A picture that cannot be read: one plain sentence, which starts with the file name when there is one."""
@@ -34,6 +36,11 @@ class Picture:
     @property
     def width(self) -> int:
         return int(self.pixels.shape[1])
+
+    @property
+    def see_through(self) -> bool:
+        """Whether parts of it were transparent, and are shown over a ground."""
+        return any(warning.startswith(OVER) for warning in self.warnings)
 
 
 def check_size(width: int, height: int, max_pixels: int) -> None:

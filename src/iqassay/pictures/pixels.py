@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextvars import ContextVar
 from typing import cast
 
 import numpy as np
@@ -11,9 +12,12 @@ from PIL.ExifTags import Base as Tag
 
 from iqassay.pictures import colour, icc
 from iqassay.pictures.opened import raw_mode, strips
-from iqassay.pictures.picture import ImageError, Picture, check_size, to_float
+from iqassay.pictures.picture import OVER, ImageError, Picture, check_size, to_float
 
-OVER_WHITE = "transparency shown over white"
+# What transparent parts are shown over while a picture is read: "white" or "black". A variable of the context and no
+# argument, since it concerns two lines at the end of every way to read a file.
+GROUND: ContextVar[str] = ContextVar("ground", default="white")
+
 GAIN_MAP = "gain map for HDR screens left out: the picture is shown without it"
 PAGES = "file of several pages: page 1 is shown"
 CUT = "samples of more than 8 bits read at 8 bits"
@@ -91,7 +95,7 @@ def from_pillow(
             part = (part.convert("LA") if part.mode == "La" else part).convert("RGBA")
             if cast(tuple[int, int], part.getchannel("A").getextrema())[0] < 255:
                 seen_through = True
-                part = Image.alpha_composite(Image.new("RGBA", part.size, "white"), part)
+                part = Image.alpha_composite(Image.new("RGBA", part.size, GROUND.get()), part)
             part = part.convert("RGB")
         if change is not None:
             part = change.apply(part if part.mode == first else part.convert(first))
@@ -102,7 +106,7 @@ def from_pillow(
         if orientation > 1:
             part = part.transpose(_TRANSPOSE[orientation])
         _turn(rows, orientation)[...] = np.asarray(part)
-    return Picture(pixels, (*said, OVER_WHITE) if seen_through else tuple(said))
+    return Picture(pixels, (*said, f"{OVER}{GROUND.get()}") if seen_through else tuple(said))
 
 
 def frames(image: Image.Image) -> list[str]:
@@ -197,11 +201,12 @@ def from_samples(
         samples, colours, opacity = samples[..., :-1], samples, samples[..., -1:]
         top = np.float32(1 if samples.dtype == np.float32 else np.iinfo(samples.dtype).max)
         if opacity.min() < top:
-            said = [*said, OVER_WHITE]
+            said = [*said, f"{OVER}{GROUND.get()}"]
+            light = top if GROUND.get() == "white" else np.float32(0)
             samples = np.empty_like(samples)
             for y in range(0, len(samples), 64):  # in strips: the temporaries are float32
                 a = np.divide(opacity[y : y + 64], top, dtype=np.float32)
-                mixed = colours[y : y + 64, :, :-1] * (a if alpha == "straight" else 1) + (1 - a) * top
+                mixed = colours[y : y + 64, :, :-1] * (a if alpha == "straight" else 1) + (1 - a) * light
                 samples[y : y + 64] = np.rint(np.minimum(mixed, top)) if top > 1 else np.clip(mixed, 0, 1)
     if encoding is not None and not encoding.is_srgb:
         samples = colour.to_srgb(samples, encoding)

@@ -76,6 +76,10 @@ class Panel(Scorer):
         """Whether a member can score a picture against its reference."""
         return self._grader is not None
 
+    def asked(self, reference: bool) -> tuple[str, ...]:
+        """The names of the models whose raw values a verdict has, beside a reference or without one."""
+        return (self._for_pairs().card.name,) if reference else tuple(self.card.members)
+
     @property
     def restores(self) -> bool:
         """No: a member that does is asked by its own name."""

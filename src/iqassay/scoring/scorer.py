@@ -7,7 +7,7 @@ import json
 import os
 import threading
 from collections.abc import Callable, Generator, Iterable, Iterator
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from itertools import zip_longest
 from typing import TYPE_CHECKING, Any, Literal, overload
 
@@ -44,6 +44,8 @@ if TYPE_CHECKING:
 PRESENT = 0.3  # a distortion is named from this probability on: each of three in a chain would have a third
 LARGE = 24_000_000  # pixels: of many pictures, those above are decoded and scored one at a time
 MOST_NAMED = 3  # pictures with more than three causes exist; a list that long helps nobody
+UNLIKE = "unlike the training data"  # how that warning begins
+BOTH_GROUNDS = "transparent: judged over white and over black"
 _NO_MORE: Any = object()  # stands in for what the shorter of two iterables lacks
 
 
@@ -107,22 +109,38 @@ class Scorer:
         """Whether the model can score a picture against its reference."""
         return self.card.reference is not None
 
+    def asked(self, reference: bool) -> tuple[str, ...]:
+        """The names of the models whose raw values a verdict has, beside a reference or without one."""
+        return (self.card.name,)
+
     def score(self, picture: Source, reference: Source | None = None, align: str = "fail") -> Verdict:
         """Score one picture: a path, the bytes of a file, a Pillow image, an array (see `read_image`) or a Picture.
 
         reference: the picture as it should look, in any of these forms; identical pixels get the top score. None scores
-        the picture by itself. align: what to do when the two differ in size, "fail", "resize" or "crop" (see `align`).
+        the picture by itself. align: what to do when the two differ in size, "fail", "resize", "centre" (or "crop") or
+        "top-left" (see `align`). Where one of the two has transparent parts, and is not decoded yet, both are shown
+        over white and over black, and the lower score counts.
 
         The same picture gets the same score on every run, whatever was scored before and with any number of threads.
         Raises ImageError when a picture cannot be read or the sizes differ, ValueError when a reference is given to a
         model that takes none.
         """
+        if reference is None:
+            self._tables(False)
+            return self._judged(self.read(picture))
+        return on_two_grounds(lambda ground: self._beside(picture, reference, align, ground))
+
+    def _beside(self, picture: Source, reference: Source, align: str, ground: str) -> tuple[Verdict, bool]:
+        """The verdict of a picture against its reference, and whether the ground shows through one of them."""
+        self._tables(True)
+        pair = to_one_size(self.read(picture, ground=ground), self.read(reference, ground=ground), align)
+        decoded = isinstance(picture, Picture), isinstance(reference, Picture)
+        shows = any(one.see_through and not done for one, done in zip(pair, decoded, strict=True))
+        return self._judged(*pair), shows
+
+    def _judged(self, picture: Picture, reference: Picture | None = None) -> Verdict:
         tables = self._tables(reference is not None)
-        picture = self.read(picture)
-        said: tuple[str, ...] = ()
-        if reference is not None:
-            picture, reference = to_one_size(picture, self.read(reference), align)
-            said = tuple(f"reference: {warning}" for warning in reference.warnings)
+        said = tuple(f"reference: {warning}" for warning in reference.warnings) if reference else ()
         answers = self.look(picture, reference)
         raw = raw_value(answers, self.card)
         score, low, high = placed(raw, tables)
@@ -224,7 +242,8 @@ class Scorer:
                 return self.read(picture, limit), None if reference is None else self.read(reference, limit)
 
             def judge(both: tuple[Picture, Picture | None]) -> Verdict:
-                return self.score(both[0], both[1], align)
+                again = reference is not None and any(one.see_through for one in both if one)
+                return self.score(*(job if again else both), align)
 
             try:
                 return one_large_at_a_time(read, judge, self.max_pixels, alone)
@@ -235,9 +254,14 @@ class Scorer:
 
         yield from in_order(score, _jobs(pictures, references), min(self._threads or default_threads(), WORKERS))
 
-    def read(self, picture: Source, max_pixels: int = MAX_PIXELS) -> Picture:
-        """Decode a picture within this and the Scorer's own `max_pixels`, unless it is decoded. Raises ImageError."""
-        return picture if isinstance(picture, Picture) else read_image(picture, min(max_pixels, self.max_pixels))
+    def read(self, picture: Source, max_pixels: int = MAX_PIXELS, ground: str = "white") -> Picture:
+        """Decode a picture within this and the Scorer's own `max_pixels`, unless it is decoded. Raises ImageError.
+
+        ground: what its transparent parts are shown over, "white" or "black".
+        """
+        if isinstance(picture, Picture):
+            return picture
+        return read_image(picture, min(max_pixels, self.max_pixels), ground)
 
     def _tables(self, full_reference: bool) -> NetworkCard | Reference:
         """The calibration and the interval of the mode."""
@@ -271,6 +295,17 @@ class Scorer:
             raise ModelFileError(f"the model {self.card.name!r} restores nothing, want one that does, such as 'dri'")
         estimate, nearness = self._session.run(["estimate", "nearness"], {"image": batch})
         return estimate, nearness
+
+
+def on_two_grounds(judge: Callable[[str], tuple[Verdict, bool]]) -> Verdict:
+    """The verdict of `judge` over white; where the ground shows through, the lower one of white and black."""
+    over_white, shows = judge("white")
+    if not shows:
+        return over_white
+    over_black, _ = judge("black")
+    lower, ground = (over_black, "black") if over_black.score < over_white.score else (over_white, "white")
+    warnings = [*over_white.warnings, f"{BOTH_GROUNDS}, {ground} counts"]
+    return replace(lower, warnings=tuple(warnings))
 
 
 def one_large_at_a_time(
@@ -349,7 +384,7 @@ def doubts(picture: Picture, answers: tiles.Answers, card: NetworkCard) -> tuple
     if min(picture.height, picture.width) < tiles.MIN_SIDE:
         found.append(f"only {picture.width}x{picture.height} pixels: take the score with care")
     if not answers.unlike <= card.unlike_threshold:  # "not <=", so that NaN is unlike too
-        found.append("unlike the training data: take the score with care")
+        found.append(f"{UNLIKE}: take the score with care")
     return tuple(found)
 
 
