@@ -24,7 +24,9 @@ from iqassay.bench.learners import Statistics
 from iqassay.bench.sanity import Answer, Answers
 from iqassay.bench.sanity_figures import figures
 from iqassay.bench.sanity_questions import questions
+from iqassay.data.distortions import KINDS
 from iqassay.data.opening import open_set
+from iqassay.data.synthetic import UNKNOWN
 from iqassay.pictures.image import read_image
 from iqassay.statistics.correlation import srcc
 from iqassay.systems.blocks import Regressor
@@ -62,15 +64,13 @@ def main() -> None:
 
     def rated(argument: str) -> Pictures:
         ratings = open_set(argument)
-        parts = [ratings.split("train").rows[: args.limit], ratings.split("val").rows]
-        return pictures(
-            ratings.name, [r.image for p in parts for r in p], [r.score for p in parts for r in p], len(parts[0])
-        )
+        train, val = ratings.split("train").rows[: args.limit], ratings.split("val").rows
+        rows = [*train, *val]
+        return pictures(ratings.name, [r.image for r in rows], [r.score for r in rows], len(train))
 
     def pictures(name: str, sources: Sequence, score: Sequence[float], train: int) -> Pictures:
-        return Pictures(
-            name, described(name, sources), np.array(score), np.full((len(score), 2), -1, np.float32), train
-        )
+        kind, severity = (np.full((len(score), n), UNKNOWN, np.float32) for n in (len(KINDS) + 1, len(KINDS)))
+        return Pictures(name, described(name, sources), np.array(score), kind, severity, train)
 
     sets = [rated(argument) for argument in args.data]
     judged = []
