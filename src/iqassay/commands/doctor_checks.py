@@ -28,7 +28,7 @@ BRINGS = {  # what the optional extras are for
     "serve": "`iqassay serve`, the service and its page",
     "gpu": "networks on NVIDIA cards",
 }
-# The files of onnxruntime-gpu lie where those of onnxruntime do: the one that is installed last is what there is, and to
+# The files of onnxruntime-gpu lie where those of onnxruntime do: the one installed last is what there is, and to
 # uninstall either takes files from both.
 ONE_OF_THEM = "pip uninstall -y onnxruntime {0} && pip install --no-deps {0}"
 INSTALL = {"gpu": f"pip install 'iqassay[gpu]' && {ONE_OF_THEM.format('onnxruntime-gpu')}"}
