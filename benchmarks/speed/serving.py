@@ -63,7 +63,7 @@ def main() -> int:
             now = memory(port)
             rows.append(
                 {
-                    "model": args.model,
+                    "model": Path(args.model).stem,
                     "callers": callers,
                     "requests": args.requests,
                     "a second": round(args.requests / seconds, 1),
