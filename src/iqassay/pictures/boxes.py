@@ -157,7 +157,7 @@ def _colours(properties: list[tuple[bytes, bytes]]) -> tuple[colour.Encoding | N
         return None, ""
     content = next((struct.unpack_from(">H", data)[0] for name, data in properties if name == b"clli"), 0)
     screen = next((struct.unpack_from(">L", data, 16)[0] / 10_000 for name, data in properties if name == b"mdcv"), 0)
-    encoding = colour.of_code_points(*points, peak=colour.brightest(content, screen))
+    encoding = colour.of_code_points(points[0], points[1], colour.brightest(content, screen))
     return encoding, "" if encoding else colour.UNKNOWN.format(f"{points[0]} and {points[1]}")
 
 

@@ -80,7 +80,7 @@ def of_gamma(gamma: float | None, chromaticities: tuple[float, ...] | None) -> E
     """
     if gamma is not None and not 0.01 <= gamma <= 100:
         return None
-    primaries = _SRGB
+    primaries: tuple[float, ...] = _SRGB
     if chromaticities is not None:
         told = (*chromaticities[2:], *chromaticities[:2])
         if max(abs(a - b) for a, b in zip(told, _SRGB, strict=True)) >= _NEAR:

@@ -114,15 +114,11 @@ def lab_to_srgb(samples: np.ndarray, signed: bool) -> np.ndarray:
     for start in range(0, len(samples), 64):
         strip = samples[start : start + 64]
         light = strip[..., :1].astype(np.float32) * np.float32(100 / (65280 if deep and not signed else top))
-        ab = (
-            strip[..., 1:].view(np.int16 if deep else np.int8)
-            if signed
-            else strip[..., 1:].astype(np.int32) - 128 * step
-        )
+        stored = strip[..., 1:]
+        ab = stored.view(np.int16 if deep else np.int8) if signed else stored - np.float32(128 * step)
+        a, b = (ab[..., i : i + 1].astype(np.float32) / np.float32(step) for i in (0, 1))
         y = (light + 16) / 116
-        f = np.concatenate(
-            [y + ab[..., :1] / np.float32(500 * step), y, y - ab[..., 1:] / np.float32(200 * step)], axis=2
-        )
+        f = np.concatenate([y + a / 500, y, y - b / 200], axis=2)
         xyz = np.where(f > 6 / 29, f**3, (f - 4 / 29) * np.float32(108 / 841)) * _WHITE.astype(np.float32)  # CIE 15
         out[start : start + 64] = np.rint(colour.encode(xyz @ to_srgb) * top)
     return out

@@ -171,16 +171,16 @@ def _from_png(file: BinaryIO, max_pixels: int) -> Picture:
         image, said = formats.open_header("PNG", pieces), [*said, _NO_ANIMATION]
     encoding: colour.Encoding | None = info.pop("encoding", None)
     check_size(*image.size, max_pixels)
-    image.info |= info
+    image.info.update(info)
     if not (channels := png.deep_channels(image)):
         return from_pillow(image, max_pixels, said, encoding=encoding)
     said += frames(image)
-    samples, image = png.read_deep(pieces, channels)
-    image.info |= info
-    orientation = orientation_of(image, said)
-    profile, encoding = colours_of(image, encoding, said)
+    samples, read = png.read_deep(pieces, channels)
+    read.info.update(info)
+    orientation = orientation_of(read, said)
+    profile, encoding = colours_of(read, encoding, said)
     alpha = "straight" if channels in (2, 4) else ""
-    if channels == 3 and (key := image.info.get("transparency")):
+    if channels == 3 and (key := read.info.get("transparency")):
         samples, alpha = with_key(samples, key), "straight"
     return from_samples(samples, alpha, profile, orientation, said, encoding)
 
@@ -260,7 +260,9 @@ def _from_inks(samples: np.ndarray, profile: bytes | None, orientation: int, sai
     image = Image.frombytes("CMYK", samples.shape[1::-1], np.ascontiguousarray(samples[..., :4]).tobytes())
     exif = Image.Exif()
     exif[Tag.Orientation] = orientation
-    image.info |= {"exif": exif.tobytes()} | ({"icc_profile": profile} if profile else {})
+    image.info["exif"] = exif.tobytes()
+    if profile:
+        image.info["icc_profile"] = profile
     return from_pillow(image, image.width * image.height, said)
 
 

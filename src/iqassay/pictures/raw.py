@@ -82,7 +82,8 @@ def _is_whole(file: BinaryIO) -> bool:
 def _directories_end(file: BinaryIO, order: str, length: int) -> bool:
     """The directories of a TIFF, which most raw files are."""
     file.seek(4)
-    waiting, seen = [_unpack(file, f"{order}L")[0]], set()
+    waiting: list[int] = [*_unpack(file, f"{order}L")]
+    seen: set[int] = set()
     while waiting and len(seen) < _MOST:
         at = waiting.pop()
         if not at or at in seen or at >= length:

@@ -30,7 +30,7 @@ _ELSEWHERE = {
     **{33003: "JPEG 2000", 33005: "JPEG 2000", 34712: "JPEG 2000", 34661: "JBIG", 34676: "SGI's LogLuv code"},
     **{34677: "SGI's LogLuv code", 34887: "LERC", 50001: "WebP", 50002: "JPEG XL", 52546: "JPEG XL"},
 }
-_MEANINGS = {
+_MEANINGS: dict[int | None, str] = {
     **{0: "gray", 1: "gray", 2: "RGB", 3: "a palette", 4: "a mask", 5: "CMYK", 6: "YCbCr", 8: "CIELab", 9: "ICCLab"},
     **{10: "ITULab", 32803: "a colour filter array", 32844: "LogL", 32845: "LogLuv", 34892: "linear raw"},
 }
@@ -101,16 +101,15 @@ def packed_otherwise(tags: TiffImagePlugin.ImageFileDirectory_v2) -> str:
 
 def described(tags: TiffImagePlugin.ImageFileDirectory_v2) -> str:
     """What a TIFF holds, for the message that it is not read: "LogLuv, 3 samples of 16 bits"."""
-    meaning = tags.get(Tag.PhotometricInterpretation)
+    told = tags.get(Tag.PhotometricInterpretation)
+    meaning = _MEANINGS.get(told, "") or f"photometric {told}"
     bits = sorted(set(numbers(tags, Tag.BitsPerSample, 1)))
     count = numbers(tags, Tag.SamplesPerPixel, 1)[0]
     kind = {2: " signed", 3: " floating-point", 5: " complex", 6: " complex"}.get(
         numbers(tags, Tag.SampleFormat, 1)[0], ""
     )
     depth = " or ".join(map(str, bits))
-    return (
-        f"{_MEANINGS.get(meaning, f'photometric {meaning}')}, {count}{kind} sample{'s' * (count > 1)} of {depth} bits"
-    )
+    return f"{meaning}, {count}{kind} sample{'s' * (count > 1)} of {depth} bits"
 
 
 def check_tiles(tags: TiffImagePlugin.ImageFileDirectory_v2) -> None:
