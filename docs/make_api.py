@@ -39,8 +39,11 @@ PAGES: dict[str, tuple[str, dict[str, list[str]]]] = {
     "folders": (
         "Folders of pictures",
         {
-            "iqassay.folders.folder": ["score_pairs", "Pair", "Result"],
+            "iqassay.folders.folder": ["score_pairs", "Pair", "Beside", "Result"],
             "iqassay.folders.finding": ["find_pictures"],
+            "iqassay.folders.cells": ["Layout"],
+            "iqassay.folders.grouping": ["grouped"],
+            "iqassay.folders.encoding": ["smallest", "Found", "Point"],
             "iqassay.folders.pairs": ["find_pairs"],
             "iqassay.folders.cache": ["open_cache"],
             "iqassay.folders.records": ["read_records", "write_json", "write_jsonl", "write_csv", "write_parquet"],

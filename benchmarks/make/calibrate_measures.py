@@ -1,11 +1,11 @@
 """Calibrate the measures that `iqassay score --model` offers: writes src/iqassay/measures/measures.json.
 
     python benchmarks/make/calibrate_measures.py --synthetic PRISTINE... [--pictures 3000] [--cache runs/cache]
-        [--rated biq2021.csv PHOTOS]
+        [--rated biq2021.csv PHOTOS] [--only NAME ...]
 
 Full-reference measures: against the modelled opinions of synthetic pairs, made of the clean photos that training does
 not hold out. No-reference ones: against the opinions of the split "val" of a rated set. A measure whose option is left
-out keeps the numbers it has.
+out, or that --only does not name, keeps the numbers it has.
 
 Each table is the means of groups of pictures in the order of the measure, those that disagree with the order pooled:
 knots of a strictly monotone line from the worst to the best value the measure can take, so that no two values share a
@@ -42,19 +42,24 @@ def main() -> None:
     parser.add_argument("--pictures", type=int, default=3000)
     parser.add_argument("--cache", type=Path, default=Path("runs/cache"))
     parser.add_argument("--rated", type=Path, nargs=2, metavar=("CSV", "PHOTOS"))
+    parser.add_argument("--only", nargs="+", choices=MEASURES, default=list(MEASURES), metavar="NAME")
     parser.add_argument("--processes", type=int, default=2)
     arguments = parser.parse_args()
     known = json.loads(CALIBRATION.read_text(encoding="utf-8")) if CALIBRATION.exists() else {}
     if arguments.synthetic:
-        known |= of_pairs(arguments.synthetic, arguments.pictures, arguments.cache, arguments.processes)
+        names = [name for name in arguments.only if MEASURES[name].reference]
+        known |= of_pairs(names, arguments.synthetic, arguments.pictures, arguments.cache, arguments.processes)
     if arguments.rated:
-        known |= of_photos(*arguments.rated, arguments.processes)
+        names = [name for name in arguments.only if not MEASURES[name].reference]
+        known |= of_photos(names, *arguments.rated, arguments.processes)
     rows = [f'"{name}": {json.dumps(known[name])}' for name in MEASURES if name in known]
     CALIBRATION.write_text("{\n" + ",\n".join(rows) + "\n}\n", encoding="utf-8")
 
 
-def of_pairs(folders: list[Path], count: int, cache: Path, processes: int) -> dict[str, dict[str, Table]]:
-    """What every full-reference measure says of synthetic pairs, fitted."""
+def of_pairs(
+    names: Sequence[str], folders: list[Path], count: int, cache: Path, processes: int
+) -> dict[str, dict[str, Table]]:
+    """What full-reference measures say of synthetic pairs, fitted."""
     files = pristine_files(folders)
     kept = set(held_out(files))
     made = [
@@ -65,15 +70,13 @@ def of_pairs(folders: list[Path], count: int, cache: Path, processes: int) -> di
     pictures = [pair for half in made for pair in zip(half.pixels, half.reference, strict=True)]
     opinion = np.concatenate([half.pair_score for half in made])
     fit = np.arange(len(opinion)) < len(made[0])
-    names = [name for name, measure in MEASURES.items() if measure.reference]
     return fitted(names, said(names, pictures, processes), opinion, fit)
 
 
-def of_photos(table: Path, photos: Path, processes: int) -> dict[str, dict[str, Table]]:
-    """What every no-reference measure says of rated photos, fitted."""
+def of_photos(names: Sequence[str], table: Path, photos: Path, processes: int) -> dict[str, dict[str, Table]]:
+    """What no-reference measures say of rated photos, fitted."""
     rated = read_ratings(table, photos).split("val").rows
     opinion = np.array([row.score for row in rated])
-    names = [name for name, measure in MEASURES.items() if not measure.reference]
     return fitted(
         names, said(names, [(row.image,) for row in rated], processes), opinion, np.arange(len(rated)) % 2 == 0
     )

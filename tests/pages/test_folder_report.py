@@ -15,7 +15,7 @@ from iqassay.folders.folder import Pair, score_pairs
 from iqassay.folders.records import write_csv, write_json, write_jsonl
 from iqassay.models.opening import open_scorer
 from iqassay.pages import folder_report, shots
-from iqassay.pages.folder_report import UNLIKE, check_output, choose, summarise, write_report
+from iqassay.pages.folder_report import UNLIKE, addresses, check_output, choose, summarise, write_report
 from iqassay.pages.shots import locate
 from iqassay.scoring.model_file import ModelFileError
 from iqassay.support.errors import UsageError
@@ -344,3 +344,43 @@ def test_a_page_is_replaced_as_a_whole(tmp_path, monkeypatch):
     monkeypatch.undo()
     write_report(results, str(tmp_path / "page.html"), 0, title="second")
     assert b"second" in (tmp_path / "page.html").read_bytes()
+
+
+# ---- files, groups and further models -------------------------------------------------------------------------------
+
+
+def test_pictures_are_addressed_as_seen_from_the_page(tmp_path):
+    for name in ("in/a b#1", "in/50%"):
+        (tmp_path / name).mkdir(parents=True)
+    records = [record(str(tmp_path / "in/a b#1/x.png")), record(str(tmp_path / "in/50%/y.png"))]
+    columns = read_columns(records)
+    page = str(tmp_path / "pages" / "page.html")
+    assert addresses(columns, page, None) == ["../in/a%20b%231/", "../in/50%25/"]
+    (tmp_path / "moved/50%").mkdir(parents=True)
+    (tmp_path / "moved/50%/y.png").write_bytes(b"")
+    assert addresses(columns, page, str(tmp_path / "moved"))[1] == "../moved/50%25/"
+    assert addresses(read_columns([record("here.png")]), str(tmp_path / "page.html"), str(tmp_path)) == ["./"]
+
+
+def test_the_page_may_show_files_and_nothing_from_the_network(tmp_path):
+    page = page_of(written(tmp_path / "r.jsonl", [record("a.png")]), tmp_path, examples=0)
+    assert "img-src data: file: 'self';" in page.html
+    assert "Stacks" not in page.text
+
+
+def test_groups_sizes_and_further_models_are_on_the_page(tmp_path):
+    also = {"ssim": {"score": 40.0, "low": 30.0, "high": 50.0, "version": "1"}}
+    sizes = {"width": 640, "height": 480, "bytes": 1234}
+    records = [
+        record("alone.png"),
+        {**record("a.png", 70.0), "group": 1, "place": 1, "best": 0.75, **sizes, "also": also},
+        {**record("b.png", 60.0), "group": 1, "place": 2, "best": 0.25, **sizes},
+    ]
+    page = page_of(written(tmp_path / "r.jsonl", records), tmp_path, examples=0)
+    assert "Stacks: the best of each group on top" in page.text
+    data = json.loads(page.data)
+    assert data["groups"] == {"group": [None, 1, 1], "place": [None, 1, 2], "best": [None, 0.75, 0.25]}
+    assert data["sizes"]["bytes"] == [None, 1234, 1234]
+    assert data["also"]["score_ssim"] == [None, 40]
+    assert data["versions"] == {"ssim": "1"}
+    assert list(records_in(page))[1]["score"] == 70.0

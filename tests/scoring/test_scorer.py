@@ -11,7 +11,8 @@ import pytest
 from conftest import write_model
 from PIL import Image
 
-from iqassay.pictures.image import ImageError, Picture
+from iqassay.pictures.image import ImageError, Picture, read_image
+from iqassay.scoring.comparison import compare
 from iqassay.scoring.heatmap import heatmap
 from iqassay.scoring.model_file import ModelFileError, load_model_file
 from iqassay.scoring.scorer import Scorer
@@ -377,3 +378,38 @@ def test_darker_means_worse_in_a_heatmap() -> None:
     ]
     assert luma == sorted(luma)
     assert len(set(luma)) == 4
+
+
+def test_beside_a_reference_transparency_is_judged_on_two_grounds(pair_model: Path, tmp_path: Path) -> None:
+    """A white logo that is gone cannot be seen over white."""
+    logo = np.zeros((64, 64, 4), np.uint8)
+    Image.fromarray(logo).save(tmp_path / "gone.png")
+    logo[:32] = 255
+    Image.fromarray(logo).save(tmp_path / "logo.png")
+    scorer = Scorer(pair_model, threads=1)
+    gone, whole = str(tmp_path / "gone.png"), str(tmp_path / "logo.png")
+    assert scorer.score(scorer.read(gone), scorer.read(whole)).score == 98, "decoded over white"
+    verdict = scorer.score(gone, whole)
+    assert verdict.score == pytest.approx(49, abs=0.1)
+    assert verdict.warnings[-1] == "transparent: judged over white and over black, black counts"
+    assert scorer.score(whole, whole).score == 98
+    (many,) = scorer.score_many([gone], [whole])
+    assert many.score == verdict.score
+    assert compare(scorer, gone, whole, whole).difference == pytest.approx(-49, abs=0.1)
+
+
+def test_a_ground_that_there_is_not_is_refused() -> None:
+    with pytest.raises(ValueError, match="ground: got 'pink', want 'white' or 'black'"):
+        read_image(np.zeros((8, 8, 3), np.uint8), ground="pink")
+
+
+@pytest.mark.parametrize("depth", [8, 16])
+def test_transparent_parts_are_shown_over_the_ground(depth: int) -> None:
+    pixels = np.zeros((8, 8, 4), np.uint8 if depth == 8 else np.uint16)
+    pixels[:4, :, 3] = pixels[:4, :, 0] = np.iinfo(pixels.dtype).max
+    for ground, value in (("white", np.iinfo(pixels.dtype).max), ("black", 0)):
+        picture = read_image(pixels, ground=ground)
+        assert (picture.pixels[4:] == value).all()
+        assert (picture.pixels[:4, :, 0] == np.iinfo(pixels.dtype).max).all()
+        assert picture.see_through
+        assert picture.warnings == (f"transparency shown over {ground}",)

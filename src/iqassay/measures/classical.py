@@ -42,7 +42,7 @@ def psnr(picture: np.ndarray, reference: np.ndarray) -> float:
 
     The peak is the largest value of the depth. Identical pictures, and ones above 100 dB, get 100.
     """
-    a, b = _pair("PSNR", picture, reference)
+    a, b = pair_of("PSNR", picture, reference)
     error = float(np.mean(np.square(a - b), dtype=np.float64))
     return min(MAX_PSNR, 10 * math.log10(255**2 / error)) if error else MAX_PSNR
 
@@ -67,7 +67,7 @@ def ssim_with_map(picture: np.ndarray, reference: np.ndarray, shrink: bool = Tru
     a, b = _lumas("SSIM", picture, reference, 2 * SSIM_RADIUS + 1)
     if shrink:
         a, b = (_shrunk(x, _viewing_step(x), "symmetric") for x in (a, b))
-    luminance, structure = _ssim_maps(a, b)
+    luminance, structure = ssim_maps(a, b)
     found = luminance * structure
     return _mean(found), found
 
@@ -84,13 +84,13 @@ def ms_ssim(picture: np.ndarray, reference: np.ndarray) -> float:
     a, b = _lumas("MS-SSIM", picture, reference, (2 * SSIM_RADIUS << scales - 1) + 1)
     result = 1.0
     for scale, exponent in enumerate(MS_SSIM_EXPONENTS, 1):
-        luminance, structure = _ssim_maps(a, b)
+        luminance, structure = ssim_maps(a, b)
         result *= max(0.0, _mean(luminance * structure if scale == scales else structure)) ** exponent
         a, b = (_shrunk(x, 2, "symmetric") for x in (a, b))
     return result
 
 
-def _ssim_maps(a: Floats, b: Floats) -> tuple[Floats, Floats]:
+def ssim_maps(a: Floats, b: Floats) -> tuple[Floats, Floats]:
     """Luminance and contrast-structure where the window lies inside."""
     inside = slice(SSIM_RADIUS, -SSIM_RADIUS)
 
@@ -140,7 +140,7 @@ def haarpsi(picture: np.ndarray, reference: np.ndarray) -> float:
 def haarpsi_with_map(picture: np.ndarray, reference: np.ndarray) -> Compared:
     """The value and the map of `haarpsi`."""
     constant, slope = 30.0, 4.2
-    pair = _pair("HaarPSI", picture, reference, 2)
+    pair = pair_of("HaarPSI", picture, reference, 2)
     planes_a, planes_b = (np.moveaxis(_shrunk(x, 2) @ _YIQ.T, 2, 0) for x in pair)
     scales_a, scales_b = _haar(planes_a[0]), _haar(planes_b[0])
     similarities, weights = [], []
@@ -174,7 +174,7 @@ def mdsi(picture: np.ndarray, reference: np.ndarray, step: int | None = None) ->
 def mdsi_with_map(picture: np.ndarray, reference: np.ndarray, step: int | None = None) -> Compared:
     """The value and the map of `mdsi`."""
     c1, c2, c3, share = 140.0, 55.0, 550.0, 0.6
-    pair = _pair("MDSI", picture, reference)
+    pair = pair_of("MDSI", picture, reference)
     distorted, pristine = (_shrunk(x, step or _viewing_step(x)) @ _LHM.T for x in pair)
     lumas = distorted[..., 0], pristine[..., 0], (distorted[..., 0] + pristine[..., 0]) / 2
     of_picture, of_reference, of_mean = (_gradient(x, _PREWITT) for x in lumas)
@@ -245,7 +245,7 @@ def vsi(picture: np.ndarray, reference: np.ndarray) -> float:
 
 def vsi_with_map(picture: np.ndarray, reference: np.ndarray) -> Compared:
     """The value and the map of `vsi`."""
-    pair = _pair("VSI", picture, reference)
+    pair = pair_of("VSI", picture, reference)
     step = _viewing_step(pair[0])
     salient_a, salient_b = (_shrunk(_saliency(x), step) for x in pair)
     a, b = (_shrunk(x, step) @ _LMN.T for x in pair)
@@ -364,7 +364,7 @@ def _worst(maps: Floats) -> Floats:
 # ---- shared ---------------------------------------------------------------------------------------------------------
 
 
-def _pair(name: str, picture: np.ndarray, reference: np.ndarray, least: int = 1) -> tuple[Floats, Floats]:
+def pair_of(name: str, picture: np.ndarray, reference: np.ndarray, least: int = 1) -> tuple[Floats, Floats]:
     """Both as float32 (H, W, 3) in 0..255. Raises ValueError for pictures that the measure cannot compare."""
     for what in (picture, reference):
         if what.ndim != 3 or what.shape[2] != 3:
@@ -390,7 +390,7 @@ def _to_255(name: str, pixels: np.ndarray) -> Floats:
 
 def _lumas(name: str, picture: np.ndarray, reference: np.ndarray, least: int) -> tuple[Floats, Floats]:
     """Luma of both, (H, W) in 0..255: of 8-bit pictures in whole numbers."""
-    a, b = (x @ _GRAY for x in _pair(name, picture, reference, least))
+    a, b = (x @ _GRAY for x in pair_of(name, picture, reference, least))
     return (
         np.rint(a) if picture.dtype == np.uint8 else a,
         np.rint(b) if reference.dtype == np.uint8 else b,

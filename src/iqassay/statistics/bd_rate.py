@@ -49,5 +49,5 @@ def _frontier(points: Sequence[tuple[float, float]]) -> tuple[np.ndarray, np.nda
         if quality > best:
             best = quality
             kept.append((quality, rate))
-    quality, rate = np.array(kept, float).reshape(-1, 2).T
-    return quality, rate
+    qualities, rates = np.array(kept, float).reshape(-1, 2).T
+    return qualities, rates

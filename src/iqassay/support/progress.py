@@ -70,6 +70,7 @@ def _with_lines(things: Iterable[Thing], total: int | Callable[[], int] | None, 
     known = [total] if isinstance(total, int) else []
     start = told = time.monotonic()
     for done, thing in enumerate(things, 1):
+        yield thing  # and whoever takes it has done with it when it is back
         now = time.monotonic()
         if now - told >= EVERY:
             if callable(total):  # not before it takes long enough to matter
@@ -78,7 +79,6 @@ def _with_lines(things: Iterable[Thing], total: int | Callable[[], int] | None, 
             told = now
             with suppress(OSError):
                 print(_line(title, done, known[0] if known else None, now - start), file=sys.stderr, flush=True)
-        yield thing
 
 
 def _line(title: str, done: int, total: int | None, seconds: float) -> str:
