@@ -18,6 +18,7 @@ from iqassay.commands.compare import compare
 from iqassay.commands.doctor import doctor
 from iqassay.commands.explain import explain
 from iqassay.commands.gate import gate
+from iqassay.commands.mcp import mcp
 from iqassay.commands.models import models
 from iqassay.commands.options import say
 from iqassay.commands.report import report
@@ -47,7 +48,7 @@ def iqassay(
         raise typer.Exit(2)
 
 
-for command in (score, compare, explain, report, gate, models, doctor):
+for command in (score, compare, explain, report, gate, models, doctor, mcp):
     app.command()(command)
 
 for passing_on in (train, export):
