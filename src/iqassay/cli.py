@@ -22,6 +22,7 @@ from iqassay.commands.encode import encode
 from iqassay.commands.explain import explain
 from iqassay.commands.gate import gate
 from iqassay.commands.group import group
+from iqassay.commands.mcp import mcp
 from iqassay.commands.models import models
 from iqassay.commands.options import say
 from iqassay.commands.report import report
@@ -53,7 +54,7 @@ def iqassay(
         raise typer.Exit(2)
 
 
-for command in (score, compare, explain, report, group, stars, gate, encode, curve, serve, models, doctor):
+for command in (score, compare, explain, report, group, stars, gate, encode, curve, serve, mcp, models, doctor):
     app.command()(command)
 
 for passing_on in (train, export):

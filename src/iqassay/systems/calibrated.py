@@ -24,8 +24,10 @@ class Calibrated:
         """Raw values as scores from 0 to 100, higher is better: those of ``Prediction.score``, or of a quality map.
 
         raw: of any shape and of floats, on any device; the answer has them too. reference: they are of pictures beside
-        their references, which have a table of their own. Gradients pass: a table is straight between its points, and
-        flat beyond its ends. A system that was trained further is no longer what the table was made for.
+        their references, which have a table of their own.
+
+        Gradients pass: a table is straight between its points, and flat beyond its ends. A system that was trained
+        further is no longer what the table was made for.
 
         Raises:
             ValueError: for a system that was not read from a model file, or reference=True where it takes none.
