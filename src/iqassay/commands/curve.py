@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from operator import methodcaller
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -70,7 +71,7 @@ def curve(
         raise UsageError("got no picture that can be read, want one")
     for name, text in (("curve.csv", found.csv()), ("bd_rate.csv", found.bd_csv())):
         content = text.encode("utf-8", "backslashreplace")
-        replace_file(os.path.join(output, name), lambda out, content=content: out.write(content))
+        replace_file(os.path.join(output, name), methodcaller("write", content))
     for name in found.names():
         write_plot(os.path.join(output, f"{name}.svg"), found, name)
     print(_text(found, output), file=stdout())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from enum import Enum
+from operator import methodcaller
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -77,7 +78,7 @@ def encode(
             assert one.point is not None
             file = stems[path] + CODECS[one.point.codec].ending
             os.makedirs(os.path.dirname(file), exist_ok=True)
-            replace_file(file, lambda out, content=one.file: out.write(content))
+            replace_file(file, methodcaller("write", one.file))
         if not reached:
             say(f"{path}: no codec reaches {target:g}, nothing is written")
             well = False
