@@ -150,6 +150,7 @@ def test_two_builds_of_which_the_right_one_lies_on_top(monkeypatch: pytest.Monke
     known.pop("onnxruntime")
     assert of("onnxruntime")["cuda"].value == "starts"
     known.clear()
+    monkeypatch.setattr(doctor.metadata, "requires", lambda _: ["onnxruntime-gpu>=1.20; extra == 'gpu'"])
     assert of("extras")["gpu"].value.endswith(f"pip install 'iqassay[gpu]' && {command}")
 
 
