@@ -342,6 +342,8 @@ def test_colours_of_bmp() -> None:
     calibrated = read_image(bmp(bytes(4), tuple(xyz.ravel()), (2.2, 2.2, 2.2)))
     expected = colour.to_srgb(RGB, colour.Encoding(2.2, colour.ADOBE_RGB))
     assert np.abs(calibrated.pixels.astype(int) - expected).max() <= 2
+    xy = np.array([[0.64, 0.33, 0.03], [0.21, 0.71, 0.08], [0.15, 0.06, 0.79]])  # some write these
+    np.testing.assert_allclose(read_image(bmp(bytes(4), tuple(xy.ravel()), (1 / 2.2,) * 3)).pixels, expected, atol=2)
     odd = read_image(bmp(bytes(4), tuple(xyz.ravel()), (2.2, 1.8, 2.2)))
     assert odd.warnings == ("gamma or chromaticities that cannot be used: the picture is taken as sRGB",)
 

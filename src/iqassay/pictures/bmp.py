@@ -7,6 +7,7 @@ from typing import BinaryIO
 
 from iqassay.pictures import colour
 
+_D65 = [0.9505, 1.0, 1.0891]
 _LONGEST = 2**26  # bytes of a profile
 _CALIBRATED, _EMBEDDED, _LINKED = b"\0\0\0\0", b"DEBM", b"KNIL"
 LINKED = "colour profile is in another file: the picture is taken as sRGB"
@@ -35,8 +36,10 @@ def read_colours(file: BinaryIO) -> tuple[bytes | None, colour.Encoding | None, 
     colours = [ends[0:3], ends[3:6], ends[6:9]]
     try:
         white = [sum(each) for each in zip(*colours, strict=True)]
+        if all(abs(sum(xyz) - 1) < 0.01 for xyz in colours):  # x, y and z, which some write there, leave white open
+            white = _D65
         told = [value / sum(xyz) for xyz in (white, *colours) for value in xyz[:2]]  # x and y
-        encoding = colour.of_gamma(1 / gammas[1], tuple(told)) if max(gammas) == min(gammas) else None
+        encoding = colour.of_gamma(min(gammas[1], 1 / gammas[1]), tuple(told)) if max(gammas) == min(gammas) else None
     except ZeroDivisionError:
         encoding = None
     return None, encoding, [] if encoding else [colour.BAD_GAMMA]
