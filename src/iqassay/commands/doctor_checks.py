@@ -24,6 +24,7 @@ BRINGS = {  # what the optional extras are for
     "bench": "measures such as ssim, and benchmarks",
     "heif": "HEIC and HEIF pictures",
     "hub": "encoders by transformers",
+    "mcp": "tools for agents",
     "parquet": "tables of results as Parquet",
 }
 # What each shipped model says of our picture, of its spoiled copy, and of the copy beside the picture. They are the
