@@ -59,7 +59,7 @@ class Metric(nn.Module):
         self.scorer = scorer
         self.name = scorer.card.name
         self.differs = DIFFERS.get(self.name, "") if isinstance(scorer, Measure) else ""
-        ends = scorer.score_range
+        ends: tuple[float, float] = scorer.score_range
         self.lower_better = scorer.lower_is_better
         if isinstance(scorer, Measure):
             ends = (MEASURES[self.name].worst, MEASURES[self.name].best)
