@@ -99,7 +99,8 @@ def test_files_outside_the_folder_are_not_read(files: list[str], shelf: Path) ->
 @pytest.mark.slow
 def test_over_standard_streams(tmp_path: Path) -> None:
     Image.new("RGB", (96, 64), (9, 9, 9)).save(tmp_path / "a.png")
-    where = StdioServerParameters(command=sys.executable, args=["-m", "iqassay", "mcp", "--root", str(tmp_path)])
+    arguments = ["-m", "iqassay", "mcp", "--root", str(tmp_path)]
+    where = StdioServerParameters(command=sys.executable, args=arguments, env=dict(os.environ))
     (found,) = ask(where, "score", paths=[str(tmp_path / "a.png")], model="mfen")["pictures"]
     assert 0 <= found["score"] <= 100
 

@@ -26,6 +26,7 @@ BRINGS = {  # what the optional extras are for
     "raw": "camera raw files: DNG, CR2, CR3, NEF, ARW, RAF, ORF, RW2 and more",
     "jxl": "JPEG XL pictures",
     "hub": "encoders by transformers",
+    "mcp": "tools for agents",
     "parquet": "tables of results as Parquet",
     "serve": "`iqassay serve`, the service and its page",
     "gpu": "networks on NVIDIA cards",
