@@ -87,6 +87,7 @@ PAGES: dict[str, tuple[str, dict[str, list[str]]]] = {
     "measures": (
         "Classical measures",
         {
+            "iqassay.measures.luma": ["psnr_y", "ssim_y"],
             "iqassay.measures.classical": ["psnr", "ssim", "ms_ssim", "gmsd", "haarpsi", "mdsi", "vsi", "dss"],
             "iqassay.measures.natural": ["niqe", "brisque"],
         },

@@ -45,12 +45,14 @@ class Known:
     @property
     def reference(self) -> bool:
         """Whether it compares a picture with its reference; else it looks at a picture alone."""
-        return self.module == "classical"
+        return self.module != "natural"
 
 
 MEASURES = {
     "psnr": Known("classical", "PSNR in dB over all three channels, 100 at most", 0, 100),
+    "psnr-y": Known("luma", "PSNR-Y in dB: of luma (BT.601, 16 to 235), as in super-resolution; 100 at most", 0, 100),
     "ssim": Known("classical", "SSIM of luma, shrunk by round(shorter side / 256) as in the authors' program", -1, 1),
+    "ssim-y": Known("luma", "SSIM-Y: of luma (BT.601, 16 to 235), not shrunk, as in super-resolution", -1, 1),
     "ms-ssim": Known("classical", "MS-SSIM of luma, five scales, at least 161 pixels a side", 0, 1),
     "gmsd": Known("classical", "GMSD of luma, shrunk by two; lower is better", 1, 0),
     "haarpsi": Known("classical", "HaarPSI with chroma, shrunk by two", 0, 1),
