@@ -22,7 +22,8 @@ if TYPE_CHECKING:
 
     from iqassay.metric import Metric
     from iqassay.models.names import list_models
-    from iqassay.pictures.image import ImageError, Picture, read_image
+    from iqassay.pictures.image import read_image
+    from iqassay.pictures.picture import ImageError, Picture
     from iqassay.scoring.comparison import Comparison
     from iqassay.scoring.explanation import Explanation
     from iqassay.scoring.model_file import ModelFileError
@@ -59,10 +60,10 @@ _HOME = {
     "Comparison": "scoring.comparison",
     "Distortion": "scoring.verdict",
     "Explanation": "scoring.explanation",
-    "ImageError": "pictures.image",
+    "ImageError": "pictures.picture",
     "ModelFileError": "scoring.model_file",
     "Panel": "scoring.panel",
-    "Picture": "pictures.image",
+    "Picture": "pictures.picture",
     "Scorer": "scoring.scorer",
     "Verdict": "scoring.verdict",
     "list_models": "models.names",

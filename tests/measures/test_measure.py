@@ -184,7 +184,7 @@ def test_json_and_csv_hold_raw_values(capsys: pytest.CaptureFixture[str]) -> Non
     assert (record["score"], record["raw"], record["model"]) == (100, {"psnr": 100}, "psnr")
     assert main([*words, "csv"]) == 0
     (row,) = csv.DictReader(io.StringIO(capsys.readouterr().out))
-    assert row["raw"] == "psnr:100.0"
+    assert row["raw_psnr"] == "100.0"
 
 
 @pytest.mark.parametrize(

@@ -305,7 +305,7 @@ def test_records_and_csv_hold_every_raw_value(card: Path) -> None:
     out = io.StringIO()
     write_csv([record, {"path": "b", "error": "x"}], out)
     rows = list(csv.DictReader(io.StringIO(out.getvalue())))
-    assert [row["raw"] for row in rows] == ["mfen:0.2;yoto:0.2", ""]
+    assert [(row["raw_mfen"], row["raw_yoto"]) for row in rows] == [("0.2", "0.2"), ("", "")]
 
 
 def test_the_command_line_scores_maps_and_compares_with_a_panel(

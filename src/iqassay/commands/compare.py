@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -22,8 +22,6 @@ from iqassay.commands.options import (
 if TYPE_CHECKING:
     from iqassay.folders.folder import Result
     from iqassay.scoring.comparison import Comparison
-
-SAME_SIZE = 1.1  # a picture with at most so many times the pixels of another is of the same size
 
 
 def compare(
@@ -76,22 +74,16 @@ def _print_two(a: Result, b: Result, found: Comparison, format: TextFormat) -> N
     if format is TextFormat.json:
         import json
 
-        record: dict[str, Any] = {
-            "a": a.record(),
-            "b": b.record(),
-            "difference": round(found.difference, 2),
-            "win_probability": round(found.win_probability, 4),
-            "better": {"a": a.path, "b": b.path, "equal": None}[found.better],
-        }
-        if note := _note([a, b]):
-            record["note"] = note
-        print(json.dumps(record, indent=2))
+        from iqassay.folders.comparing import two_records
+
+        print(json.dumps(two_records(a, b, found), indent=2))
     else:
         print(_comparison_text(a, b, found), file=stdout())
 
 
 def _comparison_text(a: Result, b: Result, found: Comparison) -> str:
     """One line that says which looks better, the better one first; others where there is something to know."""
+    from iqassay.folders.comparing import size_note
     from iqassay.scoring.comparison import CLEAR
     from iqassay.support.text import printable
 
@@ -108,12 +100,13 @@ def _comparison_text(a: Result, b: Result, found: Comparison) -> str:
             f"by {abs(found.difference):.1f} points; people would prefer it"
         )
     doubts = [printable(f"{name}: {warning}") for name, verdict in sides for warning in verdict.warnings]
-    lines = [f"{text} with probability {probability:.2f}", "; ".join(doubts), printable(_note([a, b]))]
+    lines = [f"{text} with probability {probability:.2f}", "; ".join(doubts), printable(size_note([a, b]))]
     return "\n".join(line for line in lines if line)
 
 
 def _print_many(found: list[Result], format: TextFormat, reference: bool) -> None:
     """The ranking, the best first."""
+    from iqassay.folders.comparing import size_note
     from iqassay.scoring.comparison import best_probabilities
     from iqassay.support.text import printable
 
@@ -138,22 +131,5 @@ def _print_many(found: list[Result], format: TextFormat, reference: bool) -> Non
             f"{size}{doubts}",
             file=out,
         )
-    if note := _note(found):
+    if note := size_note(found):
         print(printable(note), file=out)
-
-
-def _note(found: list[Result]) -> str:
-    """What it means that pictures differ in size; "" where they do not, or where a reference has one for all."""
-    said = [result.said for result in found if result.said and result.reference is None]
-    if not said:
-        return ""
-    small, large = (pick(said, key=lambda one: one["width"] * one["height"]) for pick in (min, max))
-    times = large["width"] * large["height"] / (small["width"] * small["height"])
-    if times <= SAME_SIZE:
-        return ""
-    smallest, largest = (f"{one['width']}x{one['height']}" for one in (small, large))
-    return (
-        f"the sizes differ, {smallest} to {largest}, {times:.3g} times the pixels: each is judged as it is, and a "
-        "small copy of a picture hides its flaws; to choose between versions of one picture, bring them to one size, "
-        "or compare them with the original by --ref"
-    )

@@ -233,17 +233,16 @@ class _Worker:
         """The picture and its reference, of one size, without what does not count."""
         picture = read_image(pair.path, max_pixels, ground)
         size = picture.width, picture.height
-        empty = is_empty(picture.pixels)
         if pair.reference is None:
-            return _Shown(picture, None, *size, size, EMPTY if empty else "")
+            return _Shown(picture, None, *size, size, doubt_of(picture))
         found = self._reference(pair.reference, max_pixels, ground)
         if isinstance(found, ImageError):
             raise type(found)(f"reference {found}")
+        doubt = doubt_of(picture, found)
         picture, reference = align(picture, found, self.beside.align)
         if self.beside.ignore or pair.mask is not None:
             mask = None if pair.mask is None else read_image(pair.mask, max_pixels)
             picture = leave_out(picture, reference, self.beside.ignore, mask)
-        doubt = f"{EMPTY}, which its reference is not" if empty and not is_empty(found.pixels) else ""
         picture, reference = shave(picture, self.beside.shave), shave(reference, self.beside.shave)
         return _Shown(picture, reference, *size, (picture.width, picture.height), doubt)
 
@@ -264,16 +263,33 @@ class _Worker:
             return self.last[1]
 
 
-def _said(verdict: Verdict, shown: _Shown, length: int) -> Record:
-    """The record of a verdict as it is kept: without the paths, with the size of the file and of what was scored."""
+def doubt_of(picture: Picture, reference: Picture | None = None) -> str:
+    """What to warn of before a model has seen the picture: that it is of one colour, unless its reference is too."""
+    if not is_empty(picture.pixels):
+        return ""
+    if reference is None:
+        return EMPTY
+    return "" if is_empty(reference.pixels) else f"{EMPTY}, which its reference is not"
+
+
+def said_of(verdict: Verdict, width: int, height: int, length: int, doubt: str = "") -> Record:
+    """The record of a verdict without the paths, as `iqassay score` writes it.
+
+    width, height: of the picture as it was read; length: of its file, in bytes; doubt: of `doubt_of`.
+    """
     said = verdict.record("")
-    sizes: Record = {"width": shown.width, "height": shown.height, "bytes": length}
+    sizes: Record = {"width": width, "height": height, "bytes": length}
     if verdict.full_reference:
-        sizes["bits_per_pixel"] = round(8 * length / (shown.width * shown.height), 4)
-    warnings = [*said["warnings"], *((shown.doubt,) if shown.doubt else ())]
+        sizes["bits_per_pixel"] = round(8 * length / (width * height), 4)
+    warnings = [*said["warnings"], *((doubt,) if doubt else ())]
     order = ("score", "low", "high", "raw", "model", "version")
-    found = {"distortions": said["distortions"], "warnings": warnings, "seen": list(shown.seen)}
+    found = {"distortions": said["distortions"], "warnings": warnings}
     return {**{key: said[key] for key in order}, **sizes, **found}
+
+
+def _said(verdict: Verdict, shown: _Shown, length: int) -> Record:
+    """The record as it is kept: with the size of what was scored, too."""
+    return {**said_of(verdict, shown.width, shown.height, length, shown.doubt), "seen": list(shown.seen)}
 
 
 def _small(picture: Picture) -> Picture:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -40,16 +40,6 @@ class Comparison:
     def better(self) -> str:
         """Which has the higher score: "a", "b", or "equal" when neither has."""
         return "a" if self.difference > 0 else "b" if self.difference < 0 else "equal"
-
-    def record(self, a: str, b: str, reference: str | None = None) -> dict[str, Any]:
-        """The comparison as plain Python values, ready for JSON. a, b, reference: what the pictures are called."""
-        return {
-            "a": self.a.record(a, reference),
-            "b": self.b.record(b, reference),
-            "difference": round(self.difference, 2),
-            "win_probability": round(self.win_probability, 4),
-            "better": {"a": a, "b": b, "equal": None}[self.better],
-        }
 
 
 def compare(scorer: Scorer, a: Source, b: Source, reference: Source | None = None, align: str = "fail") -> Comparison:

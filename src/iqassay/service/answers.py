@@ -11,6 +11,8 @@ from typing import Any
 
 from PIL import Image
 
+from iqassay.folders.comparing import two_records
+from iqassay.folders.folder import Result, doubt_of, said_of
 from iqassay.folders.records import Record
 from iqassay.pages.embedded import fit, jpeg
 from iqassay.pages.explanation_page import LIMITS, LONG_SIDE, layers, maps, page
@@ -18,7 +20,7 @@ from iqassay.pages.shots import SIDE, thumbnail
 from iqassay.pictures.align import align
 from iqassay.pictures.image import ImageError, Picture, read_image
 from iqassay.scoring import explanation
-from iqassay.scoring.comparison import compare
+from iqassay.scoring.comparison import of_verdicts
 from iqassay.scoring.heatmap import heatmap
 from iqassay.scoring.scorer import Scorer, one_large_at_a_time
 from iqassay.scoring.words import meaning
@@ -42,12 +44,11 @@ def scored(sent: Sent, reference: Sent | None, question: Question) -> Record:
     """The record of one picture. "map", on request: the heatmap, a PNG as a data URI; "thumbnail": a small JPEG."""
 
     def work(pictures: tuple[Picture, Picture | None]) -> Record:
-        picture, beside = pictures
-        if beside is not None:
-            picture, beside = align(picture, beside, question.how)
-        verdict = question.scorer.score(picture, beside)
-        record = verdict.record(sent.name, reference.name if reference else None)
-        if question.map:
+        result = _result(question, sent, pictures[0], reference, pictures[1])
+        record, verdict, picture = result.record(), result.verdict, pictures[0]
+        if pictures[1] is not None:
+            picture, _ = align(*pictures, question.how)
+        if question.map and verdict is not None:
             record["map"] = png(heatmap(picture, verdict.map))
         if question.thumbnail:
             record["thumbnail"] = thumbnail(fit(picture.pixels, SIDE))
@@ -61,8 +62,9 @@ def compared(a: Sent, b: Sent, reference: Sent | None, question: Question, image
 
     def work(pictures: tuple[Picture, Picture, Picture | None]) -> Record:
         one, other, beside = pictures
-        found = compare(question.scorer, one, other, beside, question.how)
-        record = found.record(a.name, b.name, reference.name if reference else None)
+        first, second = (_result(question, sent, read, reference, beside) for sent, read in ((a, one), (b, other)))
+        assert first.verdict is not None and second.verdict is not None  # noqa: PT018  # for the type checker
+        record = two_records(first, second, of_verdicts(first.verdict, second.verdict))
         if images:
             shown = {"a": one, "b": other, **({} if beside is None else {"reference": beside})}
             record["images"] = {name: jpeg(fit(picture.pixels, LONG_SIDE)) for name, picture in shown.items()}
@@ -92,6 +94,17 @@ def explained(
         return record
 
     return _with_pixels(lambda limit: (_read(sent, limit), _beside(reference, limit)), work, question.scorer)
+
+
+def _result(question: Question, sent: Sent, picture: Picture, reference: Sent | None, beside: Picture | None) -> Result:
+    """What became of one picture, as the command line has it."""
+    pair: tuple[Any, Any] = picture, beside
+    if reference is not None and beside is not None and (picture.see_through or beside.see_through):
+        pair = sent.content(), reference.content()  # which the scorer reads again, over another ground
+    verdict = question.scorer.score(*pair, question.how)
+    length = len(sent.content())
+    said = said_of(verdict, picture.width, picture.height, length, doubt_of(picture, beside))
+    return Result(sent.name, reference.name if reference else None, said, verdict=verdict)
 
 
 def _with_pixels(read: Callable[[int], Any], work: Callable[[Any], Answer], scorer: Scorer) -> Answer:

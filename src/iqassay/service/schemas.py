@@ -31,6 +31,10 @@ class Scored(Open):
     raw: dict[str, float] = Field(description="What each network said on its own scale.")
     model: str
     version: str
+    width: int = Field(ge=1, description="Pixels of the picture as it was sent.")
+    height: int = Field(ge=1)
+    bytes: int = Field(ge=1, description="The size of its file.")
+    bits_per_pixel: float | None = Field(None, description="Beside a reference: 8 bytes / pixels.")
     distortions: list[Found] = Field(description="The most probable first.")
     warnings: list[str]
     map: str | None = Field(None, description="With map=true: the heatmap over the picture, a PNG as a data URI.")

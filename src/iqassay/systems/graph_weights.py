@@ -49,7 +49,7 @@ def _tensor(message: memoryview) -> tuple[str, NDArray | None]:
         return name, None
     try:
         return name, np.frombuffer(values, TYPES[kind]).reshape(sizes).astype(TYPES[kind][1:])
-    except OverflowError:
+    except (OverflowError, ValueError):
         raise ValueError(f"got a tensor {name!r} of sizes {sizes}, want ones that its values fill") from None
 
 
