@@ -48,7 +48,7 @@ def curve(
     from iqassay.pictures.encoders import find_codecs
     from iqassay.pictures.image import ImageError
     from iqassay.support.errors import UsageError
-    from iqassay.support.files import make_folder, replace_file
+    from iqassay.support.files import make_folder, write_whole
     from iqassay.support.progress import with_bar
 
     codecs, steps = find_codecs(codec), _qualities(qualities)
@@ -69,8 +69,7 @@ def curve(
     if not found.rows:
         raise UsageError("got no picture that can be read, want one")
     for name, text in (("curve.csv", found.csv()), ("bd_rate.csv", found.bd_csv())):
-        content = text.encode("utf-8", "backslashreplace")
-        replace_file(os.path.join(output, name), lambda out, content=content: out.write(content))
+        write_whole(os.path.join(output, name), text.encode("utf-8", "backslashreplace"))
     for name in found.names():
         write_plot(os.path.join(output, f"{name}.svg"), found, name)
     print(_text(found, output), file=stdout())
