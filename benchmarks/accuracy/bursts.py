@@ -16,6 +16,7 @@ import argparse
 import csv
 import tempfile
 from collections import Counter
+from contextlib import nullcontext
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -25,6 +26,7 @@ from PIL.ExifTags import IFD
 from PIL.ExifTags import Base as Tag
 from scipy import ndimage
 
+from iqassay.folders.cache import open_cache
 from iqassay.folders.finding import find_pictures
 from iqassay.folders.folder import Pair, score_pairs
 from iqassay.folders.grouping import grouped
@@ -50,8 +52,10 @@ def main() -> None:
         for number, path in enumerate(paths):
             make_burst(Path(path), Path(folder), number, arguments.side)
         made = list(find_pictures([folder]))
-        results = score_pairs(scorer, [Pair(path) for path in made])
-        records = grouped([result.record() for result in with_bar(results, len(made))], scorer)
+        with open_cache() or nullcontext() as cache:  # so that a run that was stopped goes on
+            results = score_pairs(scorer, [Pair(path) for path in made], cache=cache)
+            scored = [result.record() for result in with_bar(results, len(made))]
+        records = grouped(scored, scorer)
     report(records, len(paths), f"{scorer.card.name} {scorer.card.version}")
 
 

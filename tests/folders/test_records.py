@@ -103,7 +103,7 @@ def test_further_models_and_groups_have_columns_of_their_own(tmp_path: Path, for
 def test_a_model_without_a_column_is_an_error_and_not_lost(tmp_path: Path) -> None:
     other = {**GOOD, "raw": {"dri": 1.0}}
     with pytest.raises(ValueError, match=r"a/b.png: got values of 'dri', want those of mfen, yoto:2"):
-        write(tmp_path / "x", [GOOD, other], "csv")
+        write(tmp_path / "x", iter([GOOD, other]), "csv")
 
 
 def test_results_of_version_0_1_0_are_read(tmp_path: Path) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from operator import methodcaller
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -49,7 +48,7 @@ def curve(
     from iqassay.pictures.encoders import find_codecs
     from iqassay.pictures.image import ImageError
     from iqassay.support.errors import UsageError
-    from iqassay.support.files import make_folder, replace_file
+    from iqassay.support.files import make_folder, write_whole
     from iqassay.support.progress import with_bar
 
     codecs, steps = find_codecs(codec), _qualities(qualities)
@@ -70,8 +69,7 @@ def curve(
     if not found.rows:
         raise UsageError("got no picture that can be read, want one")
     for name, text in (("curve.csv", found.csv()), ("bd_rate.csv", found.bd_csv())):
-        content = text.encode("utf-8", "backslashreplace")
-        replace_file(os.path.join(output, name), methodcaller("write", content))
+        write_whole(os.path.join(output, name), text.encode("utf-8", "backslashreplace"))
     for name in found.names():
         write_plot(os.path.join(output, f"{name}.svg"), found, name)
     print(_text(found, output), file=stdout())

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from enum import Enum
-from operator import methodcaller
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -45,7 +44,7 @@ def encode(
     from iqassay.pictures.encoders import CODECS, find_codecs
     from iqassay.pictures.image import ImageError
     from iqassay.support.errors import UsageError
-    from iqassay.support.files import make_folder, replace_file
+    from iqassay.support.files import make_folder, write_whole
     from iqassay.support.progress import with_bar
 
     codecs = find_codecs(codec)
@@ -78,7 +77,7 @@ def encode(
             assert one.point is not None
             file = stems[path] + CODECS[one.point.codec].ending
             os.makedirs(os.path.dirname(file), exist_ok=True)
-            replace_file(file, methodcaller("write", one.file))
+            write_whole(file, one.file)
         if not reached:
             say(f"{path}: no codec reaches {target:g}, nothing is written")
             well = False

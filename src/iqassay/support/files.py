@@ -17,6 +17,11 @@ def make_folder(option: str, folder: str) -> None:
         raise UsageError(f"{option} {folder}: cannot make this folder: {error.strerror}") from error
 
 
+def write_whole(path: str | os.PathLike[str], content: bytes) -> None:
+    """Write the bytes of a file as `replace_file` does."""
+    replace_file(path, lambda out: out.write(content))
+
+
 def replace_file(path: str | os.PathLike[str], write: Callable[[BinaryIO], object]) -> None:
     """Write a file beside itself, as PATH.partial, then put it in its place; when that fails, PATH stays as it was.
 
