@@ -44,10 +44,11 @@ def scored(sent: Sent, reference: Sent | None, question: Question) -> Record:
     """The record of one picture. "map", on request: the heatmap, a PNG as a data URI; "thumbnail": a small JPEG."""
 
     def work(pictures: tuple[Picture, Picture | None]) -> Record:
-        result = _result(question, sent, pictures[0], reference, pictures[1])
-        record, verdict, picture = result.record(), result.verdict, pictures[0]
-        if pictures[1] is not None:
-            picture, _ = align(*pictures, question.how)
+        picture, beside = pictures
+        result = _result(question, sent, picture, reference, beside)
+        record, verdict = result.record(), result.verdict
+        if beside is not None:
+            picture, _ = align(picture, beside, question.how)
         if question.map and verdict is not None:
             record["map"] = png(heatmap(picture, verdict.map))
         if question.thumbnail:
