@@ -800,3 +800,13 @@ def test_the_list_of_commands_is_not_cut(words: list[str], capsys: pytest.Captur
     listed = capsys.readouterr().out.split("Commands:")[1]
     assert "..." not in listed
     assert listed.count(".\n") >= 8
+
+
+@pytest.mark.parametrize("ending", ["dng", "jxl", "psd"])
+def test_results_never_replace_what_lies_beside_pictures(tmp_path, capsys, ending):
+    precious = tmp_path / f"photo.{ending}"
+    precious.write_bytes(b"precious")
+    Image.new("RGB", (64, 64)).save(tmp_path / "a.png")
+    assert main(["score", str(tmp_path), "-o", str(precious)]) == 2
+    assert "is one of the pictures" in capsys.readouterr().err
+    assert precious.read_bytes() == b"precious"

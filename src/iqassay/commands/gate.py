@@ -234,13 +234,13 @@ def _check(limits: dict[str, float | None], ref: str | None, baseline: str | Non
 
 def _check_files(files: dict[str, str | None]) -> None:
     """Refuse files that cannot be written, before the work, and make their folders."""
-    from iqassay.pictures.formats import SUFFIXES
+    from iqassay.pictures.formats import keeps_pictures
     from iqassay.support.errors import UsageError
 
     for option, path in files.items():
         if path is None:
             continue
-        if os.path.isdir(path) or os.path.splitext(path)[1].lower() in SUFFIXES:
+        if os.path.isdir(path) or keeps_pictures(path):
             raise UsageError(
                 f"{option} {path}: is a {'folder' if os.path.isdir(path) else 'picture'}, want another file"
             )

@@ -256,13 +256,13 @@ def _one_of(**folders: str | None) -> tuple[str, str] | None:
 
 def _check_output(output: str | None, named: list[str], ref: str | None) -> None:
     """Results must not replace a picture: neither one that is named nor one that a folder has."""
-    from iqassay.pictures.formats import SUFFIXES
+    from iqassay.pictures.formats import keeps_pictures
     from iqassay.support.errors import UsageError
 
     if output is None or not os.path.exists(output):
         return
     files = [path for path in (*named, ref or "") if os.path.isfile(path)]
-    if os.path.splitext(output)[1].lower() in SUFFIXES or any(os.path.samefile(output, path) for path in files):
+    if keeps_pictures(output) or any(os.path.samefile(output, path) for path in files):
         raise UsageError(f"-o {output}: is one of the pictures, want another file for the results")
 
 

@@ -52,6 +52,13 @@ def installed(extra: str) -> bool:
     return importlib.util.find_spec(_MODULES[extra]) is not None
 
 
+def keeps_pictures(name: str) -> bool:
+    """Whether a file whose name ends so holds a picture, or another thing that lies beside pictures, read here or not:
+    results must not be written over it."""
+    ending = os.path.splitext(name)[1].lower()
+    return ending in SUFFIXES or ending in OTHERS
+
+
 def is_picture(name: str) -> bool:
     """Whether a file whose name ends so is read here: a picture, or a kind whose extra is installed."""
     ending = os.path.splitext(name)[1].lower()
