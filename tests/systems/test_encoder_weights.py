@@ -81,7 +81,7 @@ def test_a_configuration_says_pretrained_only_where_weights_were_loaded(tmp_path
     system = MFEN(MFENConfig("van_tiny", **small), tmp_path / "van.pth")
     assert system.config.pretrained
     assert system.config.encoder_sha256 == hashlib.sha256((tmp_path / "van.pth").read_bytes()).hexdigest()
-    assert torch.equal(system.dan.levels[1][0][0].weight, system.qen.levels[3][0][0].weight)
+    assert torch.equal(system.dan.levels[3][0][0].weight, system.qen.levels[3][0][0].weight)
     other = {"dan_encoder": "van_b0", "dan_shared": 0, "width": 8}  # of which there is no file
     assert not MFEN(MFENConfig("van_tiny", **other), tmp_path / "van.pth").config.pretrained
 

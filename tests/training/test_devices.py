@@ -12,7 +12,21 @@ from iqassay.commands.train import train_main as main
 
 pytestmark = pytest.mark.slow
 
-TINY = ["--smoke", "--encoder", "van_tiny", "--frozen", "0", "--tokens", "8", "--steps", "2", "--accelerator", "cpu"]
+TINY = [
+    "--smoke",
+    "--encoder",
+    "van_tiny",
+    "--frozen",
+    "0",
+    "--dan-frozen",
+    "0",
+    "--tokens",
+    "8",
+    "--steps",
+    "2",
+    "--accelerator",
+    "cpu",
+]
 
 
 @pytest.mark.parametrize("system", ["mfen", "yoto", "dri"])

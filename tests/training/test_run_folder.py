@@ -56,7 +56,7 @@ def test_checkpoints_whose_recipe_is_lost_are_left_alone(tmp_path):
 @pytest.mark.slow
 def test_yoto_after_mfen_leaves_the_run_of_mfen_as_it_was(rated, tmp_path, capsys):
     out = tmp_path / "run"
-    flags = ["--smoke", "--encoder", "van_tiny", "--frozen", "0", "--steps", "1"]
+    flags = ["--smoke", "--encoder", "van_tiny", "--frozen", "0", "--dan-frozen", "0", "--steps", "1"]
     flags += ["--data", str(rated / "set.csv"), "--out", str(out)]
     assert main(["mfen", *flags, "--epochs", "1"]) == 0
     before = {file.name: file.read_bytes() for file in out.iterdir()}

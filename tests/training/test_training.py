@@ -139,7 +139,7 @@ def test_a_fixed_random_encoder_is_one_line_and_status_2(rated, tmp_path, stage,
     assert main(["mfen", "--smoke", "--encoder", "van_tiny", *stage, *start, *flags]) == 2
     said = capsys.readouterr().err
     assert "got --encoder van_tiny, whose weights are random, with levels that stay fixed, want " in said
-    assert "--frozen 0, or --encoder-weights FILE" in said
+    assert "--frozen 0 and --dan-frozen 0, or --encoder-weights FILE" in said
     assert len(said.strip().splitlines()) == 1
 
 
@@ -158,9 +158,9 @@ def test_fixed_levels_stay_as_they_were(rated, tmp_path):
     assert fixed
     for key in fixed:
         torch.testing.assert_close(state[key], start[key.removeprefix("system.qen.levels.")])
-    moved = [k for k in state if k.startswith("system.dan.levels.")]  # its first is level 3, its second level 4
-    assert all(torch.equal(state[k], start["2" + k[19:]]) for k in moved if k.startswith("system.dan.levels.0."))
-    assert any(not torch.equal(state[k], start["3" + k[19:]]) for k in moved if k.startswith("system.dan.levels.1."))
+    own = {k.removeprefix("system.dan.levels."): v for k, v in state.items() if k.startswith("system.dan.levels.")}
+    assert all(torch.equal(value, start[key]) for key, value in own.items() if key[0] in "012")
+    assert any(not torch.equal(value, start[key]) for key, value in own.items() if key[0] == "3")
 
 
 @pytest.mark.parametrize("started", [False, True])

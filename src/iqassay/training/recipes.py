@@ -184,6 +184,7 @@ SMOKE: dict[str, Any] = {
     "steps": 4,
     "batch": 6,
     "crop": 64,
+    "view": 64,
     "synthetic_count": 48,
     "synthetic_size": 72,
     "workers": 0,
