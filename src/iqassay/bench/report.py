@@ -10,7 +10,6 @@ import math
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from operator import methodcaller
 from pathlib import Path
 from typing import Any
 
@@ -41,7 +40,7 @@ from iqassay.pages.embedded import fit, jpeg
 from iqassay.pages.templates import render
 from iqassay.pictures.image import ImageError, read_image
 from iqassay.statistics.significance import Significance
-from iqassay.support.files import replace_file
+from iqassay.support.files import write_whole
 from iqassay.support.progress import with_bar
 from iqassay.support.text import between, short, shown, signed
 
@@ -77,7 +76,7 @@ def write_report(
     tables += "\n" + published_markdown(published) if published else ""
     whole = page(found, summaries, pictures, published, resamples, sanity)
     for name, words in ((MARKDOWN, tables), (TABLE, as_csv(summaries)), (PAGE, whole)):
-        replace_file(folder / name, methodcaller("write", words.encode("utf-8", "backslashreplace")))
+        write_whole(folder / name, words.encode("utf-8", "backslashreplace"))
     return folder / PAGE
 
 

@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from iqassay.data.splits import shipped_letters
-from iqassay.support.files import replace_file
+from iqassay.support.files import write_whole
 
 
 @dataclass(frozen=True)
@@ -147,7 +147,7 @@ def _lines(rows: Iterable[Row]) -> str:
 
 
 def _write(file: Path, text: str) -> None:
-    replace_file(file, lambda out: out.write(text.encode("utf-8", "surrogateescape")))
+    write_whole(file, text.encode("utf-8", "surrogateescape"))
 
 
 def _texts(row: Row) -> dict[str, str]:

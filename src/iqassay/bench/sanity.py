@@ -27,7 +27,7 @@ from iqassay.pictures.image import ImageError
 from iqassay.scoring.model_file import NetworkCard, PanelCard
 from iqassay.scoring.panel import Panel
 from iqassay.scoring.scorer import Scorer, placed
-from iqassay.support.files import replace_file
+from iqassay.support.files import write_whole
 from iqassay.support.progress import with_bar
 
 ANSWERS, MANIFEST = "answers.csv", "manifest.csv"
@@ -223,7 +223,7 @@ def _keeping(file: Path | None, known: Sequence[Answers]) -> Iterator[Callable[[
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(COLUMNS)
     writer.writerows(_line(one, answer) for one in known for answer in one.of.values())
-    replace_file(file, lambda out: out.write(text.getvalue().encode()))
+    write_whole(file, text.getvalue().encode())
     with file.open("a", newline="", encoding="utf-8") as stream:
         added = csv.writer(stream, lineterminator="\n")
 
@@ -263,7 +263,7 @@ def write_pictures(folder: Path, contents: Sequence[str] = tuple(CONTENTS)) -> P
     for one in asked:
         reference = clean_file(one.content) if one.beside else ""
         writer.writerow((one.file, reference, one.family, one.what, one.level, one.content))
-    replace_file(folder / MANIFEST, lambda out: out.write(text.getvalue().encode()))
+    write_whole(folder / MANIFEST, text.getvalue().encode())
     return folder / MANIFEST
 
 

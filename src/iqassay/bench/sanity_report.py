@@ -7,7 +7,6 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from operator import methodcaller
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +19,7 @@ from iqassay.bench.sanity_figures import ALL, Figure, as_csv, up_by
 from iqassay.bench.sanity_questions import FLAT, INVARIANCE, MISSING, ORDER, SAVED, UNITS, WHERE
 from iqassay.bench.tables import markdown_table
 from iqassay.pages.templates import render
-from iqassay.support.files import replace_file
+from iqassay.support.files import write_whole
 from iqassay.support.text import printable, shown
 
 PAGE, MARKDOWN = "index.html", "sanity.md"
@@ -287,5 +286,5 @@ def write_sanity(figures: Sequence[Figure], folder: Path) -> Path:
     """Write sanity.csv, sanity.md and index.html to a folder; returns the page's path."""
     folder.mkdir(parents=True, exist_ok=True)
     for name, words in ((of.FILE, as_csv(figures)), (MARKDOWN, markdown(figures)), (PAGE, page(figures))):
-        replace_file(folder / name, methodcaller("write", words.encode("utf-8", "backslashreplace")))
+        write_whole(folder / name, words.encode("utf-8", "backslashreplace"))
     return folder / PAGE

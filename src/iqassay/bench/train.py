@@ -44,7 +44,7 @@ from iqassay.data.opening import open_set
 from iqassay.data.rating import Ratings
 from iqassay.data.splits import SEEDS, split_ratings
 from iqassay.statistics.correlation import over_splits, plcc, srcc
-from iqassay.support.files import replace_file
+from iqassay.support.files import replace_file, write_whole
 from iqassay.training.checkpoints import recipe_of
 from iqassay.training.flags import parser
 from iqassay.training.presets import chosen
@@ -298,7 +298,7 @@ def settle(work: Path, settings: Mapping[str, Any], parts: Parts) -> None:
                 "folder with -o, or another --name"
             )
     work.mkdir(parents=True, exist_ok=True)
-    replace_file(file, lambda out: out.write(json.dumps(said, indent=1).encode()))
+    write_whole(file, json.dumps(said, indent=1).encode())
 
 
 def save(curve: Curve, work: Path) -> None:

@@ -298,11 +298,11 @@ def _worst_record(worst: Worst) -> dict[str, float]:
 def _write_files(outcomes: list[Outcome], said: str, junit: str | None, markdown: str | None, start: datetime) -> bool:
     """Write what is asked for; says so and returns False where that fails."""
     from iqassay.folders import gate
-    from iqassay.support.files import replace_file
+    from iqassay.support.files import write_whole
 
     def write_junit(path: str) -> None:
         seconds = (datetime.now(timezone.utc) - start).total_seconds()
-        replace_file(path, lambda out: out.write(gate.junit(outcomes, start, seconds)))
+        write_whole(path, gate.junit(outcomes, start, seconds))
 
     def write_markdown(path: str) -> None:
         summaries = os.environ.get("GITHUB_STEP_SUMMARY")  # every step adds its own

@@ -19,7 +19,7 @@ from iqassay.scoring.heatmap import heatmap
 from iqassay.scoring.verdict import Verdict
 from iqassay.scoring.words import meaning
 from iqassay.support.errors import UsageError
-from iqassay.support.files import make_folder, replace_file
+from iqassay.support.files import make_folder, replace_file, write_whole
 
 PAGE, DATA, ESTIMATE = "index.html", "explain.json", "estimate.png"
 LONG_SIDE = 1600  # pixels: the most of a picture on the page
@@ -60,8 +60,8 @@ def write_page(explanation: Explanation, folder: str | os.PathLike[str]) -> str:
     estimate = Image.fromarray(explanation.estimate)
     # An explicit level: the best compression takes four times as long and saves a tenth.
     replace_file(os.path.join(folder, ESTIMATE), lambda out: estimate.save(out, "PNG", compress_level=3))
-    replace_file(os.path.join(folder, DATA), lambda out: out.write(said.encode("utf-8", "backslashreplace")))
-    replace_file(os.path.join(folder, PAGE), lambda out: out.write(page(explanation).encode()))
+    write_whole(os.path.join(folder, DATA), said.encode("utf-8", "backslashreplace"))
+    write_whole(os.path.join(folder, PAGE), page(explanation).encode())
     return os.path.join(folder, PAGE)
 
 

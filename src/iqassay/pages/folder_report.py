@@ -22,7 +22,7 @@ from iqassay.pages.shots import Shot, Wanted, full_shots, locate, plain_shots
 from iqassay.pages.templates import render
 from iqassay.scoring.words import ANCHORS, about
 from iqassay.support.errors import UsageError
-from iqassay.support.files import replace_file
+from iqassay.support.files import write_whole
 from iqassay.support.progress import with_bar
 from iqassay.support.text import counted
 
@@ -60,7 +60,7 @@ def write_report(
     worst, best, between = choose(columns, examples)
     shots = take_shots(columns, [*worst, *best], between, pictures, model)
     whole = page(columns, worst, best, between, shots, title, addresses(columns, output, pictures))
-    replace_file(output, lambda out: out.write(whole.encode("utf-8", "backslashreplace")))
+    write_whole(output, whole.encode("utf-8", "backslashreplace"))
     return notes(shots, pictures)
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from iqassay.folders.rates import Curves
 from iqassay.pages.templates import render
-from iqassay.support.files import replace_file
+from iqassay.support.files import write_whole
 from iqassay.support.text import counted
 
 WIDTH, HEIGHT = 860, 520
@@ -32,7 +32,7 @@ class Line:
 def write_plot(path: str, curves: Curves, model: str) -> None:
     """Write the plot of a model, as a whole. Raises OSError."""
     whole = plot(curves, model)
-    replace_file(path, lambda out: out.write(whole.encode("utf-8", "backslashreplace")))
+    write_whole(path, whole.encode("utf-8", "backslashreplace"))
 
 
 def plot(curves: Curves, model: str) -> str:

@@ -188,7 +188,12 @@ class Scorer:
 
     @overload
     def score_many(
-        self, pictures: Iterable[Source], references: Iterable[Source | None] | None = None, align: str = "fail"
+        self,
+        pictures: Iterable[Source],
+        references: Iterable[Source | None] | None = None,
+        align: str = "fail",
+        *,
+        errors: Literal["raise"] = "raise",
     ) -> Generator[Verdict, None, None]: ...
     @overload
     def score_many(
@@ -199,15 +204,6 @@ class Scorer:
         *,
         errors: Literal["return"],
     ) -> Generator[Verdict | ImageError, None, None]: ...
-    @overload
-    def score_many(
-        self,
-        pictures: Iterable[Source],
-        references: Iterable[Source | None] | None = None,
-        align: str = "fail",
-        *,
-        errors: Literal["raise"],
-    ) -> Generator[Verdict, None, None]: ...
     def score_many(
         self,
         pictures: Iterable[Source],

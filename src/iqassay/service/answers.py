@@ -47,7 +47,7 @@ def scored(sent: Sent, reference: Sent | None, question: Question) -> Record:
         picture, beside = pictures
         result = _result(question, sent, picture, reference, beside)
         record, verdict = result.record(), result.verdict
-        if beside is not None:
+        if beside is not None and (question.map or question.thumbnail):
             picture, _ = align(picture, beside, question.how)
         if question.map and verdict is not None:
             record["map"] = png(heatmap(picture, verdict.map))
@@ -103,8 +103,7 @@ def _result(question: Question, sent: Sent, picture: Picture, reference: Sent | 
     if reference is not None and beside is not None and (picture.see_through or beside.see_through):
         pair = sent.content(), reference.content()  # which the scorer reads again, over another ground
     verdict = question.scorer.score(*pair, question.how)
-    length = len(sent.content())
-    said = said_of(verdict, picture.width, picture.height, length, doubt_of(picture, beside))
+    said = said_of(verdict, picture.width, picture.height, sent.length, doubt_of(picture, beside))
     return Result(sent.name, reference.name if reference else None, said, verdict=verdict)
 
 

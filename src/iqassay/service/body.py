@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import time
 from contextlib import suppress
 from dataclasses import dataclass
@@ -104,6 +105,11 @@ class Sent:
 
     name: str
     file: BinaryIO
+
+    @property
+    def length(self) -> int:
+        """How many bytes the file has."""
+        return self.file.seek(0, os.SEEK_END)
 
     def content(self) -> bytes:
         """All bytes of the file."""

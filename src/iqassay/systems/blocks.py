@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+STRIDES = (4, 8, 16, 32)  # of the four maps of an encoder
 N_KINDS = 25  # the distortion types of KADID-10k; one more class stands for "none"
 
 

@@ -31,8 +31,6 @@ from iqassay.systems.encoder_weights import load_file, swin_name, swin_parts, va
 from iqassay.systems.vision_transformer import SHAPES as TRANSFORMERS
 from iqassay.systems.vision_transformer import VisionTransformer
 
-STRIDES = (4, 8, 16, 32)
-
 
 def check_picture_batch(x: Tensor) -> None:
     """Raise ValueError unless ``x`` is (B, 3, H, W) with H and W multiples of 32."""

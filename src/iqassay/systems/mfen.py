@@ -28,6 +28,7 @@ from torch.nn import functional as F
 
 from iqassay.systems.blocks import (
     FUSIONS,
+    STRIDES,
     DistortionHead,
     OctaveConv,
     Prediction,
@@ -36,7 +37,7 @@ from iqassay.systems.blocks import (
     pool_statistics,
 )
 from iqassay.systems.calibrated import Calibrated
-from iqassay.systems.encoders import STRIDES, Encoder, check_picture_batch, encoder, origin, run_levels
+from iqassay.systems.encoders import Encoder, check_picture_batch, encoder, origin, run_levels
 
 
 @dataclass

@@ -22,8 +22,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from iqassay.systems.blocks import STRIDES
+
 HEAD = 64  # channels of an attention head, in both
-STRIDES = (4, 8, 16, 32)
 
 
 @dataclass(frozen=True)
@@ -233,17 +234,10 @@ def _read_clip(graph: object, held: Arrays, shape: Shape) -> Arrays:
         "mlp.0": "mlp/fc1",
         "mlp.2": "mlp/fc2",
     }
-
-    def bias(i: int, part: str) -> np.ndarray:
-        return held[f"vision_model.encoder.layers.{i}.{part.replace('/', '.')}.bias"]
-
-    def norm(i: int, number: str, key: str) -> np.ndarray:
-        return held[f"vision_model.encoder.layers.{i}.layer_norm{number}.{key}"]
-
-    def weight(i: int, part: str) -> np.ndarray:
-        return dense[f"/vision_model/encoder/layers.{i}/{part}/MatMul_quant"]
-
-    return out | _blocks(shape, linear, weight, bias, norm, lambda i, number: np.ones(shape.width, np.float32))
+    inside = "vision_model/encoder/layers."
+    blocks = _blocks(shape, held, linear, inside, "layer_norm", lambda at: dense[f"/{at}/MatMul_quant"])
+    ones = np.ones(shape.width, np.float32)
+    return out | blocks | {f"blocks.{i}.scale{n}": ones for i in range(shape.blocks) for n in (1, 2)}
 
 
 def _read_dinov2(graph: object, held: Arrays, shape: Shape) -> Arrays:
@@ -273,36 +267,35 @@ def _read_dinov2(graph: object, held: Arrays, shape: Shape) -> Arrays:
         "mlp.0": "mlp/fc1",
         "mlp.2": "mlp/fc2",
     }
-
-    def bias(i: int, part: str) -> np.ndarray:
-        return held[f"backbone.encoder.layer.{i}.{part.replace('/', '.')}.bias"]
-
-    def norm(i: int, number: str, key: str) -> np.ndarray:
-        return held[f"backbone.encoder.layer.{i}.norm{number}.{key}"]
-
-    def weight(i: int, part: str) -> np.ndarray:
-        return dense[f"/backbone/encoder/layer.{i}/{part}/MatMul"]
-
-    def scale(i: int, number: str) -> np.ndarray:
-        return held[f"backbone.encoder.layer.{i}.layer_scale{number}.lambda1"]
-
-    return out | _blocks(shape, linear, weight, bias, norm, scale)
+    inside = "backbone/encoder/layer."
+    blocks = _blocks(shape, held, linear, inside, "norm", lambda at: dense[f"/{at}/MatMul"])
+    scales = {
+        f"blocks.{i}.scale{n}": held[f"backbone.encoder.layer.{i}.layer_scale{n}.lambda1"]
+        for i in range(shape.blocks)
+        for n in (1, 2)
+    }
+    return out | blocks | scales
 
 
 def _blocks(
-    shape: Shape,
-    linear: dict[str, str],
-    weight: Callable[[int, str], np.ndarray],
-    bias: Callable[[int, str], np.ndarray],
-    norm: Callable[[int, str, str], np.ndarray],
-    scale: Callable[[int, str], np.ndarray],
+    shape: Shape, held: Arrays, linear: dict[str, str], inside: str, norm: str, matrix: Callable[[str], np.ndarray]
 ) -> Arrays:
-    """The weights of all blocks under our names."""
-    out = {}
+    """The weights of all blocks under our names, but for the scales.
+
+    inside: where a graph has its blocks, before their numbers; linear: our linear layers, and where a block has each;
+    norm: what its two normalisations are called; matrix: that of a linear layer, by where it is.
+    """
+    out: Arrays = {}
     for i in range(shape.blocks):
         for ours, theirs in linear.items():
-            out[f"blocks.{i}.{ours}.weight"], out[f"blocks.{i}.{ours}.bias"] = weight(i, theirs), bias(i, theirs)
-        for number in ("1", "2"):
-            out |= {f"blocks.{i}.norm{number}.{key}": norm(i, number, key) for key in ("weight", "bias")}
-            out[f"blocks.{i}.scale{number}"] = scale(i, number)
+            at = f"{inside}{i}/{theirs}"
+            out |= {f"blocks.{i}.{ours}.weight": matrix(at), f"blocks.{i}.{ours}.bias": held[_dotted(at) + ".bias"]}
+        for n in (1, 2):
+            at = f"{inside}{i}/{norm}{n}"
+            out |= {f"blocks.{i}.norm{n}.{key}": held[f"{_dotted(at)}.{key}"] for key in ("weight", "bias")}
     return out
+
+
+def _dotted(at: str) -> str:
+    """A place as the names of weights have it, of one as the names of products have it."""
+    return at.replace("/", ".")

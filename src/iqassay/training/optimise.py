@@ -20,7 +20,7 @@ import onnxruntime
 from onnx import TensorProto, helper, numpy_helper
 
 from iqassay.scoring.model_file import find_member
-from iqassay.support.files import replace_file
+from iqassay.support.files import write_whole
 
 
 def optimise(model: onnx.ModelProto) -> onnx.ModelProto:
@@ -95,12 +95,12 @@ def rewrite(file: Path) -> None:
     if file.suffix == ".onnx":
         content = optimise(onnx.load(file)).SerializeToString()
         card["sha256"] = hashlib.sha256(content).hexdigest()
-        replace_file(file, lambda out: out.write(content))
+        write_whole(file, content)
     else:
         card["members"] = {
             name: hashlib.sha256(find_member(file, name).read_bytes()).hexdigest() for name in card["members"]
         }
-    replace_file(at, lambda out: out.write((json.dumps(card, indent=1) + "\n").encode()))
+    write_whole(at, (json.dumps(card, indent=1) + "\n").encode())
 
 
 if __name__ == "__main__":

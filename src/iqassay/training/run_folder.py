@@ -6,7 +6,7 @@ import dataclasses
 import json
 from typing import Any
 
-from iqassay.support.files import replace_file
+from iqassay.support.files import write_whole
 from iqassay.training.checkpoints import recipe_of
 from iqassay.training.recipes import Recipe
 
@@ -56,4 +56,4 @@ def write_recipe(recipe: Recipe, **more: Any) -> None:
     """Write recipe.json, all of it or none: a run that is killed leaves one that can be read."""
     content = json.dumps({"recipe": dataclasses.asdict(recipe), **more}, indent=1, default=str).encode()
     recipe.out.mkdir(parents=True, exist_ok=True)
-    replace_file(recipe.out / "recipe.json", lambda out: out.write(content))
+    write_whole(recipe.out / "recipe.json", content)

@@ -21,13 +21,14 @@ from PIL import Image
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from iqassay.data.pipeline import SAID
 from iqassay.data.rating import Rating, Ratings
 from iqassay.data.synthetic import eight_bit_photo, pristine_files
 from iqassay.support.files import replace_file
 from iqassay.systems.vision_transformer import VisionTransformer
 
 TEACHER, SIDE = "clip_vit_b16", 224
-TASKS = 512 + 2  # the embedding, and the opinions of the two heads
+EMBEDDING = 512  # of the SAID numbers; the others are the opinions of the two heads
 BATCH = 32
 
 
@@ -43,7 +44,9 @@ def embeddings(files: Sequence[Path], cache: Path) -> np.ndarray:
         with np.load(held) as kept:
             known = dict(zip(kept["names"].tolist(), kept["rows"], strict=True))
     todo = [i for i, name in enumerate(names) if name not in known]
-    network = VisionTransformer(TEACHER, pretrained=bool(todo)).eval().bfloat16()
+    if not todo:
+        return np.stack([known[name] for name in names])
+    network = VisionTransformer(TEACHER).eval().bfloat16()
     for start in range(0, len(todo), BATCH):
         batch = todo[start : start + BATCH]
         x = torch.from_numpy(np.stack([_small(files[i]) for i in batch]))
@@ -112,7 +115,7 @@ class Teaching(nn.Module):
         known = torch.from_numpy(said[np.isfinite(said).all(1)])
         self.register_buffer("mean", known.mean(0))
         self.register_buffer("deviation", known.std(0).clamp(min=1e-4))
-        self.layers = nn.Sequential(nn.BatchNorm1d(inputs), nn.Linear(inputs, TASKS))
+        self.layers = nn.Sequential(nn.BatchNorm1d(inputs), nn.Linear(inputs, SAID))
 
     def loss(self, statistics: Tensor, said: Tensor) -> Tensor:
         """The mean error over the pictures of which something is said, (B, 514); the opinions weigh half."""
@@ -121,4 +124,4 @@ class Teaching(nn.Module):
             return statistics.sum() * 0
         answer = self.layers(statistics.float())[known]
         error = F.smooth_l1_loss(answer, ((said[known] - self.mean) / self.deviation), reduction="none").mean(0)
-        return 0.5 * error[:512].mean() + 0.5 * error[512:].mean()
+        return 0.5 * error[:EMBEDDING].mean() + 0.5 * error[EMBEDDING:].mean()
