@@ -72,7 +72,7 @@ def give(page: Any, *paths: Path) -> None:
 
 
 def names(page: Any) -> list[str]:
-    return [str(text) for text in page.locator(".picture .name").all_inner_texts()]
+    return [str(text) for text in page.locator(".picture .name").all_text_contents()]
 
 
 def scores(page: Any) -> list[float]:

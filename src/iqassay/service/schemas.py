@@ -22,7 +22,7 @@ class Found(Open):
     severity: float = Field(ge=0, description="0 to 5, the levels of KADID-10k.")
 
 
-class Scored(Open):
+class Judged(Open):
     path: str = Field(description="The name that came with the picture.")
     reference: str | None = Field(None, description="The same of its reference; only where there is one.")
     score: float = Field(ge=0, le=100, description="0 to 100, higher is better.")
@@ -31,12 +31,15 @@ class Scored(Open):
     raw: dict[str, float] = Field(description="What each network said on its own scale.")
     model: str
     version: str
+    distortions: list[Found] = Field(description="The most probable first.")
+    warnings: list[str]
+
+
+class Scored(Judged):
     width: int = Field(ge=1, description="Pixels of the picture as it was sent.")
     height: int = Field(ge=1)
     bytes: int = Field(ge=1, description="The size of its file.")
     bits_per_pixel: float | None = Field(None, description="Beside a reference: 8 bytes / pixels.")
-    distortions: list[Found] = Field(description="The most probable first.")
-    warnings: list[str]
     map: str | None = Field(None, description="With map=true: the heatmap over the picture, a PNG as a data URI.")
     thumbnail: str | None = Field(None, description="With thumbnail=true: a small JPEG as a data URI.")
 
@@ -66,14 +69,14 @@ class Explained(Open):
     picture: str
     width: int
     height: int
-    verdict: Scored
+    verdict: Judged
     meaning: str
     nearest: list[Nearest] = Field(description="Known damage that the picture's resembles, the nearest first.")
     restorer: dict[str, str]
     change: dict[str, Any] = Field(description="How far the restored estimate is from the picture.")
     quality_map: list[list[float]]
     limits: list[str]
-    reference_verdict: Scored | None = None
+    reference_verdict: Judged | None = None
     images: dict[str, str] | None = Field(None, description="With images=true: JPEGs as data URIs, by name.")
 
 
