@@ -62,6 +62,18 @@ def test_mfen_sees_the_whole_picture_of_every_crop_and_others_do_not(rated, pair
     assert "whole" not in load_sets(smoke(system="dri", **common)).train.datasets[0][0]
 
 
+def test_in_the_stage_of_views_training_pictures_lose_some_of_their_edges(rated, paired, tmp_path):
+    common = {"data": [str(rated / "set.csv")], "synthetic": [paired], "out": tmp_path / "run", "view": 64}
+    for stage, differ in (("view", True), ("network", False)):
+        sets = load_sets(smoke(system="mfen", stage=stage, **common))
+        for part in sets.train.datasets:
+            seen = [part[0]["whole"] for _ in range(8)]
+            seen = [min(x.sum(), x.flip(2).sum()) for x in seen]  # a flip alone leaves the sum as it is
+            assert (max(seen) - min(seen) > 1e-2) == differ
+        for part in sets.val.datasets:
+            assert torch.equal(part[0]["whole"], part[0]["whole"])
+
+
 def test_a_damaged_part_costs_less_than_the_whole_and_is_on_the_map(paired, tmp_path):
     recipe = smoke(system="mfen", synthetic=[paired], synthetic_count=40, patched=1.0, out=tmp_path / "run")
     part = load_sets(recipe).train.datasets[0]

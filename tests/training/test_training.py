@@ -62,6 +62,22 @@ def test_smoke_recipe_runs_resumes_and_leaves_what_it_says(rated, tmp_path, capf
     assert [row["set"] for row in iqassay.load(model).card.accuracy] == ["set val"]
 
 
+def test_the_stage_of_views_trains_the_quality_network_alone_and_any_stage_goes_on_from_it(rated, tmp_path, capsys):
+    flags = ["mfen", "--smoke", "--data", str(rated / "set.csv"), "--synthetic", str(rated), "--epochs", "1"]
+    flags += ["--frozen", "1"]
+    first, view, more = (tmp_path / "runs" / name for name in ("first", "view", "more"))
+    assert main([*flags, "--out", str(first)]) == 0
+    assert main([*flags, "--stage", "view", "--start", str(first / "best.ckpt"), "--out", str(view)]) == 0
+    before, after = (torch.load(f / "best.ckpt", weights_only=False)["state_dict"] for f in (first, view))
+    same = {key for key in before if key.startswith("system.")}
+    changed = {key for key in same if not torch.equal(after[key], before[key])}
+    assert {key.split(".")[1] for key in changed} == {"qen"}
+    assert not any(key.startswith("system.qen.levels.0.") for key in changed)  # which is fixed
+    assert main([*flags, "--start", str(view / "best.ckpt"), "--out", str(more)]) == 0
+    assert main([*flags, "--stage", "view", "--view", "0"]) == 2
+    assert "got --stage view for mfen without a --view, want mfen with one" in capsys.readouterr().err
+
+
 TINY_YOTO = {"system": "yoto", "encoder": "van_tiny", "tokens": 8, "frozen": 0}
 
 

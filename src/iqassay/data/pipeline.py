@@ -45,8 +45,8 @@ class RatedPictures(Dataset):
     Distortions that the set names are labels, as far as ``labels_of`` knows them. ``pairs``: with the reference, for
     rows that have one; the same scale, place and flip for both. ``crops``: where it is not for training, so many at
     random places of the largest scale, as papers test; x and reference are then (crops, 3, S, S). The places depend on
-    ``seed`` and the picture's name alone. ``view``: the side of the whole picture in a sample, 0 for none; ``said``:
-    what a teacher says of each row, (N, 514).
+    ``seed`` and the picture's name alone. ``view``: the side of the whole picture in a sample, 0 for none, of
+    which up to ``margin`` of each side is left out in training; ``said``: what a teacher says of each row, (N, 514).
     """
 
     def __init__(
@@ -62,8 +62,9 @@ class RatedPictures(Dataset):
         seed: int = 0,
         view: int = 0,
         said: np.ndarray | None = None,
+        margin: float = 0.0,
     ) -> None:
-        self.view, self.said = view, said
+        self.view, self.said, self.margin = view, said, margin if train else 0.0
         self.pairs, self.crops, self.seed = pairs, 0 if train else crops, seed
         self.rows, self.index, self.size, self.train, self.scales = ratings.rows, index, size, train, tuple(scales)
         self.mean, self.deviation = standard
@@ -102,7 +103,7 @@ class RatedPictures(Dataset):
         flip = self.train and bool(torch.rand(()) < 0.5)
         sample = _sample(self._cut(pictures, left, top), flip, score, self.index, self.kind[i], self.severity[i])
         if self.view:
-            sample |= _around(picture, self.view, (left, top), self.size, flip)
+            sample |= _around(picture, self.view, (left, top), self.size, flip, self.margin)
             sample["said"] = _said(None if self.said is None else self.said[i])
         return sample
 
@@ -125,7 +126,8 @@ class SyntheticPictures(Dataset):
     """Crops of a rendered synthetic set, with distortion types and severities; ``pairs``: with their references too.
 
     ``view``: the side of the whole picture in a sample, 0 for none. ``patched``: the share of pictures, when training,
-    of which only a part is damaged and the rest is the reference, so that a network learns where damage is.
+    of which only a part is damaged and the rest is the reference, so that a network learns where damage is. ``margin``:
+    see ``RatedPictures``.
     """
 
     def __init__(
@@ -138,8 +140,9 @@ class SyntheticPictures(Dataset):
         pairs: bool = False,
         view: int = 0,
         patched: float = 0.0,
+        margin: float = 0.0,
     ) -> None:
-        self.view, self.patched = view, patched if train else 0.0
+        self.view, self.patched, self.margin = view, patched if train else 0.0, margin if train else 0.0
         self.pairs, self.score = pairs, pictures.pair_score if pairs else pictures.score
         self.set, self.index, self.size, self.train = pictures, index, size, train
         self.mean, self.deviation = standard
@@ -167,7 +170,7 @@ class SyntheticPictures(Dataset):
         flip = self.train and bool(torch.rand(()) < 0.5)
         sample = _sample(crops, flip, (score - self.mean) / self.deviation, self.index, kind, severity)
         if self.view:
-            sample |= _around(Image.fromarray(pictures[0]), self.view, (left, top), self.size, flip)
+            sample |= _around(Image.fromarray(pictures[0]), self.view, (left, top), self.size, flip, self.margin)
             sample["said"] = _said(None)
             if damaged is not None:
                 cells = damaged[cut].reshape(self.size // CELL, CELL, -1, CELL).mean((1, 3))
@@ -188,9 +191,18 @@ def patch(picture: np.ndarray, reference: np.ndarray) -> tuple[np.ndarray, np.nd
     return mixed, mask
 
 
-def _around(picture: Image.Image, view: int, corner: tuple[int, int], size: int, flip: bool) -> Sample:
-    """The whole picture of a crop, where the crop lies in it, and a map of damage that is not known."""
-    whole = np.asarray(picture.resize((view, view), Image.Resampling.BILINEAR))
+def _around(
+    picture: Image.Image, view: int, corner: tuple[int, int], size: int, flip: bool, margin: float = 0.0
+) -> Sample:
+    """The whole picture of a crop, less up to ``margin`` of each side, where the crop lies in all of it, and a map of
+    damage that is not known."""
+    box = None
+    if margin:
+        seen, at = (torch.rand(2).tolist() for _ in range(2))
+        sides = [side * (1 - margin * s) for side, s in zip(picture.size, seen, strict=True)]
+        corners = [(whole - side) * a for whole, side, a in zip(picture.size, sides, at, strict=True)]
+        box = (corners[0], corners[1], corners[0] + sides[0], corners[1] + sides[1])
+    whole = np.asarray(picture.resize((view, view), Image.Resampling.BILINEAR, box))
     (left, top), (width, height) = corner, picture.size
     place = [left / width, top / height, (left + size) / width, (top + size) / height]
     if flip:

@@ -81,10 +81,10 @@ def settled(recipe: Recipe) -> Recipe:
             first = recipe_of(first.start)
         except ValueError:
             return recipe  # weights of somebody's own: it is for them to know
-        learned = learned or (first.stage == "network" and first.frozen == 0)
+        learned = learned or (first.stage in ("network", "view") and first.frozen == 0)
     shared = shared_levels(recipe)
-    dan = recipe.system == "mfen" and recipe.dan and recipe.dan_frozen > shared
-    fixed = recipe.stage == "head" or (recipe.stage == "network" and (recipe.frozen > 0 or dan))
+    dan = recipe.system == "mfen" and recipe.stage == "network" and recipe.dan and recipe.dan_frozen > shared
+    fixed = recipe.stage == "head" or (recipe.stage in ("network", "view") and (recipe.frozen > 0 or dan))
     if fixed and first.encoder_weights is None and not learned:
         flags = "--frozen 0" + (f" and --dan-frozen {shared}" + " or less" * bool(shared)) * dan
         began = f"a --start that had {flags}" if recipe.start is not None else flags

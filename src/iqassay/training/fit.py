@@ -1,4 +1,5 @@
-"""The stage ``--stage network``: a whole system, on crops of pictures."""
+"""The stages ``--stage network``, a whole system on crops of pictures, and ``--stage view``, a part of MFEN on whole
+ones."""
 
 from __future__ import annotations
 
@@ -9,7 +10,7 @@ import numpy as np
 
 from iqassay.data.pipeline import MixedBatches, RatedPictures
 from iqassay.training.checkpoints import load_weights, settled
-from iqassay.training.lightning_module import Training
+from iqassay.training.lightning_module import Training, Viewing
 from iqassay.training.recipes import Recipe
 from iqassay.training.run import run
 from iqassay.training.run_folder import refuse_another_run
@@ -23,7 +24,8 @@ def fit(recipe: Recipe) -> Path:
     lightning.seed_everything(recipe.seed, workers=True, verbose=False)
     sets = load_sets(recipe)
     standards = [(fact["mean"], fact["deviation"]) for fact in sets.facts.values()]
-    module = Training(recipe, sets.names, sets.chosen_by, standards)
+    kind = Viewing if recipe.stage == "view" else Training
+    module = kind(recipe, sets.names, sets.chosen_by, standards)
     if recipe.start is not None:
         load_weights(module.system, recipe.start, new=("",))
     else:  # DRI-IQA's assistants, of which no first stage has made anything, learn with the rest: fixed, they are noise

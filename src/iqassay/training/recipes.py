@@ -65,8 +65,9 @@ class Recipe:
     start: Path | None = _flag(None, "checkpoint, or model file (.onnx), to take the first weights from")
     stage: str = _flag(
         "network",
-        "network, on crops; restoration (dri): degradation encoder and restorer, on pairs; or head: only what makes "
-        "the score, on whole pictures, after --start",
+        "network, on crops; view (mfen): only the quality network, on whole pictures as it sees them; restoration "
+        "(dri): degradation encoder and restorer, on pairs; or head: only what makes the score, on whole pictures, "
+        "after --start",
     )
 
     config: str = _flag("light", "light, for CPUs; or paper: as near to the published network as is known")
@@ -142,8 +143,10 @@ class Recipe:
         for name in ("queue", "test_crops"):
             if getattr(self, name) < 0:
                 raise ValueError(f"got --{name.replace('_', '-')} {getattr(self, name)}, want 0 or more")
-        if self.test_crops and self.stage == "head":
-            raise ValueError(f"got --test-crops {self.test_crops} for --stage head, which sees whole pictures: want 0")
+        if self.test_crops and self.stage in ("head", "view"):
+            raise ValueError(
+                f"got --test-crops {self.test_crops} for --stage {self.stage}, which sees whole pictures: want 0"
+            )
         if not 0 <= self.average < 1:
             raise ValueError(f"got --average {self.average}, want 0 to below 1")
         if not self.scales or min(self.scales) <= 0 or max(self.scales) > 1:
@@ -157,8 +160,10 @@ class Recipe:
             raise ValueError(f"got --synthetic-size {self.synthetic_size}, want at least the crop, {self.crop}")
         if self.config not in ("light", "paper"):
             raise ValueError(f"got --config {self.config}, want light or paper")
-        if self.stage not in ("network", "restoration", "head"):
-            raise ValueError(f"got --stage {self.stage}, want network, restoration or head")
+        if self.stage not in ("network", "view", "restoration", "head"):
+            raise ValueError(f"got --stage {self.stage}, want network, view, restoration or head")
+        if self.stage == "view" and (self.system != "mfen" or not self.view or self.config == "paper"):
+            raise ValueError(f"got --stage view for {self.system} without a --view, want mfen with one")
         if self.stage == "restoration" and (self.system != "dri" or not self.synthetic):
             raise ValueError(f"got --stage restoration for {self.system}, want dri, with --synthetic to make pairs of")
         if self.system != "mfen" and (self.generated or self.taught or self.patched or self.damaged):

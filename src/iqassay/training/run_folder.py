@@ -33,7 +33,7 @@ def refuse_another_run(recipe: Recipe) -> None:
     network = ("system", "stage", "config", "encoder", *(NETWORK[recipe.system] if recipe.stage != "head" else ()))
     for name in network:
         _compare(recipe, name.replace("_", "-"), getattr(before, name), getattr(recipe, name))
-    if recipe.stage == "network":  # whose checkpoints have a scale for each set
+    if recipe.stage in ("network", "view"):  # whose checkpoints have a scale for each set
         _compare(recipe, "data", *(sorted(r.set_names()) for r in (before, recipe)))
         _compare(recipe, "synthetic", bool(before.synthetic), bool(recipe.synthetic))
         _compare(recipe, "left-out", *(len(r.left_out) for r in (before, recipe)))

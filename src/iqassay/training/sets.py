@@ -19,6 +19,8 @@ from iqassay.training.build import view_of
 from iqassay.training.recipes import Recipe
 from iqassay.training.teachers import embeddings, opinions, taught_set
 
+MARGIN = 0.2  # how much of each side of a picture its view may leave out in the stage of views
+
 
 @dataclasses.dataclass
 class Sets:
@@ -43,6 +45,9 @@ def load_sets(recipe: Recipe) -> Sets:
     alone = recipe.system != "yoto" or recipe.mode != "full-reference"  # pictures by themselves
     pairs = recipe.system == "yoto" and recipe.mode != "no-reference"
     view = view_of(recipe)
+    # Of whole pictures nobody asks for a crop; that their views lose some of the edges keeps them from being learned
+    # by heart.
+    crop, scales, margin = (64, [1.0], MARGIN) if recipe.stage == "view" else (recipe.crop, recipe.scales, 0.0)
 
     def ways(ratings: Ratings) -> list[bool]:
         """Whether a set is looked at with its references; twice where it is looked at in both ways."""
@@ -51,7 +56,7 @@ def load_sets(recipe: Recipe) -> Sets:
     def rated(part: Ratings, index: int, train: bool, standard: tuple[float, float], pairs: bool) -> RatedPictures:
         several = recipe.test_crops, recipe.seed
         said = taught(recipe, part) if train and recipe.taught else None
-        return RatedPictures(part, index, recipe.crop, train, standard, recipe.scales, pairs, *several, view, said)
+        return RatedPictures(part, index, crop, train, standard, scales, pairs, *several, view, said, margin)
 
     def add(name: str, new_train: Any, new_val: Any, standard: tuple[float, float]) -> None:
         names.append(name)
@@ -84,7 +89,7 @@ def load_sets(recipe: Recipe) -> Sets:
             standard = standard_of(synthetic[0].pair_score if with_reference else synthetic[0].score)
             make_synthetic = [
                 SyntheticPictures(
-                    s, index, recipe.crop, s is synthetic[0], standard, with_reference, view, recipe.patched
+                    s, index, crop, s is synthetic[0], standard, with_reference, view, recipe.patched, margin
                 )
                 for s in synthetic[:2]
             ]
@@ -96,7 +101,7 @@ def load_sets(recipe: Recipe) -> Sets:
         add(
             "unseen_types",
             None,
-            SyntheticPictures(synthetic[2], len(names), recipe.crop, False, standard, view=view),
+            SyntheticPictures(synthetic[2], len(names), crop, False, standard, view=view),
             standard,
         )
     for argument in recipe.left_out:
