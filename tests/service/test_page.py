@@ -105,7 +105,8 @@ def test_pictures_are_scored_sorted_and_saved(page: Any, client: httpx.Client, p
     rows = list(csv.DictReader(io.StringIO(Path(waiting.value.path()).read_text())))
     record = client.post("/v1/score", files={"file": ("b.png", photos["b.png"].read_bytes())}).json()[0]
     assert float(rows[0]["score"]) == record["score"]
-    assert rows[0]["raw"] == ";".join(f"{name}:{value}" for name, value in record["raw"].items())
+    assert {name: float(rows[0][f"raw_{name}"]) for name in record["raw"]} == record["raw"]
+    assert (int(rows[0]["width"]), int(rows[0]["height"])) == (record["width"], record["height"])
     assert [row["path"] for row in rows] == ["b.png", "a.png", "notes.txt", "d.png"]
     assert rows[2]["error"].startswith("got a file of no known picture type")
 

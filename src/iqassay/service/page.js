@@ -533,22 +533,19 @@ function comparedCard(found, names) {
 
 // ---- taking the records away
 
-function asCsv() {
-  const withReference = pictures.some((picture) => picture.record?.reference);
-  const lines = [["path", ...(withReference ? ["reference"] : []),
-    "score", "low", "high", "raw", "model", "version", "distortions", "warnings", "error"]];
-  for (const { name, record, error } of shown) {
-    if (!record && !error) continue;
-    const path = [name, ...(withReference ? [record?.reference ?? ""] : [])];
-    if (error) {
-      lines.push([...path, "", "", "", "", "", "", "", "", error]);
-      continue;
-    }
-    lines.push([...path, record.score, record.low, record.high,
-      Object.entries(record.raw).map(([model, value]) => `${model}:${value}`).join(";"), record.model, record.version,
-      record.distortions.map((found) => `${found.name}:${found.severity}`).join(";"), record.warnings.join("; "), ""]);
-  }
-  return csvOf(lines);
+function asCsv() {  // the columns of `iqassay score --format csv`
+  const rows = shown.filter(({ record, error }) => record || error);
+  const named = (key) => [...new Set(rows.flatMap(({ record }) => Object.keys(record?.[key] ?? {})))].sort();
+  const raws = named("raw"), sizes = ["width", "height", "bytes"];
+  const withReference = rows.some(({ record }) => record?.reference);
+  const head = ["path", ...(withReference ? ["reference"] : []), "score", "low", "high", ...raws.map((name) => `raw_${name}`),
+    "model", "version", ...sizes, "distortions", "warnings", "error"];
+  return csvOf([head, ...rows.map(({ name, record, error }) => {
+    if (error) return [name, ...head.slice(2).map(() => ""), error];
+    return [name, ...(withReference ? [record.reference ?? ""] : []), record.score, record.low, record.high,
+      ...raws.map((model) => record.raw[model] ?? ""), record.model, record.version, ...sizes.map((size) => record[size] ?? ""),
+      record.distortions.map((found) => `${found.name}:${found.severity}`).join(";"), record.warnings.join("; "), ""];
+  })]);
 }
 
 // ---- what comes in
