@@ -1,4 +1,4 @@
-"""The score as a metric of torchmetrics; needs ``pip install 'iqassay[train]'``.
+"""The score as a metric of torchmetrics; needs the extra ``train``.
 
 >>> from iqassay.torchmetrics import QualityScore
 >>> quality = QualityScore()  # doctest: +SKIP
@@ -16,6 +16,7 @@ from typing import Any, Literal
 from iqassay.models.opening import open_scorer
 from iqassay.scoring.model_file import default_model
 from iqassay.scoring.scorer import Scorer
+from iqassay.support.install import install_command
 
 try:
     import torch
@@ -23,7 +24,7 @@ try:
     from torchmetrics import Metric
     from torchmetrics.utilities import dim_zero_cat
 except ModuleNotFoundError as error:
-    raise ImportError(f"this needs {error.name}: pip install 'iqassay[train]'") from None
+    raise ImportError(f"this needs {error.name}: {install_command('train')}") from None
 
 REDUCTIONS = ("mean", "none")
 # Scores are added up in millionths of a point: whole numbers give one sum in any order, where float32 drifts, and

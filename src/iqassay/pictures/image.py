@@ -34,6 +34,7 @@ from iqassay.pictures.pixels import (
     orientation_of,
     with_key,
 )
+from iqassay.support.install import install_command
 
 __all__ = ["MAX_PIXELS", "SUFFIXES", "ImageError", "Picture", "TooManyPixels", "file_name", "read_image", "to_float"]
 
@@ -282,7 +283,7 @@ def _from_heif(file: BinaryIO, max_pixels: int) -> Picture:
     try:
         import pillow_heif
     except ImportError as error:
-        raise ImageError("got a HEIF picture, which needs `pip install 'iqassay[heif]'`") from error
+        raise ImageError(f"got a HEIF picture, which needs `{install_command('heif')}`") from error
     file.seek(0)
     try:
         container = pillow_heif.open_heif(file, convert_hdr_to_8bit=False, hdr_to_16bit=False)

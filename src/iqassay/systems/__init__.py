@@ -1,4 +1,4 @@
-"""The systems as torch modules; needs torch, and for training ``pip install 'iqassay[train]'``.
+"""The systems as torch modules; needs torch, and for training the extra ``train``.
 
 >>> import iqassay.systems
 >>> system = iqassay.systems.load_pretrained("mfen")  # doctest: +SKIP
@@ -54,7 +54,9 @@ def load_pretrained(model: str | os.PathLike[str] = "yoto") -> MFEN | ExtendedYO
     try:
         from iqassay.systems.pretrained import read_back
     except ModuleNotFoundError as error:
-        raise ImportError(f"this needs {error.name}: pip install 'iqassay[train]'") from error
+        from iqassay.support.install import install_command
+
+        raise ImportError(f"this needs {error.name}: {install_command('train')}") from error
     from iqassay.scoring.model_file import load_model_file
 
     return read_back(load_model_file(model))
