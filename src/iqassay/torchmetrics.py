@@ -41,11 +41,13 @@ class QualityScore(Metric):
     first picture the mean is NaN. Only sums are kept, or scores with "none", never the pictures, so that memory does
     not grow and processes of a distributed run add up.
 
-    model: the name of a shipped model or of a measure such as "ssim", or the path of a model file; None is the one that
-    ``iqassay.score`` takes: "panel", with a reference "yoto".
-    threads, device: with how many threads and where onnxruntime computes, see ``Scorer``; the tensors' own device does
-    not matter, and no gradient comes back (``iqassay.systems.loss`` has one).
-    kwargs: of every metric, see ``torchmetrics.Metric``.
+    Args:
+        model: the name of a shipped model or of a measure such as "ssim", or the path of a model file; None is the one
+            that ``iqassay.score`` takes: "panel", with a reference "yoto".
+        threads: with how many threads and where onnxruntime computes, see ``Scorer``; the tensors' own device does not
+            matter, and no gradient comes back (``iqassay.systems.loss`` has one).
+        device: see ``threads``.
+        kwargs: of every metric, see ``torchmetrics.Metric``.
 
     Raises:
         ValueError: for another reduction, or a model that takes no reference or cannot do without; by ``update`` for

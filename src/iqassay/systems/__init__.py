@@ -32,8 +32,6 @@ def load_pretrained(model: str | os.PathLike[str]) -> MFEN | ExtendedYOTO | DRI:
 def load_pretrained(model: str | os.PathLike[str] = "yoto") -> MFEN | ExtendedYOTO | DRI:
     """A trained system as a torch module, in evaluation mode, with the weights of a model file.
 
-    model: ``"mfen"``, ``"yoto"`` or ``"dri"``, or the path of an .onnx file with its card beside it.
-
     The module is called as ``system(x)``, YOTO also as ``system(x, reference)``, with x (B, 3, H, W), RGB in [0, 1] and
     of any height and width: both are mirrored to a multiple of 32, at least 64, as in scoring. It returns a
     ``Prediction``: ``score`` (B,), raw, higher is better (about (opinion - 60) / 20; ``to_score`` makes 0 to 100 of
@@ -45,6 +43,9 @@ def load_pretrained(model: str | os.PathLike[str] = "yoto") -> MFEN | ExtendedYO
     To train it further call ``train()``: all parameters learn, those of the encoder too, so freeze what should stay
     (``system.encoder.requires_grad_(False)``). ``iqassay train --start`` takes the weights from
     ``torch.save({"state_dict": {f"system.{k}": v for k, v in system.state_dict().items()}}, file)``.
+
+    Args:
+        model: ``"mfen"``, ``"yoto"`` or ``"dri"``, or the path of an .onnx file with its card beside it.
 
     Raises:
         ModelFileError: if there is no such model file, or it is damaged.
@@ -65,7 +66,9 @@ def load_pretrained(model: str | os.PathLike[str] = "yoto") -> MFEN | ExtendedYO
 def loss(model: str | os.PathLike[str] = "yoto", reduction: str = "mean") -> FidelityLoss:
     """A loss for training networks whose output should look like a target: YOTO's distance; see ``FidelityLoss``.
 
-    model: ``"yoto"``, or the path of a model file of YOTO. reduction: "mean", "sum" or "none".
+    Args:
+        model: ``"yoto"``, or the path of a model file of YOTO.
+        reduction: "mean", "sum" or "none".
 
     Raises:
         ValueError: for a model that takes no reference, or another reduction; otherwise as ``load_pretrained`` does.
