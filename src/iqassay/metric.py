@@ -37,7 +37,7 @@ class Metric(nn.Module):
     no gradient. A model says its score from 0 to 100, a measure its own value in its own unit and direction (for the
     score of that see ``scorer``). Each picture is scored by itself, so a batch never changes a value.
 
-    Args:
+    Attributes:
         name: of the model or measure.
         scorer: the Scorer behind it, for intervals, maps and named damage.
         lower_better: whether a lower value is the better one.

@@ -104,7 +104,7 @@ def _extras() -> Found:
     for need in metadata.requires("iqassay") or ():
         if found := re.match(r"""([\w.-]+).*extra == ['"](\w+)['"]""", need):
             needs.setdefault(found[2], []).append(found[1])
-    for extra in sorted(needs.keys() - {"dev"}):
+    for extra in sorted(needs.keys() - {"dev", "docs"}):
         brings = BRINGS.get(extra, "")
         missing = [name for name in needs[extra] if _version(name) is None]
         if missing:
