@@ -18,9 +18,20 @@ import pytest
 from PIL import Image
 
 import iqassay  # before any test has onnxruntime, whose telemetry it turns off
+from iqassay.cli import main
 from iqassay.scoring import model_file
 
 SLOW_FILE = "\npytestmark = pytest.mark.slow\n"
+
+
+def train_main(words: list[str]) -> int:
+    """``iqassay train`` in this process."""
+    return main(["train", *words])
+
+
+def export_main(words: list[str]) -> int:
+    """``iqassay export`` in this process."""
+    return main(["export", *words])
 
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:

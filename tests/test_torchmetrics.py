@@ -15,6 +15,7 @@ from torchmetrics import MetricCollection
 from torchmetrics.image import PeakSignalNoiseRatio
 
 import iqassay
+from iqassay.support.install import install_command
 from iqassay.torchmetrics import QualityScore
 
 
@@ -222,5 +223,5 @@ def test_a_measure_will_do_too():
 def test_without_torch_it_says_what_to_install():
     code = "import sys; sys.modules['torch'] = None; import iqassay.torchmetrics"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
-    assert done.stderr.strip().endswith("ImportError: this needs torch: pip install 'iqassay[train]'")
+    assert done.stderr.strip().endswith(f"ImportError: this needs torch: {install_command('train')}")
     assert "another exception" not in done.stderr

@@ -75,12 +75,17 @@ _scorers: dict[str, Scorer] = {}
 def score(picture: Source, reference: Source | None = None, model: str | None = None, align: str = "fail") -> Verdict:
     """Score one picture from 0 to 100, higher is better: a path, the bytes of a file, a Pillow image or an array.
 
-    reference: the picture as it should look, in any of these forms; align: what to do when the two differ in size,
-    "fail", "resize" (the picture to the reference's size) or "crop" (both to their common middle).
-    model: the name of a shipped one or the path of an .onnx file; None is the shipped one that suits.
+    The model is opened at the first call and kept. Safe to call from several threads.
 
-    The model is opened at the first call and kept. Safe to call from several threads. Raises ImageError when a picture
-    cannot be read or the sizes differ and ModelFileError when the model cannot be used; both are ValueErrors.
+    Args:
+        reference: the picture as it should look, in any of these forms.
+        align: what to do when the two differ in size, "fail", "resize" (the picture to the reference's size) or "crop"
+            (both to their common middle).
+        model: the name of a shipped one or the path of an .onnx file; None is the shipped one that suits.
+
+    Raises:
+        ImageError: when a picture cannot be read or the sizes differ.
+        ModelFileError: when the model cannot be used; both are ValueErrors.
     """
     return _scorer(model, reference is not None).score(picture, reference, align)
 
@@ -99,7 +104,8 @@ def explain(
 ) -> Explanation:
     """Why a picture has its score: beside the verdict, a restored estimate of it and the nearest known degradations.
 
-    model: gives the verdict; the estimate is DRI-IQA's. The rest is as for `score`.
+    Args:
+        model: gives the verdict; the estimate is DRI-IQA's. The rest is as for `score`.
     """
     from iqassay.scoring import explanation
 
@@ -111,11 +117,14 @@ def load(model: str | None = None, threads: int | None = None, device: str = "cp
     """Open a model or a panel of models: the name of a shipped one, or the path of an .onnx file or of a panel's .json;
     None is the one for pictures without a reference.
 
-    threads: how many to compute with; None means as many as this process may use.
-    device: "cpu", "auto" for the best there is, or one that the installed onnxruntime has: "cuda", "cuda:1", ...
+    Args:
+        threads: how many to compute with; None means as many as this process may use.
+        device: "cpu", "auto" for the best there is, or one that the installed onnxruntime has: "cuda", "cuda:1", ...
 
-    Raises ModelFileError when the model cannot be used and ValueError for a bad number or device; a device that is
-    missing or does not start is an error, never the CPU instead.
+    Raises:
+        ModelFileError: when the model cannot be used.
+        ValueError: for a bad number or device; a device that is missing or does not start is an error, never the CPU
+            instead.
     """
     from iqassay.models.opening import open_scorer
 
@@ -142,18 +151,24 @@ def create_metric(
     device: str | torch.device | None = None,
     loss_reduction: str = "mean",
 ) -> Metric | FidelityLoss:
-    """A model or a measure in the manner of pyiqa: `metric(x)` or `metric(x, reference)`, with tensors (N, 3, H, W),
-    RGB in [0, 1], or paths, gives (N, 1); `metric.lower_better` and `metric.score_range` say what that means, see
-    `Metric`.
+    """A model or a measure in the manner of pyiqa, called as `metric(x)` or `metric(x, reference)`.
 
-    name: one that `list_models` lists, also as pyiqa writes it ("ms_ssim"), or the path of an .onnx file. Where pyiqa's
-    of that name differs, `metric.differs` says how, and docs/from-pyiqa.md; for brisque, whose direction is the other
-    one, a UserWarning does. as_loss: give the `FidelityLoss` instead, to be minimised, which only "yoto" has.
-    device: where it computes, for models "cpu" or what the installed onnxruntime has ("cuda"), for a loss any of
-    torch's; None is the CPU. loss_reduction: of a loss, "mean", "sum" or "none".
+    Tensors (N, 3, H, W), RGB in [0, 1], or paths give (N, 1); `metric.lower_better` and `metric.score_range` say what
+    that means, see `Metric`.
 
-    Raises ModelFileError for a name that is not known, ValueError for a loss that there is none of or another device,
-    and ImportError without torch.
+    Args:
+        name: one that `list_models` lists, also as pyiqa writes it ("ms_ssim"), or the path of an .onnx file. Where
+            pyiqa's of that name differs, `metric.differs` says how, and docs/from-pyiqa.md; for brisque, whose
+            direction is the other one, a UserWarning does.
+        as_loss: give the `FidelityLoss` instead, to be minimised, which only "yoto" has.
+        device: where it computes, for models "cpu" or what the installed onnxruntime has ("cuda"), for a loss any of
+            torch's; None is the CPU.
+        loss_reduction: of a loss, "mean", "sum" or "none".
+
+    Raises:
+        ModelFileError: for a name that is not known.
+        ValueError: for a loss that there is none of or another device.
+        ImportError: without torch.
     """
     from iqassay import metric
 

@@ -29,10 +29,30 @@ from iqassay.commands.report import report
 from iqassay.commands.score import score
 from iqassay.commands.serve import serve
 from iqassay.commands.stars import stars
-from iqassay.commands.train import PASSED_ON, export, train
+from iqassay.commands.train import export, train
 from iqassay.support.version import __version__
+from iqassay.training.flags import Grouped
 
-app = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
+app = typer.Typer(rich_markup_mode=None, pretty_exceptions_enable=False)
+
+COMPLETE = "_IQASSAY_COMPLETE"  # the variable by which shells ask, as in the scripts that --install-completion writes
+START = f"""iqassay {__version__}: how good a picture looks, why, and where. It works offline.
+
+Score a picture or a folder, from 0 to 100; higher is better:
+  iqassay score photo.jpg
+  iqassay score photos/ -o scores.csv
+
+See why, on a page that opens in your browser:
+  iqassay explain photo.jpg -o why/
+
+Look through the results of a folder:
+  iqassay report scores.csv -o page.html
+
+Compare pictures:
+  iqassay compare a.jpg b.jpg
+
+iqassay --help lists all commands, iqassay COMMAND --help what each can do,
+and iqassay doctor tells whether everything works here."""
 
 
 def _print_version(wanted: bool) -> None:
@@ -50,15 +70,14 @@ def iqassay(
 ) -> None:
     """How good a picture looks, why, and where. Works offline."""
     if context.invoked_subcommand is None:
-        print(context.get_help())
-        raise typer.Exit(2)
+        print(START)
 
 
 for command in (score, compare, explain, report, group, stars, gate, encode, curve, serve, mcp, models, doctor):
     app.command()(command)
 
-for passing_on in (train, export):
-    app.command(**PASSED_ON)(passing_on)
+app.command(cls=Grouped)(train)
+app.command()(export)
 
 app.add_typer(bench, name="bench", short_help=bench.info.help)
 
@@ -73,6 +92,8 @@ def main(arguments: list[str] | None = None) -> int:
         if getattr(sys, name) is None:  # closed by whoever started this: the next file opened would take its place
             setattr(sys, name, open(os.devnull, "w"))  # noqa: SIM115
     try:
+        if os.environ.get(COMPLETE):  # a shell asks what may come next: typer answers, and ends the process
+            command(prog_name="iqassay", complete_var=COMPLETE)
         # The two steps of click's own main(), which would turn interrupts and closed pipes into its own answers.
         with command.make_context("iqassay", list(sys.argv[1:] if arguments is None else arguments)) as context:
             status = command.invoke(context)
@@ -94,7 +115,8 @@ def main(arguments: list[str] | None = None) -> int:
         if hasattr(error, "format_message"):  # the family of click's usage errors, wherever this typer keeps them
             where = getattr(error, "ctx", None)
             path = where.command_path if where else "iqassay"
-            say(f"{error.format_message().rstrip('.')} (see {path} --help)")
+            message = " ".join(error.format_message().split()).rstrip(".")
+            say(f"{message} (see {path} --help)")
             return 2
         if type(error).__module__.startswith("iqassay."):  # UsageError, ModelFileError
             say(str(error))

@@ -37,10 +37,13 @@ class Metric(nn.Module):
     no gradient. A model says its score from 0 to 100, a measure its own value in its own unit and direction (for the
     score of that see ``scorer``). Each picture is scored by itself, so a batch never changes a value.
 
-    name: of the model or measure. scorer: the Scorer behind it, for intervals, maps and named damage.
-    lower_better: whether a lower value is the better one. score_range: the ends of the values, lowest first; that of
-    NIQE, which has no upper end, stops where every picture is ruined. differs: how pyiqa's of the same name differs, if
-    it does.
+    Attributes:
+        name: of the model or measure.
+        scorer: the Scorer behind it, for intervals, maps and named damage.
+        lower_better: whether a lower value is the better one.
+        score_range: the ends of the values, lowest first; that of NIQE, which has no upper end, stops where every
+            picture is ruined.
+        differs: how pyiqa's of the same name differs, if it does.
 
     Raises:
         ValueError: by a call, for tensors of another shape, type or range; for a reference that the model does not take

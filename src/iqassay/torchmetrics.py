@@ -1,4 +1,4 @@
-"""The score as a metric of torchmetrics; needs ``pip install 'iqassay[train]'``.
+"""The score as a metric of torchmetrics; needs the extra ``train``.
 
 >>> from iqassay.torchmetrics import QualityScore
 >>> quality = QualityScore()  # doctest: +SKIP
@@ -16,6 +16,7 @@ from typing import Any, Literal
 from iqassay.models.opening import open_scorer
 from iqassay.scoring.model_file import default_model
 from iqassay.scoring.scorer import Scorer
+from iqassay.support.install import install_command
 
 try:
     import torch
@@ -23,7 +24,7 @@ try:
     from torchmetrics import Metric
     from torchmetrics.utilities import dim_zero_cat
 except ModuleNotFoundError as error:
-    raise ImportError(f"this needs {error.name}: pip install 'iqassay[train]'") from None
+    raise ImportError(f"this needs {error.name}: {install_command('train')}") from None
 
 REDUCTIONS = ("mean", "none")
 # Scores are added up in millionths of a point: whole numbers give one sum in any order, where float32 drifts, and
@@ -40,11 +41,13 @@ class QualityScore(Metric):
     first picture the mean is NaN. Only sums are kept, or scores with "none", never the pictures, so that memory does
     not grow and processes of a distributed run add up.
 
-    model: the name of a shipped model or of a measure such as "ssim", or the path of a model file; None is the one that
-    ``iqassay.score`` takes: "panel", with a reference "yoto".
-    threads, device: with how many threads and where onnxruntime computes, see ``Scorer``; the tensors' own device does
-    not matter, and no gradient comes back (``iqassay.systems.loss`` has one).
-    kwargs: of every metric, see ``torchmetrics.Metric``.
+    Args:
+        model: the name of a shipped model or of a measure such as "ssim", or the path of a model file; None is the one
+            that ``iqassay.score`` takes: "panel", with a reference "yoto".
+        threads: with how many threads and where onnxruntime computes, see ``Scorer``; the tensors' own device does not
+            matter, and no gradient comes back (``iqassay.systems.loss`` has one).
+        device: see ``threads``.
+        kwargs: of every metric, see ``torchmetrics.Metric``.
 
     Raises:
         ValueError: for another reduction, or a model that takes no reference or cannot do without; by ``update`` for

@@ -12,6 +12,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
+from conftest import train_main
 from PIL import Image
 
 from iqassay.bench import ablate as bench_ablate
@@ -23,7 +24,6 @@ from iqassay.bench.learners import WITH, Curve, head_learner, ridge_learner
 from iqassay.bench.results import read_results, results_file
 from iqassay.bench.train import BEST, CLEAN, plan, refuse_seen, split_parts, train
 from iqassay.cli import main
-from iqassay.commands.train import train_main
 from iqassay.data.distortions import KINDS
 from iqassay.data.opening import open_set
 from iqassay.data.pipeline import labels_of
@@ -460,7 +460,7 @@ def test_a_start_that_has_seen_other_sets_is_taken(rated, other, tmp_path):
         (["ablate", "mfen", "--stage", "head"], "want --stage network"),
         (["ablate", "ridge"], "want one with switches: mfen, yoto, dri"),
         (["cross", "dri"], "got 1 set, want two --data or more"),
-        (["train", "dri", "--dta", "x"], "unrecognized arguments: --dta x"),
+        (["train", "dri", "--dta", "x"], "flags for iqassay train: No such option: --dta"),
     ],
 )
 def test_wrong_flags_end_in_one_line_and_status_2(arguments, error, rated, tmp_path, capsys):

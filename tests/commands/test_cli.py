@@ -4,6 +4,7 @@ import csv
 import io
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -26,6 +27,7 @@ from iqassay.folders.cells import Layout
 from iqassay.folders.finding import find_pictures
 from iqassay.scoring import model_file
 from iqassay.scoring.scorer import Scorer
+from iqassay.support.install import install_command
 
 Run = Callable[..., SimpleNamespace]
 COMMAND = [sys.executable, "-m", "iqassay"]
@@ -649,10 +651,29 @@ def test_a_damaged_model_is_one_line(run: Run, picture: Path, tmp_path: Path) ->
     assert "sha256" in refused(run("score", picture, "--model", model))
 
 
-def test_without_a_command_help_is_shown_and_the_status_is_2(run: Run) -> None:
+def test_without_a_command_a_start_is_shown_whose_commands_exist(run: Run) -> None:
     result = run()
-    assert result.status == 2
-    assert "score" in result.out + result.err
+    assert (result.status, result.err) == (0, "")
+    shown = re.findall(r"^  iqassay (\w+)", result.out, re.MULTILINE)
+    assert shown[0] == "score"
+    listed = run("--help").out.partition("Commands:")[2]
+    assert all(re.search(rf"^  {command} ", listed, re.MULTILINE) for command in shown)
+
+
+@pytest.mark.parametrize(
+    ("typed", "found"),
+    [("iqassay tra", "train"), ("iqassay train --syn", "--synthetic"), ("iqassay score --ma", "--map")],
+)
+def test_a_shell_is_told_what_may_come_next(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], typed: str, found: str
+) -> None:
+    monkeypatch.setenv("_IQASSAY_COMPLETE", "complete_bash")
+    monkeypatch.setenv("COMP_WORDS", typed)
+    monkeypatch.setenv("COMP_CWORD", str(len(typed.split()) - 1))
+    with pytest.raises(SystemExit) as end:
+        main([])
+    assert end.value.code == 0
+    assert found in capsys.readouterr().out.split()
 
 
 def test_version(run: Run) -> None:
@@ -661,7 +682,16 @@ def test_version(run: Run) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    "words", [["--help"], ["--version"], ["score", "--help"], ["compare", "--help"], ["bench", "--help"]]
+    "words",
+    [
+        [],
+        ["--help"],
+        ["--version"],
+        ["score", "--help"],
+        ["compare", "--help"],
+        ["bench", "--help"],
+        ["train", "--help"],
+    ],
 )
 def test_help_loads_nothing_heavy(words: list[str]) -> None:
     code = f"import sys\nfrom iqassay.cli import main\nassert main({words}) == 0\n"
@@ -710,18 +740,7 @@ def test_train_without_its_packages_says_what_to_install(run: Run, monkeypatch: 
         monkeypatch.delitem(sys.modules, name)
     monkeypatch.setitem(sys.modules, "torch", None)
     monkeypatch.setitem(sys.modules, "lightning", None)
-    assert "pip install 'iqassay[train]'" in refused(run("train", "mfen", "--data", "x.csv"))
-
-
-@pytest.mark.parametrize(("command", "function"), [("train", "train_main"), ("export", "export_main")])
-@pytest.mark.parametrize("words", [["mfen", "--help"], ["--help"], ["mfen", "-x", "--lr=1", "--", "--data", "a b"], []])
-def test_the_training_side_gets_its_words_untouched(
-    run: Run, monkeypatch: pytest.MonkeyPatch, command: str, function: str, words: list[str]
-) -> None:
-    got: list[list[str]] = []
-    monkeypatch.setattr(f"iqassay.commands.train.{function}", lambda arguments: (got.append(arguments), 3)[1])
-    assert run(command, *words).status == 3
-    assert got == [words]
+    assert refused(run("train", "mfen", "--data", "x.csv")).endswith(f": want {install_command('train')}\n")
 
 
 # ---- a process of its own -------------------------------------------------------------------------------------------

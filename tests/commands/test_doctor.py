@@ -131,7 +131,7 @@ def test_two_builds_of_onnxruntime_that_overwrite_each_other(monkeypatch: pytest
 
 @pytest.mark.usefixtures("shelf")
 def test_two_builds_of_which_the_right_one_lies_on_top(monkeypatch: pytest.MonkeyPatch) -> None:
-    """As after `pip install 'iqassay[gpu]'`: it works, and what to do before the other comes on top is said."""
+    """As after the extra gpu: it works, and what to do before the other comes on top is said."""
     import onnxruntime
 
     from iqassay.scoring import device
@@ -151,7 +151,7 @@ def test_two_builds_of_which_the_right_one_lies_on_top(monkeypatch: pytest.Monke
     assert of("onnxruntime")["cuda"].value == "starts"
     known.clear()
     monkeypatch.setattr(doctor.metadata, "requires", lambda _: ["onnxruntime-gpu>=1.20; extra == 'gpu'"])
-    assert of("extras")["gpu"].value.endswith(f"pip install 'iqassay[gpu]' && {command}")
+    assert of("extras")["gpu"].value.endswith(f"[gpu]' && {command}")
 
 
 @pytest.mark.usefixtures("shelf")

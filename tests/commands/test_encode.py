@@ -84,7 +84,7 @@ def test_codecs_that_are_not_there_are_refused(names: str, words: str) -> None:
 
 def test_jpeg_xl_without_its_library_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "pillow_jxl", None)
-    with pytest.raises(UsageError, match=re.escape("pip install 'iqassay[jxl]'")):
+    with pytest.raises(UsageError, match=re.escape("pip install 'pillow-jxl-plugin>=1.3.4'")):
         find_codecs("jxl")
 
 

@@ -110,4 +110,4 @@ def test_wrong_usage_is_one_line(capsys: pytest.CaptureFixture[str], monkeypatch
     assert "got 'nowhere', want a folder that exists" in capsys.readouterr().err
     monkeypatch.setitem(sys.modules, "mcp.server.mcpserver", None)
     assert cli.main(["mcp"]) == 2
-    assert "want pip install 'iqassay[mcp]'" in capsys.readouterr().err
+    assert "want pip install 'mcp>=2'" in capsys.readouterr().err

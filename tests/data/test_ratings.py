@@ -64,13 +64,48 @@ def test_without_a_split_column_groups_stay_together(tmp_path):
         ("image,mos\na.png,1\nb.png,1\n", "want at least 2"),
         ("image,mos\na.png,1\nmissing.png,2\n", "got 1 of 2 pictures, first missing missing.png, in "),
         ("picture,mos\na.png,1\nb.png,2\n", "got columns picture, mos"),
-        ("image,opinion\na.png,1\nb.png,2\n", "got columns image, opinion"),
+        ("image,opinion\na.png,1\nb.png,2\n", "got columns image, opinion.*or say another by --columns score=NAME"),
+        ("imgae,mos\na.png,1\nb.png,2\n", "did you mean imgae[?] Then say --columns image=imgae"),
+        ("image,mean opinion score\na.png,1\n", "did you mean mean opinion score[?] Then say --columns score=mean"),
+        ("image;mos\na.png;1,5\nb.png;2\n", "line 2: got '1,5', want a finite number, with a point before"),
         ("image,mos,group,split\na.png,1,x,train\nb.png,2,x,test\n", "a leak"),
     ],
 )
 def test_bad_tables_are_refused_with_the_reason(tmp_path, text, error):
     with pytest.raises(ValueError, match=error):
         read_ratings(table(tmp_path, text))
+
+
+@pytest.mark.parametrize("mark", [",", ";", "\t"])
+def test_commas_semicolons_and_tabs_part_the_columns(tmp_path, mark):
+    text = 'image,mos,group\na.png,0.25,"x,y"\nb.png,1,z\n'.replace(",", mark)
+    rows = read_ratings(table(tmp_path, text)).rows
+    assert [(row.image.name, row.score, row.group) for row in rows] == [
+        ("a.png", 25, f"x{mark}y"),
+        ("b.png", 100, "z"),
+    ]
+
+
+def test_columns_of_any_name_can_be_said(tmp_path):
+    file = table(tmp_path, "Name,Quality,mos\na.png,10,3\nb.png,90,4\n")
+    assert [row.score for row in read_ratings(file, columns="image=name,mos=quality").rows] == [10, 90]
+    assert [row.score for row in read_ratings(file, columns="image=name, dmos=Quality").rows] == [90, 10]
+    assert [row.score for row in open_set(str(file), columns="score=quality").rows] == [10, 90]  # name is a usual one
+
+
+@pytest.mark.parametrize(
+    ("columns", "error"),
+    [
+        ("image", "want WHAT=COLUMN"),
+        ("image=", "want WHAT=COLUMN"),
+        ("imge=name", "got 'imge', did you mean 'image'[?] want some of image"),
+        ("mos=mos,score=mos", "want each thing once"),
+        ("mos=quallity", "got --columns mos=quallity, did you mean 'quality'[?] want one of name, quality"),
+    ],
+)
+def test_wrong_columns_are_refused_with_a_guess(tmp_path, columns, error):
+    with pytest.raises(ValueError, match=error):
+        read_ratings(table(tmp_path, "name,quality\na.png,10\nb.png,90\n"), columns=columns)
 
 
 def test_a_score_off_the_stated_scale_is_refused(tmp_path):
@@ -119,7 +154,7 @@ def test_pictures_need_not_be_there_where_opinions_alone_are_of_use(tmp_path):
 )
 def test_a_set_on_the_command_line(argument, parts, monkeypatch):
     seen = []
-    monkeypatch.setattr(opening, "read_ratings", lambda *a, scale, pictures: seen.append((*a, scale)))
+    monkeypatch.setattr(opening, "read_ratings", lambda *a, scale, pictures, columns: seen.append((*a, scale)))
     open_set(argument)
     assert seen == [parts]
 

@@ -297,7 +297,7 @@ def test_without_pyarrow_one_line_says_what_to_install(tmp_path: Path, monkeypat
 
     with pytest.raises(UsageError) as caught, open_results(str(tmp_path / "x.parquet"), binary=True) as out:
         WRITERS["parquet"](some(), out)
-    assert "pip install 'iqassay[parquet]'" in str(caught.value)
+    assert "pip install 'pyarrow>=16'" in str(caught.value)
     assert "\n" not in str(caught.value)
     assert not asked
     assert list(tmp_path.iterdir()) == []

@@ -627,7 +627,7 @@ def test_files_that_are_not_read(data, words):
 
 def test_heif(monkeypatch):
     monkeypatch.setitem(sys.modules, "pillow_heif", None)  # as if it were not installed
-    with pytest.raises(ImageError, match=r"pip install 'iqassay\[heif\]'"):
+    with pytest.raises(ImageError, match=r"pip install 'pillow-heif>=0\.20'"):
         read_image(b"\0\0\0\x18ftypheic" + bytes(60))
     monkeypatch.undo()
     pillow_heif = pytest.importorskip("pillow_heif")

@@ -8,6 +8,7 @@ import torch
 from torch.nn import functional as F
 
 import iqassay
+from iqassay.support.install import install_command
 from iqassay.systems.fidelity import FidelityLoss
 from iqassay.systems.yoto import YOTOConfig
 from iqassay.systems.yoto_extended import TOP, ExtendedYOTO, ExtendedYOTOConfig
@@ -103,4 +104,4 @@ def test_a_model_without_references_makes_no_loss():
 def test_without_torch_it_says_what_to_install():
     code = "import sys; sys.modules['torch'] = None; import iqassay; iqassay.systems.loss()"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
-    assert done.stderr.strip().endswith("ImportError: this needs torch: pip install 'iqassay[train]'")
+    assert done.stderr.strip().endswith(f"ImportError: this needs torch: {install_command('train')}")

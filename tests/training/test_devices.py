@@ -7,8 +7,7 @@ import sys
 import numpy as np
 import pytest
 import torch
-
-from iqassay.commands.train import train_main as main
+from conftest import train_main as main
 
 pytestmark = pytest.mark.slow
 

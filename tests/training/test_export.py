@@ -11,12 +11,11 @@ import onnx
 import onnxruntime
 import pytest
 import torch
-from conftest import write_model, write_panel
+from conftest import export_main, write_model, write_panel
 from PIL import Image
 
 import iqassay
 import iqassay.systems
-from iqassay.commands.train import export_main
 from iqassay.data.distortions import KINDS
 from iqassay.data.synthetic import SyntheticSet
 from iqassay.pictures.image import read_image, to_float

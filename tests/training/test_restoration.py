@@ -7,13 +7,12 @@ import shutil
 import numpy as np
 import pytest
 import torch
-from conftest import make_photo
+from conftest import export_main, make_photo
+from conftest import train_main as main
 from PIL import Image
 from torch.nn import functional as F
 
 import iqassay
-from iqassay.commands.train import export_main
-from iqassay.commands.train import train_main as main
 from iqassay.data.coverage import SHARES
 from iqassay.data.distortions import KINDS
 from iqassay.systems.encoders import encoder

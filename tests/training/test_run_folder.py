@@ -3,8 +3,8 @@
 from pathlib import Path
 
 import pytest
+from conftest import train_main as main
 
-from iqassay.commands.train import train_main as main
 from iqassay.training.recipes import Recipe
 from iqassay.training.run_folder import refuse_another_run, write_recipe
 

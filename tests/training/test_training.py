@@ -6,10 +6,10 @@ import json
 
 import pytest
 import torch
+from conftest import export_main
+from conftest import train_main as main
 
 import iqassay
-from iqassay.commands.train import export_main
-from iqassay.commands.train import train_main as main
 from iqassay.systems.yoto_extended import TOP
 from iqassay.training.recipes import smoke
 

@@ -5,8 +5,8 @@ import json
 import numpy as np
 import pytest
 import torch
+from conftest import train_main as main
 
-from iqassay.commands.train import train_main as main
 from iqassay.systems.blocks import DistortionHead, Regressor
 from iqassay.training import whole_pictures
 from iqassay.training.build import build_system

@@ -237,6 +237,7 @@ def network_learner(recipe: Recipe, flags: Sequence[str]) -> Learner:
         data = write_ratings(work / f"{train.name}.csv", {TRAIN: train, VAL: parts[VAL]})
         looked_at = {key: write_ratings(work / "looked_at" / f"{key}.csv", {VAL: part}) for key, part in asked.items()}
         own = ["--stage", "network", "--data", f"{data}::0..100", "--seed", str(seed), "--out", str(work)]
+        own += ["--columns", ""]  # of the sets; this table has the usual ones
         start = ["--start", str(recipe.start)] if recipe.start else []
         also = [f for file in looked_at.values() for f in ("--left-out", f"{file}::0..100")]
         command = [sys.executable, "-m", "iqassay", "train", recipe.system, *flags, *own, *start, *also]

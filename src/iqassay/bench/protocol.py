@@ -24,6 +24,7 @@ from iqassay.models.opening import open_scorer
 from iqassay.scoring.model_file import Card, NetworkCard, PanelCard
 from iqassay.scoring.scorer import Scorer, placed
 from iqassay.support.progress import with_bar
+from iqassay.support.text import did_you_mean
 from iqassay.support.version import __version__
 
 ALONE = ":nr"  # after a model's name: without references, even where the set has them
@@ -234,7 +235,10 @@ def read_scores(table: Path, image: str = "image", opinions: bool = False) -> di
     own = {image, *(columns_of(header).values() if opinions else ())}
     found: dict[str, dict[str, float]] = {column: {} for column in header if column not in own}
     if image not in header or not found:
-        raise ValueError(f"{table}: got columns {', '.join(header)}; want {image}, and one of scores for each model")
+        guess = "" if image in header else did_you_mean(image, header).removesuffix(";")
+        raise ValueError(
+            f"{table}: got columns {', '.join(header)}; want {image}{guess}, and one of scores for each model"
+        )
     for i, line in enumerate(lines, start=2):
         for column, scores in found.items():
             if line[column].lower() not in ("", "nan"):

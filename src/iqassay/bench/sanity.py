@@ -29,6 +29,7 @@ from iqassay.scoring.panel import Panel
 from iqassay.scoring.scorer import Scorer, placed
 from iqassay.support.files import write_whole
 from iqassay.support.progress import with_bar
+from iqassay.support.text import did_you_mean
 
 ANSWERS, MANIFEST = "answers.csv", "manifest.csv"
 VISIBLE = 0.5  # steps of 255: a cell whose mean change is less shows no damage
@@ -292,7 +293,9 @@ def given_scores(
     header = list(lines[0]) if lines else []
     image = next((column for column in ("image", "path") if column in header), None)
     if image is None or "score" not in header:
-        raise ValueError(f"{table}: got columns {', '.join(header) or 'none'}, want image and score")
+        wanted = "image" if image is None else "score"
+        guess = did_you_mean(wanted, header).removesuffix(";")
+        raise ValueError(f"{table}: got columns {', '.join(header) or 'none'}, want image and score{guess}")
     found: dict[str, Answers] = {}
     for i, line in enumerate(lines, start=2):
         name = line.get("name") or table.stem

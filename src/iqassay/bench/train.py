@@ -20,7 +20,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 import numpy as np
 
@@ -46,7 +46,7 @@ from iqassay.data.splits import SEEDS, split_ratings
 from iqassay.statistics.correlation import over_splits, plcc, srcc
 from iqassay.support.files import replace_file, write_whole
 from iqassay.training.checkpoints import recipe_of
-from iqassay.training.flags import parser
+from iqassay.training.flags import read_flags
 from iqassay.training.presets import chosen
 from iqassay.training.recipes import Recipe
 
@@ -84,7 +84,7 @@ class Plan:
         """What the answers of a training hang on, as JSON has it."""
         if self.system == "ridge":
             return {"system": "ridge", "encoder": self.recipe(data).encoder, "penalties": list(PENALTIES)}
-        own = ("data", "out", "seed", "workers", "accelerator", "devices")
+        own = ("data", "columns", "out", "seed", "workers", "accelerator", "devices")
         recipe = {key: v for key, v in dataclasses.asdict(self.recipe(data)).items() if key not in own}
         return json.loads(json.dumps(recipe, default=str))
 
@@ -105,9 +105,10 @@ def plan(system: str, name: str = "", stage: str = "", start: Path | None = None
             f"got --stage head for {system} without --start: all but the head would be random and stay so; "
             "want --start CKPT, or --stage network"
         )
-    known = parser()
-    known.error = _refuse  # type: ignore[method-assign,assignment]  # in one line, and no end of the process
-    given = vars(known.parse_args(["dri" if system == "ridge" else system, *flags]))
+    try:
+        given = read_flags(["dri" if system == "ridge" else system, *flags])
+    except ValueError as error:
+        raise ValueError(f"flags for iqassay train: {error}") from None
     del given["system"]
     small = given.pop("smoke")
     taken = [key for key in ("data", "start", "stage", "out", "seed", "left_out") if key in given]
@@ -120,10 +121,6 @@ def plan(system: str, name: str = "", stage: str = "", start: Path | None = None
     if stage == "head" and given.get("mode") == "full-reference":
         raise ValueError("got --mode full-reference for --stage head, want --stage network with it")
     return Plan(system, name or system, stage, start, tuple(flags), given, small)
-
-
-def _refuse(message: str) -> NoReturn:
-    raise ValueError(f"flags for iqassay train: {message}")
 
 
 def refuse_within(folders: Iterable[Path], sets: Iterable[Ratings], what: str) -> None:
@@ -146,7 +143,9 @@ def refuse_seen(start: Path, sets: Iterable[Ratings]) -> None:
         refuse_within(recipe.synthetic, sets, f"--start {start}: was trained on")
         for argument, name in zip(recipe.data, recipe.set_names(), strict=True):
             try:
-                seen = {os.path.normpath(row.image.absolute()) for row in open_set(argument, pictures=False).rows}
+                seen = {
+                    os.path.normpath(row.image.absolute()) for row in open_set(argument, False, recipe.columns).rows
+                }
             except ValueError:
                 seen = set()  # the table is not here any more: the name must do
             for ratings in sets:
@@ -246,7 +245,7 @@ def trained(
     """
     if not 1 <= seeds <= SEEDS:
         raise ValueError(f"got {seeds} splits, want 1 to {SEEDS}")
-    sets = [open_set(argument) for argument in data]
+    sets = [open_set(argument, columns=plan.given.get("columns", "")) for argument in data]
     if len({s.name for s in sets}) < len(sets):
         raise ValueError(f"got --data called {', '.join(s.name for s in sets)}, want names that differ")
     refuse_within(plan.given.get("synthetic", ()), sets, "got --synthetic")

@@ -17,7 +17,7 @@ bench = typer.Typer(
     add_completion=False,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
-    help="Measure how well models agree with people, on rated sets; needs `pip install 'iqassay[bench]'`.",
+    help="Measure how well models agree with people, on rated sets; needs the extra `bench`.",
 )
 Sets = Annotated[
     list[str],
@@ -26,6 +26,15 @@ Sets = Annotated[
         metavar="SET",
         help="A rated set: NAME:FOLDER of a published one (see `iqassay bench sets`), or CSV, CSV:FOLDER of its "
         "pictures, CSV:FOLDER:WORST..BEST of its scores; repeatable.",
+    ),
+]
+Columns = Annotated[
+    str,
+    typer.Option(
+        metavar="WHAT=COLUMN,...",
+        help="What columns of unusual names in these CSV files are: image=name,mos=quality; dmos is a score that "
+        "falls.",
+        show_default=False,
     ),
 ]
 Output = Annotated[Path, typer.Option("-o", "--output", metavar="DIR", help="The folder that keeps every answer.")]
@@ -44,6 +53,7 @@ def in_one_line(command: Callable[..., int]) -> Callable[..., int]:
     @functools.wraps(command)
     def run(**options: object) -> int:
         from iqassay.support.errors import UsageError
+        from iqassay.support.install import install_command
 
         try:
             return command(**options)
@@ -51,7 +61,7 @@ def in_one_line(command: Callable[..., int]) -> Callable[..., int]:
             missing = (error.name or "").split(".")[0]
             if missing == "iqassay":
                 raise
-            wanted = f"pip install 'iqassay[{'train' if missing in ('torch', 'lightning', 'onnx') else 'bench'}]'"
+            wanted = install_command("train" if missing in ("torch", "lightning", "onnx") else "bench")
             raise UsageError(f"needs {missing}, which is not installed: want {wanted}") from None
         except ValueError as error:
             raise UsageError(str(error)) from None
@@ -75,6 +85,7 @@ def run(
     split: Annotated[str, typer.Option(help="The rows of each set to take: all, or a split of its own.")] = "all",
     threads: Annotated[int | None, typer.Option(help="Threads to compute with. [default: all there are]")] = None,
     again: Annotated[bool, typer.Option("--again", help="Make answers anew that are there already.")] = False,
+    columns: Columns = "",
 ) -> int:
     """Let models score rated sets; every answer is kept, and a run that was stopped goes on.
 
@@ -89,7 +100,8 @@ def run(
     names = [one.name for one in contenders]
     if len(set(names)) < len(names):
         raise ValueError(f"got models called {', '.join(names)}, want names that differ")
-    return _tell(run_models(contenders, [open_set(argument) for argument in data], output, split, again))
+    sets = [open_set(argument, columns=columns) for argument in data]
+    return _tell(run_models(contenders, sets, output, split, again))
 
 
 @bench.command()
@@ -110,6 +122,7 @@ def scores(
     lower_is_better: Annotated[
         list[str], typer.Option("--lower-is-better", metavar="MODEL", help="Scores that fall with quality; repeatable.")
     ] = [],  # noqa: B006 - typer reads it and never changes it
+    columns: Columns = "",
 ) -> int:
     """Measure anyone's scores: a CSV beside the opinions of a rated set; no model of ours is asked.
 
@@ -120,7 +133,7 @@ def scores(
     from iqassay.data.opening import open_set
 
     given = read_scores(table, image, opinions=not data)
-    sets = [rows_of(open_set(argument, pictures=False), split) for argument in data or [str(table)]]
+    sets = [rows_of(open_set(argument, False, columns), split) for argument in data or [str(table)]]
     falling = {name.lower() for name in lower_is_better}
     if falling - set(given):
         raise ValueError(f"--lower-is-better: got {', '.join(lower_is_better)}, want of {', '.join(given)}")
@@ -371,6 +384,7 @@ def check(
             "two sets.",
         ),
     ] = False,
+    columns: Columns = "",
 ) -> int:
     """Tell what rated sets are, and what is wrong with them: labels, references, groups, splits.
 
@@ -384,7 +398,7 @@ def check(
     from iqassay.support.text import printable
 
     found, seen = 0, []
-    for ratings in map(open_set, data):
+    for ratings in (open_set(argument, columns=columns) for argument in data):
         print("\n".join(describe(ratings)), flush=True)
         findings = check_ratings(ratings)
         if pictures:

@@ -14,6 +14,8 @@ from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from iqassay.support.install import install_command, iqassay_from_its_source
+
 if TYPE_CHECKING:
     import numpy as np
 
@@ -34,7 +36,6 @@ BRINGS = {  # what the optional extras are for
 # The files of onnxruntime-gpu lie where those of onnxruntime do: the one installed last is what there is, and to
 # uninstall either takes files from both.
 ONE_OF_THEM = "pip uninstall -y onnxruntime {0} && pip install --no-deps {0}"
-INSTALL = {"gpu": f"pip install 'iqassay[gpu]' && {ONE_OF_THEM.format('onnxruntime-gpu')}"}
 # What each shipped model says of our picture, of its spoiled copy, and of the copy beside the picture. They are the
 # same on every machine within TOLERANCE, or arithmetic goes wrong there. After new models are shipped they are what
 # `iqassay doctor` prints.
@@ -45,7 +46,7 @@ EXPECTED: dict[str, tuple[float, ...]] = {
     "panel": (67.58, 29.43, 33.04),
     "yoto": (75.89, 41.47, 33.04),
 }
-REINSTALL = "want it installed anew: pip install --force-reinstall --no-deps iqassay"
+REINSTALL = f"want it installed anew: pip install --force-reinstall --no-deps {iqassay_from_its_source()}"
 
 
 @dataclass(frozen=True)
@@ -103,11 +104,11 @@ def _extras() -> Found:
     for need in metadata.requires("iqassay") or ():
         if found := re.match(r"""([\w.-]+).*extra == ['"](\w+)['"]""", need):
             needs.setdefault(found[2], []).append(found[1])
-    for extra in sorted(needs.keys() - {"dev"}):
+    for extra in sorted(needs.keys() - {"dev", "docs"}):
         brings = BRINGS.get(extra, "")
         missing = [name for name in needs[extra] if _version(name) is None]
         if missing:
-            how = INSTALL.get(extra, f"pip install 'iqassay[{extra}]'")
+            how = install_command(extra) + f" && {ONE_OF_THEM.format('onnxruntime-gpu')}" * (extra == "gpu")
             yield extra, f"missing {', '.join(missing)} for {brings}: {how}", ""
         else:
             yield extra, f"{brings}: {', '.join(f'{name} {_version(name)}' for name in needs[extra])}", ""
@@ -157,7 +158,7 @@ def _formats() -> Found:
             needed = kind in ("JPEG", "PNG")  # Pillow can be built without nearly anything
             yield kind, "no", f"Pillow cannot read {kind}: {error}, want one from PyPI" if needed else ""
     for kind, extra in (("HEIF", "heif"), ("camera raw", "raw"), ("JPEG XL", "jxl")):
-        yield kind, "yes" if installed(extra) else f"no: pip install 'iqassay[{extra}]'", ""
+        yield kind, "yes" if installed(extra) else f"no: {install_command(extra)}", ""
     yield "colour profiles", "yes" if features.check("littlecms2") else "no: they are taken as sRGB", ""
 
 

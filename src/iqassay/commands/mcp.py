@@ -27,16 +27,17 @@ def mcp(
 ) -> int:
     """Give agents the tools score, compare and explain, on standard input and output (Model Context Protocol).
 
-    Needs pip install 'iqassay[mcp]'. An agent's settings want the command `iqassay mcp`; docs/agents.md has an example.
+    Needs the extra `mcp`. An agent's settings want the command `iqassay mcp`; docs/agents.md has an example.
     """
     from iqassay.support.errors import UsageError
+    from iqassay.support.install import install_command
 
     if root is not None and not Path(root).is_dir():
         raise UsageError(f"--root: got {root!r}, want a folder that exists")
     try:
         made = server(root)
     except ModuleNotFoundError as error:
-        raise UsageError(f"this needs {error.name}, which is not installed: want pip install 'iqassay[mcp]'") from None
+        raise UsageError(f"this needs {error.name}, which is not installed: want {install_command('mcp')}") from None
     made.run("stdio")
     return 0
 

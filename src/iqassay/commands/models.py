@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -10,16 +11,28 @@ from iqassay.commands.bench import ListFormat
 from iqassay.commands.options import say
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from iqassay.scoring.model_file import NetworkCard, PanelCard
 
 
-def models(format: Annotated[ListFormat, typer.Option(help="How the list is written.")] = ListFormat.table) -> int:
+def models(
+    format: Annotated[ListFormat, typer.Option(help="How the list is written.")] = ListFormat.table,
+    cards: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="DIR",
+            help="Write a model card for each into DIR instead, as model hubs read them: Markdown with facts on top.",
+        ),
+    ] = None,
+) -> int:
     """List the models in this package, alone and as a panel: size, licence, training data, measured accuracy."""
     from iqassay.scoring.model_file import shipped_models
 
     shipped = shipped_models()
+    if cards is not None:
+        from iqassay.pages.model_cards import write_model_cards
+
+        print(*write_model_cards(shipped, cards), sep="\n")
+        return 0
     if format is ListFormat.json:
         import json
 

@@ -85,7 +85,9 @@ def serve(
     except ModuleNotFoundError as error:
         if (error.name or "").split(".")[0] == "iqassay":
             raise
-        raise UsageError(f"serve needs {error.name}, want `pip install 'iqassay[serve]'`") from error
+        from iqassay.support.install import install_command
+
+        raise UsageError(f"serve needs {error.name}, want `{install_command('serve')}`") from error
     from iqassay.service.guard import LOOPBACK as OWN_NAMES
     from iqassay.service.guard import Entrance
     from iqassay.service.limits import Limits, default_workers

@@ -1,104 +1,128 @@
-"""`iqassay train` and `iqassay export`: the training side, which knows the recipes, reads their flags itself."""
+"""`iqassay train` and `iqassay export`: what runs is imported inside; the flags of train are a recipe's fields."""
 
 from __future__ import annotations
 
-import sys
+import functools
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Annotated, Any
 
 import typer
 
-from iqassay.commands.options import say
+from iqassay.support.errors import UsageError
+from iqassay.support.install import needs
 from iqassay.support.parallel import leads
-
-if TYPE_CHECKING:
-    import argparse
-
-# Their words, --help too, go on untouched to the training side.
-PASSED_ON: dict[str, Any] = {
-    "context_settings": {"allow_extra_args": True, "ignore_unknown_options": True, "allow_interspersed_args": False},
-    "add_help_option": False,
-}
+from iqassay.training.flags import with_flags
 
 
-def train(context: typer.Context) -> int:
-    """Train a model on your own ratings; needs `pip install 'iqassay[train]'`."""
-    return _on_the_training_side(train_main, context.args)
+def _on_the_training_side(command: Callable[..., Path]) -> Callable[..., int]:
+    """Print what a command made; what users got wrong, a missing package too, ends in one line and exit status 2."""
 
-
-def export(context: typer.Context) -> int:
-    """Turn a trained system into a model file; needs `pip install 'iqassay[train]'`."""
-    return _on_the_training_side(export_main, context.args)
-
-
-def _on_the_training_side(run: Callable[[list[str]], int], arguments: list[str]) -> int:
-    try:
-        return run(list(arguments))
-    except ModuleNotFoundError as error:
-        if (error.name or "").split(".")[0] == "iqassay":
-            raise
-        say(f"training needs {error.name}, which is not installed: want pip install 'iqassay[train]'")
-        return 2
-
-
-def train_main(arguments: list[str]) -> int:
-    """Run ``iqassay train``. Returns the exit status: 0 done, 2 for a wrong flag, file or range, 130 when stopped."""
-    from iqassay.training.flags import parser
-    from iqassay.training.presets import chosen
-
-    def work(given: dict) -> Path:
-        recipe = chosen(given, given.pop("smoke"))
-        if recipe.stage == "head":
-            from iqassay.training.whole_pictures import fit_on_whole_pictures
-
-            return fit_on_whole_pictures(recipe)
-        if recipe.stage == "restoration":
-            from iqassay.training.restoration import fit_assistants
-
-            return fit_assistants(recipe)
-        from iqassay.training.fit import fit
-
-        return fit(recipe)
-
-    return _run(parser(), arguments, work)
-
-
-def export_main(arguments: list[str]) -> int:
-    """Run ``iqassay export``; exit status as for ``train_main``."""
-    from iqassay.training.flags import export_parser
-
-    def work(given: dict) -> Path:
-        files = given.pop("files")
-        if len(files) > 1:
-            from iqassay.training.panel import PanelExport, make_panel
-
-            return make_panel(PanelExport(files, **given))
-        if given.pop("synthetic"):
-            raise ValueError("--synthetic: got a checkpoint, which knows its clean photos, want it with a panel only")
-        if Path(files[0]).suffix != ".ckpt":
-            raise ValueError(
-                f"got {files[0]} alone, want a checkpoint (.ckpt), or two models or more to make a panel of"
-            )
-        from iqassay.training.ship import Export, ship
-
-        return ship(Export(Path(files[0]), **given))
-
-    return _run(export_parser(), arguments, work)
-
-
-def _run(flags: argparse.ArgumentParser, arguments: list[str], work: Callable[[dict], Path]) -> int:
-    try:
-        given = vars(flags.parse_args(arguments))
-    except SystemExit as stop:
-        return int(stop.code or 0)
-    try:
-        made = work(given)
+    @functools.wraps(command)
+    def run(*given: Any, **options: Any) -> int:
+        try:
+            made = command(*given, **options)
+        except ModuleNotFoundError as error:
+            if (error.name or "").split(".")[0] == "iqassay":
+                raise
+            raise UsageError(needs("training", error.name, "train")) from None
+        except ValueError as error:
+            raise UsageError(str(error)) from None
         if leads():
             print(made)
-    except ValueError as error:
-        print(f"{flags.prog}: {error}", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        return 130
-    return 0
+        return 0
+
+    return run
+
+
+@with_flags
+@_on_the_training_side
+def train(given: dict[str, Any]) -> Path:
+    """Train a system on rated pictures and on synthetic distortions; needs the extra `train`.
+
+    A run that was stopped goes on where it was. Which flags a system and a stage heed, the headings say.
+    """
+    from iqassay.training.presets import chosen
+
+    recipe = chosen(given, given.pop("smoke", False))
+    if recipe.stage == "head":
+        from iqassay.training.whole_pictures import fit_on_whole_pictures
+
+        return fit_on_whole_pictures(recipe)
+    if recipe.stage == "restoration":
+        from iqassay.training.restoration import fit_assistants
+
+        return fit_assistants(recipe)
+    from iqassay.training.fit import fit
+
+    return fit(recipe)
+
+
+_VAL = "Rated set (CSV, CSV:FOLDER or CSV:FOLDER:WORST..BEST) whose val split "
+
+
+@_on_the_training_side
+def export(
+    files: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="FILE...",
+            help="best.ckpt of a run of iqassay train; or two or more models for a panel: shipped ones or .onnx files.",
+            show_default=False,
+        ),
+    ],
+    out: Annotated[
+        Path,
+        typer.Option(
+            "-o",
+            "--out",
+            metavar="FILE",
+            help="The .onnx file, whose card goes beside it; or the panel's .json.",
+            show_default=False,
+        ),
+    ],
+    calibrate: Annotated[list[str], typer.Option(metavar="SET", help=f"{_VAL}sets the 0-100 scale; repeatable.")] = [],  # noqa: B006 - typer reads it and never changes it
+    report: Annotated[list[str], typer.Option(metavar="SET", help=f"{_VAL}is only measured; repeatable.")] = [],  # noqa: B006
+    columns: Annotated[
+        str,
+        typer.Option(
+            metavar="WHAT=COLUMN,...",
+            help="What columns of unusual names in these CSV files are: image=name,mos=quality; dmos is a score that "
+            "falls.",
+            show_default=False,
+        ),
+    ] = "",
+    synthetic: Annotated[
+        list[Path],
+        typer.Option(
+            metavar="FOLDER",
+            help="Panel: folder of clean photos whose held-out ones, distorted, join the table; repeatable.",
+        ),
+    ] = [],  # noqa: B006
+    about: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE.json", help="JSON with the words of the card: summary, licence, limits, ..."),
+    ] = None,
+    force: Annotated[
+        bool,
+        typer.Option(
+            "--force",
+            help="Write even a model that hardly follows the opinions, or whose calibration has few; its card then "
+            "says so.",
+        ),
+    ] = False,
+) -> Path:
+    """Calibrate a trained system and write its model file; or several model files, as one panel; needs the extra
+    `train`.
+    """
+    if len(files) > 1:
+        from iqassay.training.panel import PanelExport, make_panel
+
+        return make_panel(PanelExport(files, out, calibrate, report, synthetic, about, force, columns))
+    if synthetic:
+        raise ValueError("--synthetic: got a checkpoint, which knows its clean photos, want it with a panel only")
+    if Path(files[0]).suffix != ".ckpt":
+        raise ValueError(f"got {files[0]} alone, want a checkpoint (.ckpt), or two models or more to make a panel of")
+    from iqassay.training.ship import Export, ship
+
+    return ship(Export(Path(files[0]), out, calibrate, report, about, force, columns))

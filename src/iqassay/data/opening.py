@@ -10,10 +10,11 @@ from iqassay.data.rating import Ratings
 from iqassay.data.ratings import parts_of, read_ratings
 
 
-def open_set(argument: str, pictures: bool = True) -> Ratings:
+def open_set(argument: str, pictures: bool = True, columns: str = "") -> Ratings:
     """The rated set that a command line names: NAME:FOLDER, CSV, CSV:FOLDER or CSV:FOLDER:WORST..BEST.
 
-    NAME is that of a published set (see ``datasets.DATASETS``).
+    NAME is that of a published set (see ``datasets.DATASETS``). columns: what the columns of a CSV are, as for
+    ``read_ratings``.
 
     Raises ValueError as ``read_ratings`` and ``datasets.read_dataset``, and for an unknown NAME.
     """
@@ -26,6 +27,5 @@ def open_set(argument: str, pictures: bool = True) -> Ratings:
     ends = re.fullmatch(r"(-?\d+(?:\.\d+)?)\.\.(-?\d+(?:\.\d+)?)", scale)
     if scale and not ends:
         raise ValueError(f"got the scale {scale!r} in {argument!r}, want WORST..BEST, for example 1..5 or 100..0")
-    return read_ratings(
-        table, images or None, scale=(float(ends[1]), float(ends[2])) if ends else None, pictures=pictures
-    )
+    worst_best = (float(ends[1]), float(ends[2])) if ends else None
+    return read_ratings(table, images or None, scale=worst_best, pictures=pictures, columns=columns)

@@ -7,10 +7,12 @@ import math
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
+from difflib import get_close_matches
 from pathlib import Path
 
 from iqassay.data.rating import Rating, Ratings
 from iqassay.data.splits import check_no_leak, hashed_split
+from iqassay.support.text import did_you_mean
 
 _COLUMNS = {
     "image": ("image", "filename", "file", "path", "name", "image_name", "dist_img", "distorted"),
@@ -24,6 +26,7 @@ _COLUMNS = {
     "deviation": ("deviation", "std", "sd", "mos_std", "mosstd"),
     "votes": ("votes", "raters", "n_ratings"),
 }
+_SCORES = {"score", "mos", "dmos"}  # what --columns may call a score
 
 
 def read_ratings(
@@ -32,10 +35,12 @@ def read_ratings(
     name: str | None = None,
     scale: tuple[float, float] | None = None,
     pictures: bool = True,
+    columns: str = "",
 ) -> Ratings:
     """Read a ratings CSV: a column for the picture and one for the score; the other things of a Rating if present.
 
-    Columns are found by their usual names (image, filename, ...; score, mos, dmos, ...). Without a split column, groups
+    Columns are found by their usual names (image, filename, ...; score, mos, dmos, ...), and may be parted by commas,
+    semicolons or tabs. Without a split column, groups
     (or pictures) are put into train, val and test 80/10/10 by a hash of their name, so that no group is ever in two
     splits and no seed is needed.
 
@@ -46,22 +51,35 @@ def read_ratings(
         scale: (worst, best) of the score, so that (100, 0) states a lower-is-better one; default: detected, see
             ``detect_scale``.
         pictures: see that every picture is there; without, the opinions alone are of use.
+        columns: what columns of other names are, such as "image=name,mos=quality"; dmos is a score that falls.
 
     Raises:
-        ValueError: no such file, a missing column, a score that is no number or off the scale, a missing picture, one
-            score for all, a group in two splits.
+        ValueError: no such file, columns that are not understood, a missing column, a score that is no number or off
+            the scale, a missing picture, one score for all, a group in two splits.
     """
     table = Path(table)
     folder = Path(images) if images is not None else table.parent
     lines = read_table(table)
     header = list(lines[0]) if lines else []
-    columns = columns_of(header)
+    given = parse_columns(columns)
+    found = columns_of(header)
+    for key, column in given.items() if lines else ():
+        if column not in header:
+            raise ValueError(
+                f"{table}: got --columns {key}={column}{did_you_mean(column, header)} want one of {', '.join(header)}"
+            )
+        found["score" if key in _SCORES else key] = column
     for key in ("image", "score"):
-        if lines and not columns[key]:
-            raise ValueError(f"{table}: got columns {', '.join(header)}, want one of {', '.join(_COLUMNS[key])}")
+        if lines and not found[key]:
+            guess = _meant(key, [column for column in header if column not in found.values()])
+            say = f"did you mean {guess}? Then say" if guess else "or say another by"
+            raise ValueError(
+                f"{table}: got columns {', '.join(header)}, want one of {', '.join(_COLUMNS[key])}; "
+                f"{say} --columns {key}={guess or 'NAME'}"
+            )
     rows = []
     for i, line in enumerate(lines, start=2):
-        values = {key: line[column] if column else "" for key, column in columns.items()}
+        values = {key: line[column] if column else "" for key, column in found.items()}
         group = values["group"] or values["reference"] or values["image"]
         level, deviation, votes = (
             number(values[key], f"{table} line {i}, {key}") if values[key] else blank
@@ -81,8 +99,35 @@ def read_ratings(
                 votes,
             )
         )
-    scale = scale or detect_scale([row.score for row in rows] or [0], columns["score"] == "dmos")
+    falls = "dmos" in given if _SCORES & given.keys() else found["score"] == "dmos"
+    scale = scale or detect_scale([row.score for row in rows] or [0], falls)
     return rescaled(Ratings(name or table.stem, tuple(rows), scale, folder), str(table), pictures)
+
+
+def parse_columns(text: str) -> dict[str, str]:
+    """What a ``--columns image=name,mos=quality`` says: what a column is -> its name in the file, in lower case.
+
+    Raises ValueError for a text that is not of this form, and for a thing that no column is.
+    """
+    known = (*_COLUMNS, "mos", "dmos")
+    found: dict[str, str] = {}
+    for part in text.split(",") if text.strip() else ():
+        key, equals, column = (word.strip().lower() for word in part.partition("="))
+        if not (key and equals and column):
+            raise ValueError(f"got --columns {text}, want WHAT=COLUMN,..., for example image=name,mos=quality")
+        if key not in known:
+            raise ValueError(f"--columns: got {key!r}{did_you_mean(key, known)} want some of {', '.join(known)}")
+        if key in found or len(_SCORES & {key, *found}) > 1:
+            raise ValueError(f"got --columns {text}, want each thing once: mos, dmos and score are one")
+        found[key] = column
+    return found
+
+
+def _meant(key: str, header: Sequence[str]) -> str:
+    """The column that may hold a thing, by a word in its name or by its spelling; "" where none comes near."""
+    words = (column for column in header if set(re.split(r"[\W_]+", column)) & set(_COLUMNS[key]))
+    close = (column for usual in _COLUMNS[key] for column in get_close_matches(usual, header, 1))
+    return next(words, "") or next(close, "")
 
 
 def columns_of(header: Sequence[str]) -> dict[str, str]:
@@ -151,11 +196,16 @@ def detect_scale(scores: Iterable[float], lower_is_better: bool = False) -> tupl
 def read_table(file: Path) -> list[dict[str, str]]:
     """The rows of a CSV file by the names of its columns, all without spaces around them; the names in lower case.
 
+    Commas, semicolons or tabs part the columns, whichever makes the most of them in the first line.
+
     Raises ValueError for a file that cannot be read.
     """
     try:
         with file.open(newline="", encoding="utf-8-sig") as stream:
-            reader = csv.reader(stream)
+            first = stream.readline()
+            mark = max(",;\t", key=lambda mark: len(next(csv.reader([first], delimiter=mark), [])))
+            stream.seek(0)
+            reader = csv.reader(stream, delimiter=mark)
             header = [column.strip().lower() for column in next(reader, [])]
             return [
                 dict(zip(header, (*map(str.strip, row), *[""] * len(header)), strict=False)) for row in reader if row
@@ -171,7 +221,8 @@ def number(text: str, where: str) -> float:
     except ValueError:
         value = math.nan
     if not math.isfinite(value):
-        raise ValueError(f"{where}: got {text!r}, want a finite number")
+        point = ", with a point before the decimals" if re.fullmatch(r"[+-]?\d*,\d+", text) else ""
+        raise ValueError(f"{where}: got {text!r}, want a finite number{point}")
     return value
 
 

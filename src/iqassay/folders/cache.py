@@ -56,9 +56,12 @@ def cache_file() -> str:
 
 
 def open_cache(path: str | None = None, verify: bool = False) -> Cache | None:
-    """Open a cache, made if need be; path None is `cache_file()`. verify: read every file through, whatever its times.
+    """Open a cache, made if need be; path None is `cache_file()`.
 
     A cache that cannot be used is a UsageError when its path was given, else one line on standard error and None.
+
+    Args:
+        verify: read every file through, whatever its times.
     """
     try:
         return Cache(cache_file() if path is None else path, verify)

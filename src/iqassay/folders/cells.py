@@ -43,8 +43,10 @@ class Layout:
         ]
 
     def cells(self, record: Record) -> Record:
-        """A record as cells; a column that it has nothing for is missing. Raises ValueError for a model that no column
-        was made for: what it said would be lost.
+        """A record as cells; a column that it has nothing for is missing.
+
+        Raises:
+            ValueError: for a model that no column was made for: what it said would be lost.
         """
         raw, also = record.get("raw", {}), record.get("also", {})
         if strange := [*(raw.keys() - self.raws), *(also.keys() - self.also)]:

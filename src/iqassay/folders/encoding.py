@@ -14,7 +14,11 @@ from iqassay.scoring.scorer import Scorer
 class Point:
     """One file: what it costs and what it is worth against the original.
 
-    bytes: its size. bits_per_pixel: 8 bytes / pixels. score: 0 to 100. raw: what the model says on its own scale.
+    Attributes:
+        bytes: its size.
+        bits_per_pixel: 8 bytes / pixels.
+        score: 0 to 100.
+        raw: what the model says on its own scale.
     """
 
     codec: str

@@ -31,10 +31,13 @@ def find_pictures(
     In folders, files whose names do not end like a picture's and hidden files are left out; subfolders are entered when
     `recursive` is set, each once, even where symbolic links go round in circles. A subfolder that cannot be opened
     comes back as if it were a picture, so that it is reported like one. `without`: folders that are left out when they
-    are come upon, such as those that results are written to. left_out: counts the files that are left out, by kind, as
-    their folders are gone through.
+    are come upon, such as those that results are written to.
 
-    Raises UsageError at once for a path that does not exist and for a folder without pictures.
+    Args:
+        left_out: counts the files that are left out, by kind, as their folders are gone through.
+
+    Raises:
+        UsageError: at once for a path that does not exist and for a folder without pictures.
     """
     counts = LeftOut() if left_out is None else left_out
     return itertools.chain.from_iterable([_pictures(path, recursive, _known(without), counts) for path in paths])

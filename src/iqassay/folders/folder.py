@@ -33,7 +33,8 @@ RECORDS = 2  # raise it when a record has other parts: answers of before are the
 class Pair:
     """A picture to score: by itself, against its reference, or not at all when `error` says why it has none.
 
-    mask: a picture that is dark where `path` does not count.
+    Attributes:
+        mask: a picture that is dark where `path` does not count.
     """
 
     path: str
@@ -46,8 +47,10 @@ class Pair:
 class Beside:
     """How pictures are laid beside their references.
 
-    align: what to do where sizes differ, see `iqassay.pictures.align`. shave: pixels that are cut off each border of
-    both, as papers on super-resolution do. ignore: parts that do not count, each left, top, width and height.
+    Attributes:
+        align: what to do where sizes differ, see `iqassay.pictures.align`.
+        shave: pixels that are cut off each border of both, as papers on super-resolution do.
+        ignore: parts that do not count, each left, top, width and height.
     """
 
     align: str = "fail"
@@ -59,11 +62,13 @@ class Beside:
 class Result:
     """What became of one picture.
 
-    said: its record, but for the paths; None where `error` says in one line what went wrong. verdict: what the record
-    was made of; None when it came from the cache. Where they are asked for, `map` is (h, w) float32, local quality from
-    0 to 100, and `picture` what was scored, as it was aligned with its reference, shrunk to at most 1024 pixels a side.
-    size: width and height in pixels of what was scored, aligned and shaved. lacks: the names of further models that
-    could not score it; `said` has a warning that says why.
+    Attributes:
+        said: its record, but for the paths; None where `error` says in one line what went wrong.
+        verdict: what the record was made of; None when it came from the cache. Where they are asked for, `map` is (h,
+            w) float32, local quality from 0 to 100, and `picture` what was scored, as it was aligned with its
+            reference, shrunk to at most 1024 pixels a side.
+        size: width and height in pixels of what was scored, aligned and shaved.
+        lacks: the names of further models that could not score it; `said` has a warning that says why.
     """
 
     path: str
@@ -95,12 +100,16 @@ def score_pairs(
     """Score pictures, each against its reference if it has one, and give the results in order; a picture that cannot be
     scored is a Result with `error`. Memory does not grow with their number.
 
-    beside: how pictures are laid beside their references. cache: where answers are looked up and kept. maps: give each
-    Result its map too. workers: how many pictures are worked on at once; None is as many as there are processors, 4 at
-    most. also: further models, whose scores go into "also" of a record. pictures: give each Result its picture too,
-    which is read even where the answer is in the cache.
+    Args:
+        beside: how pictures are laid beside their references.
+        cache: where answers are looked up and kept.
+        maps: give each Result its map too.
+        workers: how many pictures are worked on at once; None is as many as there are processors, 4 at most.
+        also: further models, whose scores go into "also" of a record.
+        pictures: give each Result its picture too, which is read even where the answer is in the cache.
 
-    Raises ModelFileError alone: when the model itself fails, the next picture would fare no better.
+    Raises:
+        ModelFileError: and nothing else, when the model itself fails, the next picture would fare no better.
     """
     workers = min(workers or default_threads(), WORKERS)
     return in_order(_Worker((scorer, *also), beside, cache, maps, pictures).look, pairs, workers)

@@ -53,8 +53,11 @@ def glance(path: str, empty: bool) -> Glance:
 def grouped(records: Sequence[Record], scorer: Scorer) -> list[Record]:
     """The records of pictures, those that show one scene again with "group", "place" and "best" after the path.
 
-    records: as `iqassay score` writes them, by the scorer, without references. Raises ImageError for a picture that can
-    no longer be read.
+    Args:
+        records: as `iqassay score` writes them, by the scorer, without references.
+
+    Raises:
+        ImageError: for a picture that can no longer be read.
     """
     scored = [at for at, record in enumerate(records) if "error" not in record]
     empty = {at: any(said.startswith(EMPTY) for said in records[at]["warnings"]) for at in scored}

@@ -6,6 +6,7 @@ import os
 from collections import Counter
 
 from iqassay.pictures.formats import OTHERS, Kind
+from iqassay.support.install import install_command
 
 # Files that nobody takes for pictures. The rest may be some without an ending, or of an unknown kind.
 _BESIDE = frozenset(
@@ -38,5 +39,5 @@ class LeftOut:
 
     def _told(self, kind: Kind) -> str:
         count = self.counts[kind]
-        needs = f" (install iqassay[{kind.extra}])" if kind.extra else ""
+        needs = f" (want {install_command(kind.extra)})" if kind.extra else ""
         return f"{count:,} {kind.one if count == 1 else kind.many}{needs}"

@@ -29,14 +29,17 @@ def find_pairs(
     """The pictures that `paths` stand for (see `find_pictures`, for `without` and `left_out` too), each with its
     reference.
 
-    reference: one picture, which goes with every picture, or a folder of references; `recursive` holds for it too.
-    A picture goes with the reference of its stem (its name without the ending) in the same place below the folder;
-    else with the one whose stem differs in upper and lower case alone; else with one found so anywhere in the folder.
-    pattern: what a picture's name makes of its reference's stem, which `{ref}` stands for; `*` is any text, or none.
-    "{ref}_q*" pairs photo_q20.jpg with photo.png. A pattern that ends in .jpg and the like wants this ending.
-
     A picture that several references fit, or none, comes back with an `error` in place of a reference. Raises
     UsageError for paths and patterns that cannot be used, and when no reference fits any picture.
+
+    Args:
+        reference: one picture, which goes with every picture, or a folder of references; `recursive` holds for it too.
+            A picture goes with the reference of its stem (its name without the ending) in the same place below the
+            folder; else with the one whose stem differs in upper and lower case alone; else with one found so anywhere
+            in the folder.
+        pattern: what a picture's name makes of its reference's stem, which `{ref}` stands for; `*` is any text, or
+            none. "{ref}_q*" pairs photo_q20.jpg with photo.png. A pattern that ends in .jpg and the like wants this
+            ending.
     """
     if pattern is not None and pattern.count("{ref}") != 1:
         raise UsageError(

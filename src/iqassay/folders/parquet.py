@@ -10,6 +10,7 @@ from typing import Any, BinaryIO
 
 from iqassay.folders.cells import NUMBERS, WHOLE, Layout, from_cells
 from iqassay.support.errors import UsageError
+from iqassay.support.install import install_command
 from iqassay.support.text import unescaped
 
 Record = dict[str, Any]
@@ -70,5 +71,5 @@ def find_pyarrow() -> tuple[Any, Any]:
         import pyarrow
         import pyarrow.parquet
     except ImportError as error:
-        raise UsageError("parquet needs pyarrow, which is not installed: pip install 'iqassay[parquet]'") from error
+        raise UsageError(f"parquet needs pyarrow, which is not installed: {install_command('parquet')}") from error
     return pyarrow, pyarrow.parquet

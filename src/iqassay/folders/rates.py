@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from iqassay.folders.encoding import Point, curve
 from iqassay.statistics.bd_rate import bd_rate
 from iqassay.support.errors import UsageError
+from iqassay.support.install import install_command
 
 __all__ = ["Curves", "Row", "check_scipy", "curve"]
 
@@ -19,7 +20,7 @@ __all__ = ["Curves", "Row", "check_scipy", "curve"]
 def check_scipy() -> None:
     """Raises UsageError where scipy, which integrates curves, is not installed."""
     if importlib.util.find_spec("scipy") is None:
-        raise UsageError("curve needs scipy, which is not installed: pip install 'iqassay[bench]'")
+        raise UsageError(f"curve needs scipy, which is not installed: {install_command('bench')}")
 
 
 @dataclass(frozen=True)

@@ -63,10 +63,12 @@ def write_csv(
     """Flat columns with a header: raw values in columns raw_MODEL, what further models said in score_MODEL and so on;
     distortions as "name:severity;name:severity", warnings joined by "; ".
 
-    reference: where the references are; with one, each row names its own in a column after the path.
-    layout: which columns there are; without it, those of the first record that has a score, which is waited for.
+    Args:
+        reference: where the references are; with one, each row names its own in a column after the path.
+        layout: which columns there are; without it, those of the first record that has a score, which is waited for.
 
-    Raises ValueError for a record with a model that there is no column for.
+    Raises:
+        ValueError: for a record with a model that there is no column for.
     """
     if layout is None:
         layout, records = layout_of(records, reference is not None)
@@ -137,9 +139,12 @@ def write_parquet(records: Iterable[Record], out: BinaryIO, layout: Layout | Non
     """Parquet with typed columns, those of CSV, a thousand records at a time. Closed properly when the run fails or is
     interrupted; killed, it cannot be read.
 
-    layout: as for `write_csv`; the column of references is always there.
+    Args:
+        layout: as for `write_csv`; the column of references is always there.
 
-    Raises UsageError before the first record without pyarrow (the extra `parquet`), ValueError as `write_csv` does.
+    Raises:
+        UsageError: before the first record without pyarrow (the extra `parquet`).
+        ValueError: as `write_csv` does.
     """
     parquet.find_pyarrow()
     if layout is None:
@@ -229,13 +234,17 @@ def _finish(out: IO[Any], partial: str, target: str) -> None:
 
 
 def read_records(path: str, cut_short: Callable[[str], object] | None = None) -> Iterator[Record]:
-    """The records in a file that was written here, one after another as they are asked for: json, jsonl, csv or
-    parquet, as its first bytes tell. JSON of another layout (that of `jq`, for one) is read as a whole.
+    """The records in a file that was written here, one after another as they are asked for.
 
-    cut_short: gets one line about a file whose end is missing because its run was killed, after the records that are
-    whole; without it the line goes to standard error.
+    The file is json, jsonl, csv or parquet, as its first bytes tell. JSON of another layout (that of `jq`, for one) is
+    read as a whole.
 
-    Raises UsageError for anything else, in one line that names the file, and the line where there are lines.
+    Args:
+        cut_short: gets one line about a file whose end is missing because its run was killed, after the records that
+            are whole; without it the line goes to standard error.
+
+    Raises:
+        UsageError: for anything else, in one line that names the file, and the line where there are lines.
     """
     count = 0
     try:

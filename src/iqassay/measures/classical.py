@@ -53,11 +53,14 @@ def psnr(picture: np.ndarray, reference: np.ndarray) -> float:
 def ssim(picture: np.ndarray, reference: np.ndarray, shrink: bool = True) -> float:
     """SSIM of luma, -1 to 1, higher is better, 1 for identical; at least 11 pixels a side.
 
-    Gaussian window of 11x11 pixels and sigma 1.5 where it lies inside the picture, K 0.01 and 0.03. shrink: first take
-    means over squares of round(shorter side / 256) pixels, as the authors' `ssim.m` does (borders mirrored). Without,
-    it is scikit-image's `structural_similarity` of luma with gaussian_weights and use_sample_covariance=False.
+    Gaussian window of 11x11 pixels and sigma 1.5 where it lies inside the picture, K 0.01 and 0.03.
 
     Source: Wang et al., "Image quality assessment: from error visibility to structural similarity", TIP 2004.
+
+    Args:
+        shrink: first take means over squares of round(shorter side / 256) pixels, as the authors' `ssim.m` does
+            (borders mirrored). Without, it is scikit-image's `structural_similarity` of luma with gaussian_weights and
+            use_sample_covariance=False.
     """
     return ssim_with_map(picture, reference, shrink)[0]
 

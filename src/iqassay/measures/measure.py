@@ -21,6 +21,7 @@ from iqassay.scoring.model_file import Calibration, Card, Interval, ModelFileErr
 from iqassay.scoring.scorer import Scorer, check_numbers
 from iqassay.scoring.tiles import Answers, block_means
 from iqassay.support.errors import UsageError
+from iqassay.support.install import install_command
 
 if TYPE_CHECKING:
     from iqassay.scoring.scorer import Source
@@ -184,7 +185,7 @@ def function_of(name: str, with_map: bool = False) -> Any:
         if (error.name or "").split(".")[0] == "iqassay":
             raise
         raise ModelFileError(
-            f"{name} needs {error.name}, which is not installed: want pip install 'iqassay[bench]'"
+            f"{name} needs {error.name}, which is not installed: want {install_command('bench')}"
         ) from None
     function = name.replace("-", "_")
     return getattr(module, f"{function}_with_map", None) if with_map else getattr(module, function)

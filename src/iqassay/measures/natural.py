@@ -172,7 +172,8 @@ def niqe(picture: np.ndarray) -> float:
 
     Only whole patches of 96x96, counted from the top left, are looked at.
 
-    Raises ValueError for a picture of fewer than two patches, or with fewer than two that are not flat.
+    Raises:
+        ValueError: for a picture of fewer than two patches, or with fewer than two that are not flat.
     """
     features = niqe_features(picture)[0]
     model = _parameters("niqe")
@@ -235,7 +236,9 @@ def brisque(picture: np.ndarray) -> float:
     """BRISQUE-like quality of a picture (H, W, 3), 0 to 100, HIGHER is better.
 
     Trained on BIQ2021 and synthetic pictures. The published BRISQUE runs the other way.
-    Raises ValueError for a picture below 16x16 or of one colour.
+
+    Raises:
+        ValueError: for a picture below 16x16 or of one colour.
     """
     return float(np.clip(regressed(brisque_features(picture), _parameters("brisque")), 0, 100))
 

@@ -39,8 +39,9 @@ OF_PICTURES = {
 def list_models(pattern: str = "*", reference: bool | None = None) -> list[str]:
     """The names that `create_metric` and `load` take, in order.
 
-    pattern: what they look like, with the wildcards of file names: "*ssim*". reference: only those that can be called
-    with a reference (True), or with a picture alone (False).
+    Args:
+        pattern: what they look like, with the wildcards of file names: "*ssim*".
+        reference: only those that can be called with a reference (True), or with a picture alone (False).
     """
     pairs = {name for name, measure in MEASURES.items() if measure.reference}
     alone = set(MEASURES) - pairs

@@ -16,6 +16,7 @@ from PIL import Image, features
 
 from iqassay.pictures.image import to_float
 from iqassay.support.errors import UsageError
+from iqassay.support.install import install_command
 from iqassay.support.text import did_you_mean
 
 FULL_COLOUR = 90  # JPEG quality from which colour is kept at full resolution, as cameras and photo editors do
@@ -76,7 +77,7 @@ def _lacks(name: str) -> str:
         try:
             importlib.import_module("pillow_jxl")  # Pillow learns the format by it
         except ImportError:
-            return "pillow-jxl-plugin, which is not installed: pip install 'iqassay[jxl]'"
+            return f"pillow-jxl-plugin, which is not installed: {install_command('jxl')}"
     elif name in ("webp", "avif") and not features.check(name):
         return f"a Pillow that writes {name.upper()}"
     return ""

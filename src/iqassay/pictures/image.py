@@ -34,6 +34,7 @@ from iqassay.pictures.pixels import (
     orientation_of,
     with_key,
 )
+from iqassay.support.install import install_command
 
 __all__ = ["MAX_PIXELS", "SUFFIXES", "ImageError", "Picture", "TooManyPixels", "file_name", "read_image", "to_float"]
 
@@ -52,12 +53,14 @@ def read_image(
 ) -> Picture:
     """Read one picture as an upright sRGB array.
 
-    source: a path, the bytes of a file, a Pillow image, or an array of shape (H, W), (H, W, 1), (H, W, 3) or (H, W, 4)
-    with uint8, uint16 or float samples in [0, 1], taken as sRGB (and straight alpha).
-    max_pixels: larger pictures are refused, before they are decoded.
-    ground: what transparent parts are shown over, "white" or "black".
+    Args:
+        source: a path, the bytes of a file, a Pillow image, or an array of shape (H, W), (H, W, 1), (H, W, 3) or (H, W,
+            4) with uint8, uint16 or float samples in [0, 1], taken as sRGB (and straight alpha).
+        max_pixels: larger pictures are refused, before they are decoded.
+        ground: what transparent parts are shown over, "white" or "black".
 
-    Raises ImageError for anything that cannot be read, whatever the bytes are.
+    Raises:
+        ImageError: for anything that cannot be read, whatever the bytes are.
     """
     if isinstance(max_pixels, bool) or not isinstance(max_pixels, int) or max_pixels < 1:
         raise ValueError(f"max_pixels: got {max_pixels!r}, want a whole number of at least 1")
@@ -282,7 +285,7 @@ def _from_heif(file: BinaryIO, max_pixels: int) -> Picture:
     try:
         import pillow_heif
     except ImportError as error:
-        raise ImageError("got a HEIF picture, which needs `pip install 'iqassay[heif]'`") from error
+        raise ImageError(f"got a HEIF picture, which needs `{install_command('heif')}`") from error
     file.seek(0)
     try:
         container = pillow_heif.open_heif(file, convert_hdr_to_8bit=False, hdr_to_16bit=False)

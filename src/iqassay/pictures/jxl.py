@@ -14,6 +14,7 @@ import numpy as np
 from iqassay.pictures.bits import LittleEndianBits
 from iqassay.pictures.picture import ImageError, Picture, check_size
 from iqassay.pictures.pixels import CUT, GAIN_MAP, from_samples
+from iqassay.support.install import install_command
 
 ANIMATION = "animation: frame 1 is shown"
 _RATIOS = ((1, 1), (12, 10), (4, 3), (3, 2), (16, 9), (5, 4), (2, 1))
@@ -38,7 +39,7 @@ def read_jxl(file: BinaryIO, max_pixels: int) -> Picture | bytes:
     try:
         from pillow_jxl import Decoder
     except ImportError as error:
-        raise ImageError("got a JPEG XL picture, which needs `pip install 'iqassay[jxl]'`") from error
+        raise ImageError(f"got a JPEG XL picture, which needs `{install_command('jxl')}`") from error
     file.seek(0)
     data = file.read()
     start, gain_map = _codestream(data)

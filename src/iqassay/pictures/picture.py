@@ -21,9 +21,10 @@ class TooManyPixels(ImageError):
 class Picture:
     """A decoded picture.
 
-    pixels: (H, W, 3) sRGB (with its transfer curve), C-contiguous, read-only; uint8 in 0..255, uint16 in 0..65535 or
-    float32 in [0, 1]: the depth of the source is kept, so that 200 megapixels of bytes stay bytes.
-    warnings: what was done that the viewer might not expect, one plain phrase each.
+    Attributes:
+        pixels: (H, W, 3) sRGB (with its transfer curve), C-contiguous, read-only; uint8 in 0..255, uint16 in 0..65535
+            or float32 in [0, 1]: the depth of the source is kept, so that 200 megapixels of bytes stay bytes.
+        warnings: what was done that the viewer might not expect, one plain phrase each.
     """
 
     pixels: np.ndarray

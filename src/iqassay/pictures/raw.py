@@ -10,6 +10,7 @@ from PIL import Image
 
 from iqassay.pictures.picture import ImageError, Picture, check_size
 from iqassay.pictures.pixels import from_pillow, from_samples
+from iqassay.support.install import install_command
 
 PREVIEW = "camera raw file: its embedded preview of {}x{} pixels is shown"
 DEVELOPED = "camera raw file: developed plainly, with the camera's white balance"
@@ -25,7 +26,7 @@ def read_raw(file: BinaryIO, max_pixels: int) -> Picture:
     try:
         import rawpy
     except ImportError as error:
-        raise ImageError("got a camera raw file, which needs `pip install 'iqassay[raw]'`") from error
+        raise ImageError(f"got a camera raw file, which needs `{install_command('raw')}`") from error
     if not _is_whole(file):  # LibRaw would go on with nothing where the data ends
         raise ImageError(_BROKEN.format("image file is truncated"))
     file.seek(0)

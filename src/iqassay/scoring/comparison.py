@@ -24,11 +24,12 @@ DEVIATIONS = 1.645  # standard deviations of a normal on each side of a 90 % int
 class Comparison:
     """Two pictures beside each other.
 
-    difference: a.score - b.score, in points of the scale from 0 to 100.
-    win_probability: 0 to 1, that people would prefer a; 0.5 for equal scores. Swapping the pictures makes it 1 minus
-    itself, exactly. Each score is taken as a normal, as wide as its 90 % interval on the side of the other score, and
-    the errors of the two as independent. Two versions of one photo err together, so for them it is cautious: too near
-    0.5.
+    Attributes:
+        difference: a.score - b.score, in points of the scale from 0 to 100.
+        win_probability: 0 to 1, that people would prefer a; 0.5 for equal scores. Swapping the pictures makes it 1
+            minus itself, exactly. Each score is taken as a normal, as wide as its 90 % interval on the side of the
+            other score, and the errors of the two as independent. Two versions of one photo err together, so for them
+            it is cautious: too near 0.5.
     """
 
     a: Verdict

@@ -45,8 +45,11 @@ class Degradation:
 class Difference:
     """How two pictures of one size differ. Samples count as 0 to 255 at any depth.
 
-    map: (h, w) float32, the mean absolute difference of the samples in squares of `cell` pixels, in the last row and
-    column in what is left. mean: the same of the whole picture. psnr: dB, infinite for the same picture.
+    Attributes:
+        map: (h, w) float32, the mean absolute difference of the samples in squares of `cell` pixels, in the last row
+            and column in what is left.
+        mean: the same of the whole picture.
+        psnr: dB, infinite for the same picture.
     """
 
     map: NDArray[np.float32] = field(repr=False)
@@ -59,13 +62,19 @@ class Difference:
 class Explanation:
     """What there is to say of one picture, by itself and, where there is a reference, against it.
 
-    path, reference_path: as they were given; "" for what came from memory.
-    picture, reference: what was looked at; cut or resized where the two had to be aligned.
-    verdict, reference_verdict: by itself; against the reference.
-    estimate: (H, W, 3) uint8, the picture as the restorer believes it looked before it was spoiled.
-    nearest: what its damage resembles, nearest first, each kind once, at the level that fits it best.
-    change: from the picture to the estimate; loss, remaining_loss: from the picture and the estimate to the reference.
-    restorer: the card of the model that made the estimate.
+    Attributes:
+        path: as it was given; "" for what came from memory.
+        reference_path: likewise.
+        picture: what was looked at; cut or resized where the two had to be aligned.
+        reference: likewise, None where there is none.
+        verdict: of the picture by itself.
+        reference_verdict: of the picture against the reference.
+        estimate: (H, W, 3) uint8, the picture as the restorer believes it looked before it was spoiled.
+        nearest: what its damage resembles, nearest first, each kind once, at the level that fits it best.
+        change: from the picture to the estimate.
+        loss: from the picture to the reference.
+        remaining_loss: from the estimate to the reference.
+        restorer: the card of the model that made the estimate.
     """
 
     path: str

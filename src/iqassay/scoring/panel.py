@@ -40,9 +40,11 @@ if TYPE_CHECKING:
 class Panel(Scorer):
     """Several models that score together, used as one Scorer. Each is opened when a picture first needs it.
 
-    model: the name of a shipped panel or the path of a panel's card. The rest is as for Scorer.
+    Args:
+        model: the name of a shipped panel or the path of a panel's card. The rest is as for Scorer.
 
-    Raises ModelFileError when the card or a member cannot be used; a member's damaged file shows when it is opened.
+    Raises:
+        ModelFileError: when the card or a member cannot be used; a member's damaged file shows when it is opened.
     """
 
     card: PanelCard  # type: ignore[assignment]  # what tells networks apart, its members have each for themselves
@@ -88,7 +90,9 @@ class Panel(Scorer):
     def score(self, picture: Source, reference: Source | None = None, align: str = "fail") -> Verdict:
         """Score one picture; sources and errors as for `Scorer.score`.
 
-        reference: beside one, the member that takes references speaks for the panel and names itself in the Verdict.
+        Args:
+            reference: beside one, the member that takes references speaks for the panel and names itself in the
+                Verdict.
         """
         if reference is not None:
             return self._for_pairs().score(picture, reference, align)
@@ -114,10 +118,14 @@ class Panel(Scorer):
         )
 
     def look(self, picture: Source, reference: Source | None = None) -> Answers:
-        """What the members say of a whole picture, on average: score and map from 0 to 100, before the panel's own
-        table; `unlike` is above 0 when a member finds the picture unlike its training data.
+        """What the members say of a whole picture, on average, before the panel's own table.
 
-        reference: of the picture's size; the answer is that of the member that takes one. Raises as `score` does.
+        Score and map are from 0 to 100; `unlike` is above 0 when a member finds the picture unlike its training data.
+
+        Raises as `score` does.
+
+        Args:
+            reference: of the picture's size; the answer is that of the member that takes one.
         """
         if reference is not None:
             return self._for_pairs().look(picture, reference)

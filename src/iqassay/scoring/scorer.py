@@ -52,15 +52,18 @@ _NO_MORE: Any = object()  # stands in for what the shorter of two iterables lack
 class Scorer:
     """A model, opened once, that scores any number of pictures. One Scorer may be used by several threads at once.
 
-    model: the name of a shipped model, the path of an .onnx file with its card beside it, or a loaded ModelFile. (A
-    panel of models is opened by `iqassay.load` or `Panel`.)
-    threads: how many to compute with; None means as many as this process may use. It does not change a score.
-    max_pixels: larger pictures are refused before they are decoded.
-    device: where the network runs: "cpu", "auto" for the best there is, or one that the installed onnxruntime has, such
-    as "cuda", "cuda:1", "directml" or "coreml". Another is never taken instead. Scores of two devices differ in their
-    last digits, so `identity` tells them apart.
+    Args:
+        model: the name of a shipped model, the path of an .onnx file with its card beside it, or a loaded ModelFile. (A
+            panel of models is opened by `iqassay.load` or `Panel`.)
+        threads: how many to compute with; None means as many as this process may use. It does not change a score.
+        max_pixels: larger pictures are refused before they are decoded.
+        device: where the network runs: "cpu", "auto" for the best there is, or one that the installed onnxruntime has,
+            such as "cuda", "cuda:1", "directml" or "coreml". Another is never taken instead. Scores of two devices
+            differ in their last digits, so `identity` tells them apart.
 
-    Raises ModelFileError when the model cannot be used, ValueError for a bad number or device.
+    Raises:
+        ModelFileError: when the model cannot be used.
+        ValueError: for a bad number or device.
     """
 
     lower_is_better = False
@@ -116,14 +119,18 @@ class Scorer:
     def score(self, picture: Source, reference: Source | None = None, align: str = "fail") -> Verdict:
         """Score one picture: a path, the bytes of a file, a Pillow image, an array (see `read_image`) or a Picture.
 
-        reference: the picture as it should look, in any of these forms; identical pixels get the top score. None scores
-        the picture by itself. align: what to do when the two differ in size, "fail", "resize", "centre" (or "crop") or
-        "top-left" (see `align`). Where one of the two has transparent parts, and is not decoded yet, both are shown
-        over white and over black, and the lower score counts.
-
         The same picture gets the same score on every run, whatever was scored before and with any number of threads.
-        Raises ImageError when a picture cannot be read or the sizes differ, ValueError when a reference is given to a
-        model that takes none.
+
+        Args:
+            reference: the picture as it should look, in any of these forms; identical pixels get the top score. None
+                scores the picture by itself.
+            align: what to do when the two differ in size, "fail", "resize", "centre" (or "crop") or "top-left" (see
+                `align`). Where one of the two has transparent parts, and is not decoded yet, both are shown over white
+                and over black, and the lower score counts.
+
+        Raises:
+            ImageError: when a picture cannot be read or the sizes differ.
+            ValueError: when a reference is given to a model that takes none.
         """
         if reference is None:
             self._tables(False)
@@ -180,7 +187,10 @@ class Scorer:
     def look(self, picture: Source, reference: Source | None = None) -> tiles.Answers:
         """What the model says of a whole picture before the card turns it into a Verdict; calibrating starts from this.
 
-        reference: of the picture's size. Raises as `score` does.
+        Raises as `score` does.
+
+        Args:
+            reference: of the picture's size.
         """
         self._tables(reference is not None)
         beside = None if reference is None else self.read(reference).pixels
@@ -214,16 +224,18 @@ class Scorer:
     ) -> Generator[Verdict | ImageError, None, None]:
         """Score pictures in several threads, as many as the Scorer may compute with but 4 at most; verdicts in order.
 
-        references: one for each picture, in the same order; None for one scored by itself. The rest is as for `score`.
-
         The iterables may be endless. Nothing is read before the first verdict is asked for, then two pictures for each
         thread ahead of the verdict that is asked for at most, and nothing any more once the generator is closed. Files
         of more than 24 million pixels are decoded and scored one at a time, so that memory stays bounded.
 
         What is raised for a picture, or by the iterables, comes in its place after the verdicts of all before it, and
-        ends the rest; so does ValueError where one of the two iterables ends first. errors: with "return" the
-        ImageError of a picture that cannot be scored stands in its verdict's place, and the rest goes on; all else is
-        raised as before.
+        ends the rest; so does ValueError where one of the two iterables ends first.
+
+        Args:
+            references: one for each picture, in the same order; None for one scored by itself. The rest is as for
+                `score`.
+            errors: with "return" the ImageError of a picture that cannot be scored stands in its verdict's place, and
+                the rest goes on; all else is raised as before.
         """
         if errors not in ("raise", "return"):
             raise ValueError(f"errors: got {errors!r}, want 'raise' or 'return'")
@@ -251,9 +263,12 @@ class Scorer:
         yield from in_order(score, _jobs(pictures, references), min(self._threads or default_threads(), WORKERS))
 
     def read(self, picture: Source, max_pixels: int = MAX_PIXELS, ground: str = "white") -> Picture:
-        """Decode a picture within this and the Scorer's own `max_pixels`, unless it is decoded. Raises ImageError.
+        """Decode a picture within this and the Scorer's own `max_pixels`, unless it is decoded.
 
-        ground: what its transparent parts are shown over, "white" or "black".
+        Raises ImageError.
+
+        Args:
+            ground: what its transparent parts are shown over, "white" or "black".
         """
         if isinstance(picture, Picture):
             return picture
@@ -283,9 +298,15 @@ class Scorer:
     def restore(self, batch: tiles.Batch) -> tuple[tiles.Batch, tiles.Floats]:
         """What views looked like before they were spoiled, and which known damage theirs resembles.
 
-        batch: (B, 3, H, W) in [0, 1], sides multiples of 32 and at least 64. Returns as much, and (B, 5 * kinds + 1)
-        cosines: of each distortion of the card at levels 1 to 5, then of none. Raises ModelFileError when the model has
-        no such answers.
+        Args:
+            batch: (B, 3, H, W) in [0, 1], sides multiples of 32 and at least 64.
+
+        Returns:
+            As much as ``batch``, and (B, 5 * kinds + 1) cosines: of each distortion of the card at levels 1 to 5, then
+            of none.
+
+        Raises:
+            ModelFileError: when the model has no such answers.
         """
         if not self.restores:
             raise ModelFileError(f"the model {self.card.name!r} restores nothing, want one that does, such as 'dri'")

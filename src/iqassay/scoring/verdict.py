@@ -23,13 +23,16 @@ class Distortion:
 class Verdict:
     """The quality of one picture, by itself or against its reference.
 
-    score, low, high: 0 to 100, higher is better; the 90 % interval is low to high and holds the score.
-    distortions: the most probable first; empty when none was found.
-    map: (h, w) float32, local quality from 0 to 100, covering the whole picture.
-    raw: the model's own value before calibration; of a panel, the mean score of its members.
-    raws: the raw value of every model that was asked, by its name.
-    warnings: plain phrases; empty when there is nothing to say.
-    full_reference: the picture was scored against a reference.
+    Attributes:
+        score: 0 to 100, higher is better.
+        low: the lower end of the 90 % interval, which holds the score.
+        high: its upper end.
+        distortions: the most probable first; empty when none was found.
+        map: (h, w) float32, local quality from 0 to 100, covering the whole picture.
+        raw: the model's own value before calibration; of a panel, the mean score of its members.
+        raws: the raw value of every model that was asked, by its name.
+        warnings: plain phrases; empty when there is nothing to say.
+        full_reference: the picture was scored against a reference.
     """
 
     score: float
@@ -47,7 +50,9 @@ class Verdict:
     def record(self, path: str, reference: str | None = None) -> dict[str, Any]:
         """This verdict as plain Python values, ready for JSON; numbers rounded to two decimals, raw values to four.
 
-        reference: the path of the reference, if it has one; the key is there when the picture was scored against one.
+        Args:
+            reference: the path of the reference, if it has one; the key is there when the picture was scored against
+                one.
         """
         return {
             "path": path,

@@ -28,7 +28,8 @@ Statistic = Callable[..., float]  # of predicted and target; of the standard err
 def srcc(predicted: ArrayLike, target: ArrayLike) -> float:
     """Spearman rank correlation in [-1, 1], higher is better: is the order right? Ties share their mean rank.
 
-    Raises ValueError for different lengths, fewer than 3 values or values that are not finite; nan if constant.
+    Raises:
+        ValueError: for different lengths, fewer than 3 values or values that are not finite; nan if constant.
     """
     x, y = checked(predicted, target)
     return _pearson(rankdata(x), rankdata(y))
@@ -38,7 +39,9 @@ def plcc(predicted: ArrayLike, target: ArrayLike) -> float:
     """Pearson linear correlation in [-1, 1], higher is better: is the scale right, up to a straight line?
 
     No curve is fitted first; ``plcc_fitted`` does that, as many papers do.
-    Raises ValueError for different lengths, fewer than 3 values or values that are not finite; nan if constant.
+
+    Raises:
+        ValueError: for different lengths, fewer than 3 values or values that are not finite; nan if constant.
     """
     return _pearson(*checked(predicted, target))
 
@@ -47,7 +50,9 @@ def krcc(predicted: ArrayLike, target: ArrayLike) -> float:
     """Kendall rank correlation (tau-b, which allows for ties) in [-1, 1], higher is better.
 
     Without ties, (1 + krcc) / 2 is the share of pairs put in the right order.
-    Raises ValueError for different lengths, fewer than 3 values or values that are not finite; nan if constant.
+
+    Raises:
+        ValueError: for different lengths, fewer than 3 values or values that are not finite; nan if constant.
     """
     x, y = checked(predicted, target)
     return float(kendalltau(x, y, variant="b").statistic)
@@ -56,7 +61,8 @@ def krcc(predicted: ArrayLike, target: ArrayLike) -> float:
 def rmse(predicted: ArrayLike, target: ArrayLike) -> float:
     """Root mean square error in the unit of the scores, >= 0, lower is better. Both must be on the same scale.
 
-    Raises ValueError for different lengths, fewer than 3 values or values that are not finite.
+    Raises:
+        ValueError: for different lengths, fewer than 3 values or values that are not finite.
     """
     x, y = checked(predicted, target)
     return float(np.sqrt(np.mean((x - y) ** 2)))
@@ -65,11 +71,17 @@ def rmse(predicted: ArrayLike, target: ArrayLike) -> float:
 def fit_logistic(predicted: ArrayLike, target: ArrayLike, parameters: int = 4) -> Logistic:
     """The least-squares logistic curve through (predicted, target), see ``statistics.logistic``: call it with scores.
 
-    parameters: 4, monotone (VQEG, "Final report on the validation of objective models", 2000), or 5, a logistic plus a
-    straight line (Sheikh, Sabir and Bovik, "A statistical evaluation of recent full reference image quality assessment
-    algorithms", IEEE TIP 15, 2006), which need not be monotone: the line may turn the order round at the ends.
     Never worse than the regression line, but for rounding. A constant predicted or target gives the constant curve at
-    the mean. Raises ValueError for other numbers of parameters and as the statistics do.
+    the mean.
+
+    Args:
+        parameters: 4, monotone (VQEG, "Final report on the validation of objective models", 2000), or 5, a logistic
+            plus a straight line (Sheikh, Sabir and Bovik, "A statistical evaluation of recent full reference image
+            quality assessment algorithms", IEEE TIP 15, 2006), which need not be monotone: the line may turn the order
+            round at the ends.
+
+    Raises:
+        ValueError: for other numbers of parameters and as the statistics do.
     """
     if parameters not in (4, 5):
         raise ValueError(f"got {parameters} parameters, want 4 (logistic) or 5 (logistic and line)")
@@ -82,9 +94,11 @@ def plcc_fitted(predicted: ArrayLike, target: ArrayLike, parameters: int = 4) ->
     It flatters, because the curve is fitted to the very data it is then judged on: 20 random points come out at about
     0.4 with four parameters and 0.5 with five, not at 0; and a score that points the wrong way looks as good as one
     that does not. So look at SRCC and the raw PLCC beside it. nan for a constant, and for n <= parameters, where it
-    would say nothing.
-    For an interval hold the curve, as fitting in each draw is slow: ``bootstrap(curve(predicted), target, plcc)``.
-    Raises ValueError as the statistics and ``fit_logistic`` do.
+    would say nothing. For an interval hold the curve, as fitting in each draw is slow: ``bootstrap(curve(predicted),
+    target, plcc)``.
+
+    Raises:
+        ValueError: as the statistics and ``fit_logistic`` do.
     """
     x, y = checked(predicted, target)
     return plcc(fit_logistic(x, y, parameters)(x), y) if len(x) > parameters else float("nan")
@@ -103,11 +117,16 @@ def rmse_fitted(predicted: ArrayLike, target: ArrayLike, parameters: int = 4) ->
 def outlier_ratio(predicted: ArrayLike, target: ArrayLike, error: ArrayLike, parameters: int = 4) -> float:
     """Share of pictures, in [0, 1], lower is better, whose MOS lies further than 2 standard errors from the curve.
 
-    error: the standard error of each MOS, deviation / sqrt(votes), in points of the target. This is metric 4 of VQEG's
-    report of 2000; ITU-T P.1401 (2020, 7.5.2.2) has the same with the 95 % interval of the MOS for the 2 errors. Some
-    papers take the deviation of the single opinions instead, which is several times as wide: not comparable.
-    The better the MOS is known, the more outliers: compare models on one set, not sets. nan for n <= parameters.
-    Raises ValueError as the statistics do and for errors below 0.
+    This is metric 4 of VQEG's report of 2000; ITU-T P.1401 (2020, 7.5.2.2) has the same with the 95 % interval of the
+    MOS for the 2 errors. Some papers take the deviation of the single opinions instead, which is several times as wide:
+    not comparable. The better the MOS is known, the more outliers: compare models on one set, not sets. nan for
+    n <= parameters.
+
+    Args:
+        error: the standard error of each MOS, deviation / sqrt(votes), in points of the target.
+
+    Raises:
+        ValueError: as the statistics do and for errors below 0.
     """
     x, y = checked(predicted, target)
     e = _checked_error(error, x)
@@ -120,10 +139,16 @@ def pair_accuracy(predicted: ArrayLike, target: ArrayLike, error: ArrayLike, con
     """Share in [0, 1] of the pairs with different MOS that are put in the right order; equal predictions count half.
 
     Different: a two-sided z test at `confidence` with the errors given, one pair at a time. Where raters cannot tell,
-    no model is asked to. error: the standard error of each MOS, deviation / sqrt(votes), in points of the target.
+    no model is asked to.
+
     All pairs are looked at up to 2,000 pictures; above, two million of them: each picture with the same number of
     others, at regular distances in the order given. nan if no pair differs.
-    Raises ValueError as the statistics do, for errors below 0 and for a confidence outside ]0, 1[.
+
+    Args:
+        error: the standard error of each MOS, deviation / sqrt(votes), in points of the target.
+
+    Raises:
+        ValueError: as the statistics do, for errors below 0 and for a confidence outside ]0, 1[.
     """
     return pairs.right_order(_pairs(predicted, target, error, confidence))[0]
 
@@ -142,10 +167,13 @@ def better_or_worse(predicted: ArrayLike, target: ArrayLike, error: ArrayLike) -
 class Resolving:
     """How well differences of a score tell what raters can tell; all in [0, 1], nan where there is no such pair.
 
-    different_or_similar: area under the ROC curve (AUC) of the size of the difference in score, pairs with different
-    MOS against pairs without; 0.5 is chance. better_or_worse: among the different ones, the AUC of the signed
-    difference for which of the two is better. right_at_zero: the share of them with the right sign (C0), where an equal
-    score counts as wrong. different, similar: how many pairs were looked at.
+    Attributes:
+        different_or_similar: area under the ROC curve (AUC) of the size of the difference in score, pairs with
+            different MOS against pairs without; 0.5 is chance.
+        better_or_worse: among the different ones, the AUC of the signed difference for which of the two is better.
+        right_at_zero: the share of them with the right sign (C0), where an equal score counts as wrong.
+        different: how many pairs were looked at.
+        similar: see ``different``.
     """
 
     different_or_similar: float
@@ -180,7 +208,9 @@ def within_groups(
 
     Where groups differ in mean (subsets of a data set, the contents of a synthetic one), knowing the group alone
     already earns correlation over the whole set. Inside the groups it does not.
-    Raises ValueError as the statistics do, and when there is not one group name per value.
+
+    Raises:
+        ValueError: as the statistics do, and when there is not one group name per value.
     """
     x, y = checked(predicted, target)
     names = checked_groups(groups, x)
@@ -236,17 +266,23 @@ def bootstrap(
 ) -> tuple[float, float]:
     """(low, high): percentile bootstrap interval of `statistic`, pictures drawn with replacement.
 
-    It tells how far the value would move with other pictures of the same kind; it says nothing about other raters
-    or other kinds of pictures. groups: one name a picture; pictures of one name are drawn together (cluster bootstrap),
-    as versions of one content must be, for which the plain one is too narrow; a picture named "" is a group of its own.
-    error: handed to a statistic that wants one (``pair_accuracy``). The same seed gives the same interval. Draws
-    in which the statistic does not exist (all pictures the same) are left out; (nan, nan) if it exists in none,
-    or if there is but one group.
+    It tells how far the value would move with other pictures of the same kind; it says nothing about other raters or
+    other kinds of pictures.
 
     srcc, plcc and rmse are worked out for all draws at once (2,000 pictures, 1,000 draws: a tenth of a second),
     measures of pairs to first order (see ``statistics.pairs``); any other function is called once a draw.
-    Raises ValueError as the statistics do, for a confidence outside ]0, 1[ and for fewer than 10 resamples.
+
     Source: Efron, "Bootstrap methods: another look at the jackknife", Annals of Statistics 7 (1979).
+
+    Args:
+        groups: one name a picture; pictures of one name are drawn together (cluster bootstrap), as versions of one
+            content must be, for which the plain one is too narrow; a picture named "" is a group of its own.
+        error: handed to a statistic that wants one (``pair_accuracy``).
+        seed: the same one gives the same interval. Draws in which the statistic does not exist (all pictures the same)
+            are left out; (nan, nan) if it exists in none, or if there is but one group.
+
+    Raises:
+        ValueError: as the statistics do, for a confidence outside ]0, 1[ and for fewer than 10 resamples.
     """
     x, y = checked(predicted, target)
     e = None if error is None else _checked_error(error, x)

@@ -52,13 +52,20 @@ def paired_bootstrap(
 ) -> Gain:
     """statistic(a, target) - statistic(b, target), with the percentile interval of the difference over the same draws.
 
-    a, b: what two models said of the pictures, (n,). Positive: a has more of the statistic (better, but for an error).
-    groups: pictures of one name are drawn together, see ``correlation.bootstrap``; without them the versions of one
-    content count as so many witnesses, and p comes out too small.
-    p: twice the share of draws on the far side of 0, counted as (k + 1) / (draws + 1), so never 0: with 1,000 draws not
-    below 0.002. nan where the statistic does not exist, and but for the gain if there is only one group.
-    Raises ValueError also for a confidence outside ]0, 1[ and for fewer than 10 resamples.
     Source: Efron and Tibshirani, "An introduction to the bootstrap", 1993, chapters 13 and 15.
+
+    A positive gain: a has more of the statistic (better, but for an error). p is twice the share of draws on the far
+    side of 0, counted as (k + 1) / (draws + 1), so never 0: with 1,000 draws not below 0.002. nan where the statistic
+    does not exist, and but for the gain if there is only one group.
+
+    Args:
+        a: what one model said of the pictures, (n,).
+        b: what the other one said of them, (n,).
+        groups: pictures of one name are drawn together, see ``correlation.bootstrap``; without them the versions of one
+            content count as so many witnesses, and p comes out too small.
+
+    Raises:
+        ValueError: also for a confidence outside ]0, 1[ and for fewer than 10 resamples.
     """
     said = {"a": a, "b": b}
     return _gains(said, target, statistic, groups, confidence, resamples, seed)["a", "b"]
@@ -67,11 +74,15 @@ def paired_bootstrap(
 def williams(a: ArrayLike, b: ArrayLike, target: ArrayLike, ranks: bool = True) -> tuple[float, float]:
     """(t, p): Williams's test of whether a and b correlate equally with the target; t > 0 where a correlates more.
 
-    ranks: compare SRCC (the default), else PLCC. The test supposes normal values: on ranks it is a little too ready,
-    and calls 6 to 8 % of equal models of SRCC 0.7 to 0.9 different at a level of 5 %. It takes pictures for
-    independent, as versions of one content are not. In doubt trust ``paired_bootstrap``.
-    p is two-sided; 1 for predictions that are the same (in rank, or up to a line); (nan, nan) for a constant or n < 4.
     Source: ``williams_t``.
+
+    The test supposes normal values: on ranks it is a little too ready, and calls 6 to 8 % of equal models of SRCC 0.7
+    to 0.9 different at a level of 5 %. It takes pictures for independent, as versions of one content are not. In doubt
+    trust ``paired_bootstrap``. p is two-sided; 1 for predictions that are the same (in rank, or up to a line);
+    (nan, nan) for a constant or n < 4.
+
+    Args:
+        ranks: compare SRCC (the default), else PLCC.
     """
     x, y = checked(a, target)
     other, _ = checked(b, target)
@@ -119,9 +130,15 @@ def holm(p_values: ArrayLike) -> Floats:
 class Significance:
     """Every model against every other; all arrays (K, K), row against column, in the order of ``names``.
 
-    gain, low, high: as in ``Gain``. p: of the paired bootstrap, p_williams: of Williams's test, both after Holm over
-    the K (K - 1) / 2 pairs; nan on the diagonal and for a model without SRCC. better: 1 where the row is significantly
-    better by the bootstrap, -1 where it is worse, 0 where neither can be said.
+    Attributes:
+        gain: as in ``Gain``.
+        low: the lower end of its interval.
+        high: the upper end of its interval.
+        p: of the paired bootstrap, after Holm over the K (K - 1) / 2 pairs; nan on the diagonal and for a model without
+            SRCC.
+        p_williams: of Williams's test, likewise.
+        better: 1 where the row is significantly better by the bootstrap, -1 where it is worse, 0 where neither can be
+            said.
     """
 
     names: tuple[str, ...]
@@ -143,9 +160,12 @@ def significance_matrix(
 ) -> Significance:
     """Which of K models agree better with the target than which others, by SRCC.
 
-    said: model name to its scores of the same pictures in the same order, (n,). All models meet the same draws, of
-    which there are at least 100 for each pair of models: fewer could not reach significance after Holm.
-    Raises ValueError as ``paired_bootstrap`` does, and for fewer than two models.
+    Args:
+        said: model name to its scores of the same pictures in the same order, (n,). All models meet the same draws, of
+            which there are at least 100 for each pair of models: fewer could not reach significance after Holm.
+
+    Raises:
+        ValueError: as ``paired_bootstrap`` does, and for fewer than two models.
     """
     if len(said) < 2:
         raise ValueError(f"got {len(said)} models, want two or more")

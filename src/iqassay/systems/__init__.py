@@ -1,4 +1,4 @@
-"""The systems as torch modules; needs torch, and for training ``pip install 'iqassay[train]'``.
+"""The systems as torch modules; needs torch, and for training the extra ``train``.
 
 >>> import iqassay.systems
 >>> system = iqassay.systems.load_pretrained("mfen")  # doctest: +SKIP
@@ -32,8 +32,6 @@ def load_pretrained(model: str | os.PathLike[str]) -> MFEN | ExtendedYOTO | DRI:
 def load_pretrained(model: str | os.PathLike[str] = "yoto") -> MFEN | ExtendedYOTO | DRI:
     """A trained system as a torch module, in evaluation mode, with the weights of a model file.
 
-    model: ``"mfen"``, ``"yoto"`` or ``"dri"``, or the path of an .onnx file with its card beside it.
-
     The module is called as ``system(x)``, YOTO also as ``system(x, reference)``, with x (B, 3, H, W), RGB in [0, 1] and
     of any height and width: both are mirrored to a multiple of 32, at least 64, as in scoring. It returns a
     ``Prediction``: ``score`` (B,), raw, higher is better (about (opinion - 60) / 20; ``to_score`` makes 0 to 100 of
@@ -46,6 +44,9 @@ def load_pretrained(model: str | os.PathLike[str] = "yoto") -> MFEN | ExtendedYO
     (``system.encoder.requires_grad_(False)``). ``iqassay train --start`` takes the weights from
     ``torch.save({"state_dict": {f"system.{k}": v for k, v in system.state_dict().items()}}, file)``.
 
+    Args:
+        model: ``"mfen"``, ``"yoto"`` or ``"dri"``, or the path of an .onnx file with its card beside it.
+
     Raises:
         ModelFileError: if there is no such model file, or it is damaged.
         ValueError: if its weights cannot be read back.
@@ -54,7 +55,9 @@ def load_pretrained(model: str | os.PathLike[str] = "yoto") -> MFEN | ExtendedYO
     try:
         from iqassay.systems.pretrained import read_back
     except ModuleNotFoundError as error:
-        raise ImportError(f"this needs {error.name}: pip install 'iqassay[train]'") from error
+        from iqassay.support.install import install_command
+
+        raise ImportError(f"this needs {error.name}: {install_command('train')}") from error
     from iqassay.scoring.model_file import load_model_file
 
     return read_back(load_model_file(model))
@@ -63,7 +66,9 @@ def load_pretrained(model: str | os.PathLike[str] = "yoto") -> MFEN | ExtendedYO
 def loss(model: str | os.PathLike[str] = "yoto", reduction: str = "mean") -> FidelityLoss:
     """A loss for training networks whose output should look like a target: YOTO's distance; see ``FidelityLoss``.
 
-    model: ``"yoto"``, or the path of a model file of YOTO. reduction: "mean", "sum" or "none".
+    Args:
+        model: ``"yoto"``, or the path of a model file of YOTO.
+        reduction: "mean", "sum" or "none".
 
     Raises:
         ValueError: for a model that takes no reference, or another reduction; otherwise as ``load_pretrained`` does.

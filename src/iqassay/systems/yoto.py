@@ -36,10 +36,13 @@ ADAPTERS = ("attention", "difference", "concat")
 class YOTOConfig:
     """What to build. The defaults are the network of the shipped model; ``YOTOConfig.paper()`` is the published one.
 
-    adapter ("attention" is HA), sda, windows and segments are the switches of the ablation. normalise: a LayerNorm of
-    each level's tokens before they are embedded; the stages of the paper's encoder end in normalisations of their own.
-    pretrained: ask for pretrained encoders; a system's own ``config`` says whether all of them are. encoder_sha256: of
-    the file that their weights are of, which a system says too.
+    adapter ("attention" is HA), sda, windows and segments are the switches of the ablation.
+
+    Attributes:
+        normalise: a LayerNorm of each level's tokens before they are embedded; the stages of the paper's encoder end in
+            normalisations of their own.
+        pretrained: ask for pretrained encoders; a system's own ``config`` says whether all of them are.
+        encoder_sha256: of the file that their weights are of, which a system says too.
     """
 
     encoder: str = "efficientnet_lite0"
@@ -142,8 +145,10 @@ class YOTO(nn.Module):
     """The published system: ``forward(x, reference=None) -> Prediction``.
 
     x and reference are (B, 3, H, W), RGB in [0, 1], H and W multiples of 32, aligned pixel by pixel. The score says how
-    good x is, as a copy of the reference where there is one; higher is better, on no scale of its own. weights: a file
-    for the encoder, see ``encoder_weights``.
+    good x is, as a copy of the reference where there is one; higher is better, on no scale of its own.
+
+    Args:
+        weights: a file for the encoder, see ``encoder_weights``.
 
     Raises:
         ValueError: for another shape, or a size that the paper's configuration does not take.

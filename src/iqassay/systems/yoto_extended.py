@@ -32,7 +32,9 @@ TOP = 2.0  # raw score of a picture that is its own reference: 100 on the common
 class ExtendedYOTOConfig:
     """What to build: the network, and the two terms of our own. The defaults are what ships.
 
-    sway: how far a cell's quality may scale its distance, by exp(-sway) to exp(sway); 0 leaves it to the cell's weight.
+    Attributes:
+        sway: how far a cell's quality may scale its distance, by exp(-sway) to exp(sway); 0 leaves it to the cell's
+            weight.
     """
 
     network: YOTOConfig = field(default_factory=YOTOConfig)
@@ -46,7 +48,10 @@ class ExtendedYOTO(Calibrated, nn.Module):
 
     x and reference are (B, 3, H, W), RGB in [0, 1], H and W multiples of 32, aligned pixel by pixel. With a reference
     the score says how good x is as a copy of it, at most TOP, which identical pictures get; without one, how good x
-    looks. extras, in both modes: ``statistics``, ``kind`` and ``severity`` of x. weights: as of ``YOTO``.
+    looks. extras, in both modes: ``statistics``, ``kind`` and ``severity`` of x.
+
+    Args:
+        weights: as of ``YOTO``.
 
     Raises:
         ValueError: for another shape, or a size that the paper's configuration does not take.

@@ -44,6 +44,7 @@ class PanelExport:
     synthetic: list[Path] = dataclasses.field(default_factory=list)  # clean photos, as the members were trained with
     about: Path | None = None  # JSON with the words of the card: summary, licence, training_data, limits
     force: bool = False  # see ``ship.Export``
+    columns: str = ""  # what the columns of these sets are, as for ``read_ratings``
 
 
 def make_panel(job: PanelExport) -> Path:
@@ -55,7 +56,7 @@ def make_panel(job: PanelExport) -> Path:
     files = _members(job)
     if not job.calibrate:
         raise ValueError("got no --calibrate set, want at least one rated set to put scores on 0-100")
-    sets = [open_set(argument).split("val") for argument in job.calibrate + job.report]
+    sets = [open_set(argument, columns=job.columns).split("val") for argument in job.calibrate + job.report]
     for ratings in sets:
         if len(ratings) < 4:
             raise ValueError(f"{ratings.name}: got {len(ratings)} rows of split val, want at least 4")

@@ -34,6 +34,9 @@ class Recipe:
         "ratings CSV, CSV:FOLDER of its pictures, CSV:FOLDER:WORST..BEST of its score, or NAME:FOLDER of a published "
         "set (see `iqassay bench sets`); repeatable",
     )
+    columns: str = _flag(
+        "", "what columns of unusual names in the CSV files are: image=name,mos=quality; dmos is a score that falls"
+    )
     synthetic: list[Path] = _flag([], "folder of clean photos to distort; repeatable")
     shares: list[float] = _flag(
         [], "share of a batch for each set, synthetic last; repeatable; 0 for none; equal if not given"

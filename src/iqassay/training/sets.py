@@ -66,7 +66,7 @@ def load_sets(recipe: Recipe) -> Sets:
             train.append(new_train)
             facts[name]["train"] = len(new_train)
 
-    opened = [(argument, open_set(argument)) for argument in recipe.data]
+    opened = [(argument, open_set(argument, columns=recipe.columns)) for argument in recipe.data]
     if recipe.generated:
         opened.append(("--generated", generated_set(recipe)))
     for argument, ratings in opened:
@@ -105,7 +105,7 @@ def load_sets(recipe: Recipe) -> Sets:
             standard,
         )
     for argument in recipe.left_out:
-        ratings = open_set(argument)
+        ratings = open_set(argument, columns=recipe.columns)
         rows = _first(ratings.split("val"), recipe.limit)
         standard = standard_of([row.score for row in rows.rows])
         for with_reference in ways(rows):
@@ -174,7 +174,7 @@ def shares_of(recipe: Recipe, sets: Sets) -> list[float]:
 
 def rated_rows(recipe: Recipe, argument: str) -> tuple[str, list[Rating], int]:
     """A rated set of the recipe: its name, its train and then its val rows, and how many of them are train."""
-    ratings = open_set(argument)
+    ratings = open_set(argument, columns=recipe.columns)
     rows = [row for split in ("train", "val") for row in ratings.split(split).rows[: recipe.limit or None]]
     return ratings.name, rows, sum(row.split == "train" for row in rows)
 

@@ -51,6 +51,7 @@ class Export:
     force: bool = (
         False  # write a model that hardly follows the opinions, or a scale made of few, and say so on the card
     )
+    columns: str = ""  # what the columns of these sets are, as for ``read_ratings``
 
 
 def ship(job: Export) -> Path:
@@ -75,7 +76,7 @@ def ship(job: Export) -> Path:
         # The graph looks at an empty batch of half the size for the other mode, which onnxruntime cannot do for every
         # encoder; the published network has no such look.
         raise ValueError(f"{job.checkpoint}: got the encoder {recipe.encoder}, want an efficientnet_lite one to export")
-    sets = [open_set(argument) for argument in job.calibrate + job.report]
+    sets = [open_set(argument, columns=job.columns) for argument in job.calibrate + job.report]
     for ratings in sets:
         if len(ratings.split("val")) < 4:
             raise ValueError(f"{ratings.name}: got {len(ratings.split('val'))} rows of split val, want at least 4")

@@ -1,0 +1,39 @@
+"""What mkdocs.yml asks for while it makes the site: model cards out of the model files, and links to files beside them.
+
+The pages link to files of the repository that are no pages (../benchmarks/speed/folders.csv). On a code host these
+links work; the site has no such files, so here they become plain text. A link to a file that there is not stays one,
+and --strict refuses it.
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+from mkdocs.structure.files import File, Files
+
+from iqassay.pages.model_cards import model_card
+from iqassay.scoring.model_file import shipped_models
+
+ROOT = Path(__file__).resolve().parents[1]
+OUTSIDE = re.compile(r"\[([^\]\n]+)\]\(((?:\.\./)+[^)\s#]+)\)")
+
+
+def on_files(files: Files, config: Any) -> Files:
+    """Add cards/NAME.md for every shipped model."""
+    for path, card in shipped_models():
+        files.append(File.generated(config, f"cards/{card.name}.md", content=model_card(path, card)))
+    return files
+
+
+def on_page_markdown(markdown: str, page: Any, **_: Any) -> str:
+    """Turn links to files outside the documentation into plain text."""
+    folder = (ROOT / "docs" / page.file.src_uri).parent
+
+    def plain(link: re.Match[str]) -> str:
+        target = (folder / link[2]).resolve()
+        beside = target.exists() and not target.is_relative_to(ROOT / "docs")
+        return f"{link[1]} (`{target.relative_to(ROOT).as_posix()}`)" if beside else link[0]
+
+    return OUTSIDE.sub(plain, markdown)
