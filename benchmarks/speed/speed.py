@@ -3,7 +3,8 @@
     python benchmarks/speed/speed.py [--model yoto] [-o speed.csv] [--environment]
 
 Scoring counts from the files on disk to the score. The first picture pays for warming up and is not in the median. The
-peer is PIQE of the package pypiqe, a hand-made measure without learning, in the same run on the same file. A model that
+peers are PIQE of the package pypiqe, a hand-made measure without learning, and two networks of pyiqa with random
+weights, which cost what trained ones do, in the same run on the same file. A model that
 takes references is measured with one too, a photo beside its JPEG of quality 40; the peers are then SSIM of
 scikit-image, and our own HaarPSI, MDSI and DSS (numpy and scipy). Packages that are not installed are left out. Beside
 peers there are two sizes; without them cost is followed from 0.2 to 200 megapixels, next to the views that were looked
@@ -46,7 +47,7 @@ SIZES = {
     "200 MP": (16320, 12240),
 }
 BESIDE_PEERS = ("512x384", "12 MP")
-PEERS = {"pypiqe": "pypiqe"}  # tool -> the package it needs
+PEERS = {"pypiqe": "pypiqe", "topiq_nr": "pyiqa", "arniqa": "pyiqa"}  # tool -> the package it needs
 PAIR_PEERS = {"scikit-image SSIM": "skimage", "HaarPSI": "scipy", "MDSI": "scipy", "DSS": "scipy"}
 
 
@@ -192,6 +193,8 @@ def _iqassay(model: str, threads: int | None) -> Callable[..., float]:
 
 def peer(tool: str, threads: int | None) -> Callable[..., float]:
     """What scores a picture, or a picture beside its reference, from their paths."""
+    if PEERS.get(tool) == "pyiqa":
+        return _pyiqa(tool, threads)
     return _pypiqe(threads) if tool == "pypiqe" else _pair_peer(tool)
 
 
@@ -202,6 +205,34 @@ def _pypiqe(threads: int | None) -> Callable[..., float]:
     if threads:
         cv2.setNumThreads(threads)
     return lambda picture: piqe(cv2.imread(picture))[0]
+
+
+def _pyiqa(name: str, threads: int | None) -> Callable[..., float]:
+    """One of pyiqa's networks with random weights: what would download trained ones is put aside while it is built."""
+    from unittest.mock import patch
+
+    import pyiqa
+    import timm
+    import torch
+    import torchvision
+    from pyiqa.archs import topiq_arch
+
+    if threads:
+        torch.set_num_threads(threads)
+    backbone, resnet = timm.create_model, torchvision.models.resnet50
+
+    def fetched(url: str, **_: object) -> object:
+        return torch.nn.Linear(4096, 1) if "regressor" in url else {}
+
+    with (
+        patch.object(timm, "create_model", lambda *given, **named: backbone(*given, **named | {"pretrained": False})),
+        patch.object(torchvision.models, "resnet50", lambda **_: resnet()),
+        patch.object(torch.hub, "load_state_dict_from_url", fetched),
+        patch.object(torch.nn.Module, "load_state_dict", lambda *_, **__: None),
+        patch.object(topiq_arch, "load_pretrained_network", lambda *_, **__: None),
+    ):
+        metric = pyiqa.create_metric(name, device="cpu")
+    return lambda picture: float(metric(picture))
 
 
 def _pair_peer(tool: str) -> Callable[..., float]:
