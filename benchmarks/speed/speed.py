@@ -215,19 +215,18 @@ def _pyiqa(name: str, threads: int | None) -> Callable[..., float]:
     import timm
     import torch
     import torchvision
-    from pyiqa.archs import topiq_arch
+    from pyiqa.archs import arniqa_arch, topiq_arch
 
     if threads:
         torch.set_num_threads(threads)
     backbone, resnet = timm.create_model, torchvision.models.resnet50
 
-    def fetched(url: str, **_: object) -> object:
-        return torch.nn.Linear(4096, 1) if "regressor" in url else {}
-
     with (
         patch.object(timm, "create_model", lambda *given, **named: backbone(*given, **named | {"pretrained": False})),
         patch.object(torchvision.models, "resnet50", lambda **_: resnet()),
-        patch.object(torch.hub, "load_state_dict_from_url", fetched),
+        patch.object(torch.hub, "load_state_dict_from_url", lambda *_, **__: {}),
+        patch.object(arniqa_arch, "load_file_from_url", lambda *_, **__: ""),
+        patch.object(torch.jit, "load", lambda *_, **__: torch.nn.Linear(4096, 1)),
         patch.object(torch.nn.Module, "load_state_dict", lambda *_, **__: None),
         patch.object(topiq_arch, "load_pretrained_network", lambda *_, **__: None),
     ):
