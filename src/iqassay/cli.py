@@ -64,7 +64,9 @@ for passing_on in (train, export):
 app.add_typer(bench, name="bench", short_help=bench.info.help)
 app.add_typer(cluster, name="cluster", short_help=cluster.info.help)
 
-for known in (*app.registered_commands, *bench.registered_commands, *cluster.registered_commands):  # left to itself, typer cuts after 45 characters
+for known in (
+    one for kind in (app, bench, cluster) for one in kind.registered_commands
+):  # typer would cut after 45 characters
     known.short_help = (inspect.getdoc(known.callback) or "").split("\n\n")[0].replace("\n", " ")
 
 

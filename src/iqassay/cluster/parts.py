@@ -136,9 +136,7 @@ def _named(number: int, names: list[str], folder: str) -> Part:
     return Part(number, len(names), Names(packed, folder))
 
 
-def rows_in_parts(
-    files: Iterable[tuple[str, list[int]]], size: int, column: Column, folder: str
-) -> Iterator[Part]:
+def rows_in_parts(files: Iterable[tuple[str, list[int]]], size: int, column: Column, folder: str) -> Iterator[Part]:
     """Parts of Parquet files, each given with the rows of its row groups; none has rows of two files.
 
     Where the pictures themselves are inside, a part is whole row groups, since to read a part of one is to read all of
@@ -165,5 +163,3 @@ def _runs(groups: list[int], size: int) -> Iterator[tuple[int, int]]:
         stop += rows
     if stop > start:
         yield start, stop
-
-

@@ -47,7 +47,9 @@ def found_in(out: str) -> About | None:
     system, path = places.at(places.joined(out, ABOUT))
     if not system.get_file_info(path).is_file:
         if _names_in(out):
-            raise UsageError(f"-o {out}: holds files, but no run of `iqassay cluster score`, want an empty or new folder")
+            raise UsageError(
+                f"-o {out}: holds files, but no run of `iqassay cluster score`, want an empty or new folder"
+            )
         return None
     try:
         with system.open_input_stream(path) as file:
@@ -60,8 +62,8 @@ def found_in(out: str) -> About | None:
 
 
 def begin(out: str, run: About, before: About | None) -> None:
-    """Say in the folder which run it holds, unless it says so already. Raises UsageError where it holds another one, and
-    where it cannot be written.
+    """Say in the folder which run it holds, unless it says so already. Raises UsageError where it holds another one,
+    and where it cannot be written.
     """
     if before is None:
         try:

@@ -91,9 +91,7 @@ def _tables(name: str, kind: str, recursive: bool, without: Iterable[str]) -> li
     return found
 
 
-def _in_folder(
-    name: str, recursive: bool, without: Iterable[str], left_out: LeftOut
-) -> Iterator[tuple[str, int]]:
+def _in_folder(name: str, recursive: bool, without: Iterable[str], left_out: LeftOut) -> Iterator[tuple[str, int]]:
     """Pictures and the sizes of their files."""
     if not places.is_url(name):
         for path in find_pictures([name], recursive, without, left_out):

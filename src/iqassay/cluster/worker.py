@@ -10,6 +10,7 @@ from __future__ import annotations
 import io
 import json
 from collections.abc import Iterator
+from contextlib import suppress
 
 from iqassay.cluster import places
 from iqassay.cluster.parts import Item, Part
@@ -43,7 +44,9 @@ class Worker:
         note = _Note(places.joined(self.out, TRYING), part)
         note.begin()
         if note.tries > DEATHS:
-            raise OSError(f"{part.file}: {DEATHS} workers died at it, want more memory for each, or to know from Ray's logs")
+            raise OSError(
+                f"{part.file}: {DEATHS} workers died at it, want more memory for each, or to know from Ray's logs"
+            )
         records = list(self._one_by_one(part, note) if note.tries > TRIES else self._records(part.inside.items()))
         if len(records) != part.pictures:
             raise ValueError(
@@ -95,4 +98,5 @@ class _Note:
 
     def end(self) -> None:
         system, path = places.at(self.place)
-        system.delete_file(path)
+        with suppress(FileNotFoundError):  # another worker, which was thought to be dead, did the part too
+            system.delete_file(path)

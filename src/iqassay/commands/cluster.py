@@ -30,8 +30,8 @@ def score(
         str,
         typer.Argument(
             metavar="SOURCE",
-            help="A folder of pictures; Parquet (a file or a folder) with pictures, paths or URLs in it; any other file "
-            "is a list of paths and URLs. It may be a URL itself (s3://, gs://, ...).",
+            help="A folder of pictures; Parquet (a file or a folder) with pictures, paths or URLs in it; any other "
+            "file is a list of paths and URLs. It may be a URL itself (s3://, gs://, ...).",
         ),
     ],
     output: Annotated[
