@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from PIL import Image
 
 from iqassay.cluster import parts, places
 from iqassay.cluster.parts import Column
@@ -207,7 +206,9 @@ def test_a_file_is_put_as_a_whole_and_leaves_nothing_beside(memory: str, tmp_pat
         places.make_folder(folder)
         for content in (b"first", b"second"):
             places.put(places.joined(folder, "x.bin"), content)
-        assert places.fetch(places.joined(folder, "x.bin") if "://" in folder else f"file://{folder}/x.bin") == b"second"
+        assert (
+            places.fetch(places.joined(folder, "x.bin") if "://" in folder else f"file://{folder}/x.bin") == b"second"
+        )
     assert sorted(path.name for path in tmp_path.rglob("*")) == ["out", "url", "x.bin", "x.bin"]
     (tmp_path / "out/x").mkdir()
     with pytest.raises(OSError, match="x"):

@@ -254,7 +254,9 @@ def test_workers_that_die_for_ever_end_the_run(
 def test_without_ray_one_line_says_what_to_install(monkeypatch: pytest.MonkeyPatch, capsys) -> None:
     monkeypatch.setitem(sys.modules, "ray", None)
     assert main(["cluster", "score", "photos", "-o", "out"]) == 2
-    assert capsys.readouterr().err == "iqassay: this needs ray, which is not installed: want pip install 'iqassay[ray]'\n"
+    assert (
+        capsys.readouterr().err == "iqassay: this needs ray, which is not installed: want pip install 'iqassay[ray]'\n"
+    )
 
 
 # ---- a Dataset of Ray -----------------------------------------------------------------------------------------------
@@ -273,9 +275,11 @@ def test_a_batch_keeps_its_columns_and_gets_those_of_the_records(photos: Path, q
     found = BatchScorer(question, column, stay, "")(table)
     assert found.column_names == ["id", *question.layout.columns()]
     one, broken = found.to_pylist()
-    (record,) = question.records(question.open(), [next(iter(find_source("list").parts[0].inside.items()))]) if (
-        Path("list").write_text("photos/1.png")
-    ) else ()
+    (record,) = (
+        question.records(question.open(), [next(iter(find_source("list").parts[0].inside.items()))])
+        if (Path("list").write_text("photos/1.png"))
+        else ()
+    )
     assert (one["id"], one["path"], one["score"], one["bytes"]) == (7, "photos/1.png", record["score"], record["bytes"])
     assert (broken["id"], broken["score"]) == (8, None)
     assert "want" in broken["error"]

@@ -95,7 +95,8 @@ class Rows:
 
 def _groups(metadata: Any, start: int, stop: int) -> tuple[list[int], int]:
     """The row groups that have these rows, and the number of the first row in them."""
-    found, first, at = [], 0, 0
+    found: list[int] = []
+    first = at = 0
     for group in range(metadata.num_row_groups):
         rows = metadata.row_group(group).num_rows
         if at < stop and at + rows > start:
