@@ -49,6 +49,7 @@ PAGES: dict[str, tuple[str, dict[str, list[str]]]] = {
             "iqassay.folders.records": ["read_records", "write_json", "write_jsonl", "write_csv", "write_parquet"],
         },
     ),
+    "cluster": ("Millions of pictures, on a cluster", {"iqassay.cluster.dataset": ["score_dataset"]}),
     "torchmetrics": ("A metric of torchmetrics", {"iqassay.torchmetrics": ["QualityScore"]}),
     "metric": ("A metric in the manner of pyiqa", {"iqassay.metric": ["Metric"]}),
     "systems": (

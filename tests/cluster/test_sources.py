@@ -206,9 +206,8 @@ def test_a_file_is_put_as_a_whole_and_leaves_nothing_beside(memory: str, tmp_pat
         places.make_folder(folder)
         for content in (b"first", b"second"):
             places.put(places.joined(folder, "x.bin"), content)
-        assert (
-            places.fetch(places.joined(folder, "x.bin") if "://" in folder else f"file://{folder}/x.bin") == b"second"
-        )
+        url = folder if "://" in folder else f"file://{folder}"
+        assert places.fetch(f"{url}/x.bin") == b"second"
     assert sorted(path.name for path in tmp_path.rglob("*")) == ["out", "url", "x.bin", "x.bin"]
     (tmp_path / "out/x").mkdir()
     with pytest.raises(OSError, match="x"):
@@ -232,10 +231,10 @@ def test_a_fetch_that_fails_is_tried_again_unless_that_is_vain(memory: str, monk
     assert len(tried) == 3
     tried.clear()
     monkeypatch.setattr(places, "TRIES", 2)
-    with pytest.raises(OSError, match="^busy now$"):
+    with pytest.raises(OSError, match=r"^busy now$"):
         places.fetch(f"{memory}/a.png")
     tried[:] = ["", ""]
-    with pytest.raises(FileNotFoundError, match="^there is no such file$"):
+    with pytest.raises(FileNotFoundError, match=r"^there is no such file$"):
         places.fetch(f"{memory}/none.png")
     assert len(tried) == 3
     monkeypatch.setattr(places, "MOST", 4)

@@ -33,19 +33,21 @@ def connected(address: str | None) -> Iterator[int]:
     """A cluster, as long as the block lasts; gives the number of its processors.
 
     address: of a cluster's head, HOST:PORT; None is the one that $RAY_ADDRESS names or that runs on this machine, and
-    where there is none, one of this machine alone is started. Raises UsageError for one that cannot be reached.
+    where there is none, or for "local", one of this machine alone is started. Raises UsageError for one that cannot be
+    reached.
     """
     ray = find_ray()
     quiet = {"logging_level": logging.ERROR, "log_to_driver": False}
+    there = address or os.environ.get("RAY_ADDRESS")
     try:
-        ray.init(address=address or "auto", **quiet)
-    except ConnectionError as error:
-        if address is not None or os.environ.get("RAY_ADDRESS"):
-            named = f"--address {address}" if address is not None else f"RAY_ADDRESS={os.environ['RAY_ADDRESS']}"
-            raise UsageError(f"{named}: there is no cluster of Ray that answers") from error
+        if there != "local":
+            ray.init(address=there or "auto", **quiet)
+    except (ConnectionError, ValueError) as error:
+        if there is not None:
+            named = f"--address {address}" if address is not None else f"RAY_ADDRESS={there}"
+            raise UsageError(f"{named}: got no answer of a cluster of Ray, want HOST:PORT of its head") from error
+    if not ray.is_initialized():
         ray.init(address="local", num_cpus=processors(), include_dashboard=False, **quiet)
-    except ValueError as error:
-        raise UsageError(f"--address {address}: {' '.join(str(error).split())[:200]}") from error
     try:
         yield int(ray.cluster_resources().get("CPU", 0))
     finally:
