@@ -1,4 +1,4 @@
-"""Whether the scripts of docs/scaling.md do what `iqassay score` does: each is run as it stands there, on a few pictures.
+"""Whether the scripts of docs/scaling.md do what `iqassay score` does: each is run as it stands there, on few pictures.
 
     python benchmarks/checks/scaling_scripts.py examples/ --only on_dask with_loader
 

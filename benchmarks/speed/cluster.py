@@ -1,7 +1,7 @@
 """What a cluster takes: pictures a second of `iqassay score` with one thread, and of `iqassay cluster score` with one
 worker, with two, and so on, on this machine.
 
-    python benchmarks/speed/cluster.py photos/ --pictures 400 --model mfen -o benchmarks/speed/cluster.csv
+    python benchmarks/speed/cluster.py photos/ --pictures 400 --model mfen -o cluster.csv
 
 Each worker has one processor. The rate of a cluster is that of its steady state, from the first part that is there to
 the last one; "seconds" is everything, with Ray's start and end. Where fewer pictures are found than are asked for they

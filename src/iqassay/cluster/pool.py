@@ -5,8 +5,9 @@ from __future__ import annotations
 import logging
 import os
 import pickle
+import sys
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stdout
 from typing import Any
 
 from iqassay.cluster.parts import Part
@@ -49,7 +50,8 @@ def connected(address: str | None) -> Iterator[int]:
     if not ray.is_initialized():
         ray.init(address="local", num_cpus=processors(), include_dashboard=False, **quiet)
     try:
-        yield int(ray.cluster_resources().get("CPU", 0))
+        with redirect_stdout(sys.stderr):  # Ray tells of workers that die on standard output, which is for results
+            yield int(ray.cluster_resources().get("CPU", 0))
     finally:
         ray.shutdown()
 
