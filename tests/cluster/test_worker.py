@@ -226,13 +226,35 @@ def test_a_picture_that_kills_its_worker_becomes_a_record(
         except Death:
             deaths += 1
             assert not list(out.glob("part-*"))
-    assert deaths == worker.TRIES + 2
+    assert deaths == worker.TRIES + 2 * worker.DEADLY
     found = in_parts(out)
     assert [record["path"] for record in found] == [record["path"] for record in whole]
     dead = [record for record in found if record.get("error") == worker.DIED]
     assert [record["path"] for record in dead] == ["photos/1.png", "photos/3.png"]
     assert [a == b for a, b in zip(found, whole, strict=True)] == [True, False, True, False, True, True]
     assert not list((out / worker.TRYING).iterdir())
+
+
+def test_a_picture_that_one_worker_died_at_is_innocent(
+    photos: Path, question: Question, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The machine may have been taken away just then."""
+    out, part = tmp_path / "out", find_source("photos").parts[0]
+    whole = list(question.records(question.open(), part.inside.items()))
+    real, calls = Question.records, []
+
+    def records(self: Question, scorers: list, items: Iterator) -> Iterator[dict]:
+        calls.append(self)
+        if len(calls) in (1, 2, 5):  # both tries of the whole part, then the third picture
+            raise Death
+        yield from real(self, scorers, items)
+
+    monkeypatch.setattr(Question, "records", records)
+    for _ in range(3):
+        with pytest.raises(Death):
+            Worker(question, str(out)).score(part)
+    assert Worker(question, str(out)).score(part) == 6
+    assert in_parts(out) == whole
 
 
 def test_workers_that_die_for_ever_end_the_run(

@@ -2,7 +2,7 @@
 
 A worker may die in the middle: killed, out of memory, with its machine. Another then does the part again. Where a part
 has killed several, one of its pictures may be what kills them: it is gone through picture by picture, with a note of
-which is next, and the picture that a worker died at becomes a record with an error, so that the run comes to its end.
+which is next, and a picture that two workers died at becomes a record with an error, so that the run comes to its end.
 """
 
 from __future__ import annotations
@@ -19,9 +19,10 @@ from iqassay.folders.records import Record, write_parquet
 from iqassay.scoring.scorer import Scorer
 
 TRIES = 2  # that a part has before it is gone through picture by picture
-DEATHS = 50  # of workers at one part, after which the run ends; each deadly picture takes one
+DEADLY = 2  # deaths at a picture: one may have been that of the machine
+DEATHS = 50  # of workers at one part, after which the run ends
 TRYING = "_trying"  # the folder, in that of the results, of notes on parts that are being done
-DIED = "a worker died while it scored this picture, as it may from lack of memory or a fault in a decoder"
+DIED = "its workers died while they scored it, as they may from lack of memory or a fault in a decoder"
 
 
 class Worker:
@@ -64,7 +65,7 @@ class Worker:
 
     def _one_by_one(self, part: Part, note: _Note) -> Iterator[Record]:
         for number, item in enumerate(part.inside.items()):
-            if number in note.deadly:
+            if note.deaths.get(str(number), 0) >= DEADLY:
                 yield {"path": item.name, "error": DIED}
                 continue
             note.at(number)
@@ -76,24 +77,24 @@ class _Note:
 
     def __init__(self, folder: str, part: Part) -> None:
         self.folder, self.place = folder, places.joined(folder, f"{part.file}.json")
-        self.tries, self.last = 0, -1
-        self.deadly: list[int] = []
+        self.tries = 0
+        self.deaths: dict[str, int] = {}  # by the number of the picture, as text, since JSON has no other keys
 
     def begin(self) -> None:
         if places.kind_of(self.place) == "file":
             system, path = places.at(self.place)
             with system.open_input_stream(path) as file:
                 before = json.loads(file.read())
-            self.tries, self.deadly, self.last = before["tries"], before["deadly"], before["at"]
+            self.tries, self.deaths = before["tries"], before["deaths"]
+            if before["at"] >= 0:  # the one before was at this picture, and is gone
+                self.deaths[str(before["at"])] = self.deaths.get(str(before["at"]), 0) + 1
         else:
             places.make_folder(self.folder)
-        if self.last >= 0:  # the one before was at this picture, and is gone
-            self.deadly.append(self.last)
         self.tries += 1
         self.at(-1)
 
     def at(self, number: int) -> None:
-        note = {"tries": self.tries, "deadly": self.deadly, "at": number}
+        note = {"tries": self.tries, "deaths": self.deaths, "at": number}
         places.put(self.place, json.dumps(note).encode())
 
     def end(self) -> None:

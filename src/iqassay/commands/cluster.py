@@ -105,6 +105,7 @@ def score(
     if said := left_out.line():
         say(said)
     run.begin(output, run.about(found, question, scorers), before)
+    run.clear(output)  # who was at work when a run was stopped did not die of a picture
     todo = run.still_to_do(output, found.parts)
     if before and len(todo) < len(found.parts):
         say(f"{len(found.parts) - len(todo):,} of {len(found.parts):,} parts are there already")
