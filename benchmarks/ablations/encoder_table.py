@@ -60,7 +60,7 @@ def main() -> None:
     parser.add_argument("--native", action="append", default=[])
     parser.add_argument("--limit", type=int, default=2000, help="train rows of each set")
     parser.add_argument("--work", type=Path, default=Path("runs/encoder_table"))
-    parser.add_argument("-o", "--out", type=Path, default=Path("benchmarks/ablations/encoder_table.csv"))
+    parser.add_argument("-o", "--out", type=Path, default=Path(__file__).with_suffix(".csv"))
     args = parser.parse_args()
 
     rows, trained, new = {}, [], []

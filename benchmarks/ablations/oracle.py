@@ -88,7 +88,7 @@ def main() -> None:
     parser.add_argument("--count", type=int, default=2500, help="pictures to learn from; a fifth of each judged kind")
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--work", type=Path, default=Path("runs/oracle"))
-    parser.add_argument("-o", "--out", type=Path, default=Path("benchmarks/ablations/oracle.csv"))
+    parser.add_argument("-o", "--out", type=Path, default=Path(__file__).with_suffix(".csv"))
     args = parser.parse_args()
 
     files = pristine_files(args.clean)

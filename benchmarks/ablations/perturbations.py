@@ -113,7 +113,7 @@ def main() -> None:
     parser.add_argument("--pairs")
     parser.add_argument("--limit", type=int, default=200)
     parser.add_argument("--side", type=int, default=384, help="pixels, a multiple of 32")
-    parser.add_argument("-o", "--out", type=Path, default=Path("benchmarks/ablations/perturbations.csv"))
+    parser.add_argument("-o", "--out", type=Path, default=Path(__file__).with_suffix(".csv"))
     args = parser.parse_args()
 
     found = []

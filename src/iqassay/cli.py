@@ -15,6 +15,7 @@ from typing import Annotated
 import typer
 
 from iqassay.commands.bench import bench
+from iqassay.commands.cluster import cluster
 from iqassay.commands.compare import compare
 from iqassay.commands.curve import curve
 from iqassay.commands.doctor import doctor
@@ -80,8 +81,11 @@ app.command(cls=Grouped)(train)
 app.command()(export)
 
 app.add_typer(bench, name="bench", short_help=bench.info.help)
+app.add_typer(cluster, name="cluster", short_help=cluster.info.help)
 
-for known in (*app.registered_commands, *bench.registered_commands):  # left to itself, typer cuts after 45 characters
+for known in (
+    one for kind in (app, bench, cluster) for one in kind.registered_commands
+):  # typer would cut after 45 characters
     known.short_help = (inspect.getdoc(known.callback) or "").split("\n\n")[0].replace("\n", " ")
 
 

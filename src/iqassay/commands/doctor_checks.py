@@ -29,6 +29,7 @@ BRINGS = {  # what the optional extras are for
     "jxl": "JPEG XL pictures",
     "hub": "encoders by transformers",
     "mcp": "tools for agents",
+    "ray": "`iqassay cluster`, millions of pictures on many machines",
     "parquet": "tables of results as Parquet",
     "serve": "`iqassay serve`, the service and its page",
     "gpu": "networks on NVIDIA cards",

@@ -51,10 +51,11 @@ def read_paths(listing: str) -> Iterator[str]:
         file = open(listing if listing != "-" else 0, "rb")  # noqa: SIM115  # _listed closes it
     except OSError as error:
         raise UsageError(f"--files-from {listing}: {error.strerror}") from error
-    return _listed(file)
+    return listed_in(file)
 
 
-def _listed(file: BinaryIO) -> Iterator[str]:
+def listed_in(file: BinaryIO) -> Iterator[str]:
+    """The paths that an open file lists, as for `read_paths`, which closes it at the end."""
     end, rest = b"", b""
     with file:
         while block := file.read1(1 << 16):  # type: ignore[attr-defined]

@@ -35,12 +35,15 @@ class Pair:
 
     Attributes:
         mask: a picture that is dark where `path` does not count.
+        content: brings the bytes of a picture that is no file of this machine, and for which `path` is but a name; what
+            it raises is the picture's error.
     """
 
     path: str
     reference: str | None = None
     error: str = ""
     mask: str | None = None
+    content: Callable[[], bytes] | None = None
 
 
 @dataclass(frozen=True)
@@ -127,6 +130,7 @@ class _Shown:
     height: int
     seen: tuple[int, int]
     doubt: str = ""
+    length: int = 0  # of the file, in bytes, where there was no file to ask
 
 
 class _Worker:
@@ -154,9 +158,10 @@ class _Worker:
             return replace(result, error=_reason(error).removeprefix(f"{file_name(pair.path)}: "))
 
     def _look(self, pair: Pair, result: Result) -> Result:
-        files = [path for path in (pair.path, pair.reference, pair.mask) if path is not None]
+        own = pair.path if pair.content is None else None
+        files = [path for path in (own, pair.reference, pair.mask) if path is not None]
         before = [stamp(path) for path in files]
-        keys = [self._key(files, identity) for identity in self.identities]
+        keys = [self._key(files, identity) if own is not None else None for identity in self.identities]
         answers = [self._known(key, self.maps and place == 0) for place, key in enumerate(keys)]
         missing = [place for place, answer in enumerate(answers) if answer is None]
         failed: dict[int, str] = {}
@@ -171,7 +176,8 @@ class _Worker:
                     continue
                 # Rounded as it is kept, so that a picture's map is the same from the cache.
                 map = np.asarray(verdict.map, np.float16).astype(np.float32) if self.maps and place == 0 else None
-                answers[place] = answer = _said(verdict, shown, before[0][0] if before[0] else 0), map
+                length = (before[0][0] if before[0] else 0) if own is not None else shown.length
+                answers[place] = answer = _said(verdict, shown, length), map
                 if self.cache and (key := keys[place]):
                     self.cache.keep(key, *answer)
                 if place == 0:
@@ -240,10 +246,12 @@ class _Worker:
 
     def _read(self, pair: Pair, max_pixels: int, ground: str = "white") -> _Shown:
         """The picture and its reference, of one size, without what does not count."""
-        picture = read_image(pair.path, max_pixels, ground)
+        content = None if pair.content is None else pair.content()
+        length = 0 if content is None else len(content)
+        picture = read_image(pair.path if content is None else content, max_pixels, ground)
         size = picture.width, picture.height
         if pair.reference is None:
-            return _Shown(picture, None, *size, size, doubt_of(picture))
+            return _Shown(picture, None, *size, size, doubt_of(picture), length)
         found = self._reference(pair.reference, max_pixels, ground)
         if isinstance(found, ImageError):
             raise type(found)(f"reference {found}")
@@ -253,7 +261,7 @@ class _Worker:
             mask = None if pair.mask is None else read_image(pair.mask, max_pixels)
             picture = leave_out(picture, reference, self.beside.ignore, mask)
         picture, reference = shave(picture, self.beside.shave), shave(reference, self.beside.shave)
-        return _Shown(picture, reference, *size, (picture.width, picture.height), doubt)
+        return _Shown(picture, reference, *size, (picture.width, picture.height), doubt, length)
 
     def _reference(self, path: str, max_pixels: int, ground: str) -> Picture | ImageError:
         """A reference, or why it cannot be read: found out once for pictures in a row, unless it is large."""

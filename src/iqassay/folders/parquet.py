@@ -19,9 +19,25 @@ ROW_GROUP = 1000  # records that are held until they are written together
 
 def write(records: Iterable[Record], out: BinaryIO, layout: Layout) -> None:
     """See `iqassay.folders.records.write_parquet`."""
-    pyarrow, parquet = find_pyarrow()
-    columns = layout.columns()
+    _, parquet = find_pyarrow()
+    rows: list[Record] = []
+    with parquet.ParquetWriter(out, schema(layout)) as writer:
+        try:
+            for record in records:
+                rows.append(_row(record, layout))
+                if len(rows) == ROW_GROUP:
+                    writer.write_table(_table(rows, layout))
+                    rows.clear()
+        finally:
+            if rows:
+                writer.write_table(_table(rows, layout))
+
+
+def schema(layout: Layout) -> Any:
+    """The typed columns of a layout, as a schema of pyarrow."""
+    pyarrow, _ = find_pyarrow()
     text, number = pyarrow.string(), pyarrow.float64()
+    columns = layout.columns()
     types = {
         **{column: number for column in columns if column.startswith(("raw_", "score_", "low_", "high_"))},
         **dict.fromkeys(NUMBERS, number),
@@ -29,18 +45,21 @@ def write(records: Iterable[Record], out: BinaryIO, layout: Layout) -> None:
         "distortions": pyarrow.list_(pyarrow.struct([("name", text), ("severity", number)])),
         "warnings": pyarrow.list_(text),
     }
-    schema = pyarrow.schema([(column, types.get(column, text)) for column in columns])
-    rows: list[Record] = []
-    with parquet.ParquetWriter(out, schema) as writer:
-        try:
-            for record in records:
-                rows.append({key: _escaped(value) for key, value in layout.cells(record).items()})
-                if len(rows) == ROW_GROUP:
-                    writer.write_table(pyarrow.Table.from_pylist(rows, schema))
-                    rows.clear()
-        finally:
-            if rows:
-                writer.write_table(pyarrow.Table.from_pylist(rows, schema))
+    return pyarrow.schema([(column, types.get(column, text)) for column in columns])
+
+
+def table(records: Iterable[Record], layout: Layout) -> Any:
+    """Records as a table of pyarrow, a row each. Raises ValueError as `Layout.cells` does."""
+    return _table([_row(record, layout) for record in records], layout)
+
+
+def _row(record: Record, layout: Layout) -> Record:
+    return {key: _escaped(value) for key, value in layout.cells(record).items()}
+
+
+def _table(rows: list[Record], layout: Layout) -> Any:
+    pyarrow, _ = find_pyarrow()
+    return pyarrow.Table.from_pylist(rows, schema(layout))
 
 
 def read(file: BinaryIO) -> Iterator[Record]:
