@@ -17,7 +17,7 @@ from iqassay.pictures.video import read_frames
 from iqassay.pictures.yuv import read_frame
 
 pytest.importorskip("av")
-from clips import flat, write_clip  # noqa: E402
+from clips import flat, write_clip
 
 FULL, LIMITED, UNTOLD = 2, 1, 0
 RED, GREEN, BLUE = (255, 0, 0), (0, 255, 0), (0, 0, 255)
@@ -43,7 +43,9 @@ def near(picture: Picture, rgb: tuple[int, ...], within: float = 2) -> None:
 
 @pytest.mark.parametrize(("format", "share"), HALVES.items())
 @pytest.mark.parametrize("matrix", [1, 6])
-def test_colours_of_every_subsampling_and_matrix(tmp_path: Path, format: str, share: tuple[int, int], matrix: int) -> None:
+def test_colours_of_every_subsampling_and_matrix(
+    tmp_path: Path, format: str, share: tuple[int, int], matrix: int
+) -> None:
     for rgb, samples in BARS[matrix].items():
         planes = flat(samples, [(1, 1), share, share])
         near(shown(tmp_path, planes, format, colours=(1, 1, matrix)), rgb)
@@ -51,7 +53,12 @@ def test_colours_of_every_subsampling_and_matrix(tmp_path: Path, format: str, sh
 
 @pytest.mark.parametrize(
     ("range_", "told", "wanted"),
-    [(LIMITED, (16, 235), (0, 255)), (FULL, (0, 255), (0, 255)), (UNTOLD, (16, 235), (0, 255)), (FULL, (16, 235), (16, 235))],
+    [
+        (LIMITED, (16, 235), (0, 255)),
+        (FULL, (0, 255), (0, 255)),
+        (UNTOLD, (16, 235), (0, 255)),
+        (FULL, (16, 235), (16, 235)),
+    ],
 )
 def test_black_and_white_of_both_ranges(
     tmp_path: Path, range_: int, told: tuple[int, int], wanted: tuple[int, int]
@@ -140,10 +147,14 @@ def test_ycgco_and_matrices_that_are_not_known(tmp_path: Path) -> None:
 QUARTERS = np.kron(np.array([[50, 100], [150, 200]], np.uint8), np.ones((16, 24), np.uint8))
 
 
-@pytest.mark.parametrize(("turned", "wanted"), [(-90, np.rot90(QUARTERS, -1)), (180, np.rot90(QUARTERS, 2)), (90, np.rot90(QUARTERS))])
+@pytest.mark.parametrize(
+    ("turned", "wanted"), [(-90, np.rot90(QUARTERS, -1)), (180, np.rot90(QUARTERS, 2)), (90, np.rot90(QUARTERS))]
+)
 def test_rotation_is_obeyed(tmp_path: Path, turned: int, wanted: np.ndarray) -> None:
     planes = [QUARTERS, *flat((128, 128))]
-    path = write_clip(tmp_path / "turned.mp4", [planes], "yuv444p", "libx264", range_=FULL, options={"qp": "0"}, turned=turned)
+    path = write_clip(
+        tmp_path / "turned.mp4", [planes], "yuv444p", "libx264", range_=FULL, options={"qp": "0"}, turned=turned
+    )
     picture = next(read_frames(path)).picture()
     assert picture.pixels.shape[:2] == wanted.shape
     assert np.abs(picture.pixels[..., 1].astype(int) - wanted).max() <= 1

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections import Counter
 
-from iqassay.pictures.formats import OTHERS, Kind
+from iqassay.pictures.formats import OTHERS, VIDEO, Kind, installed
 
 # Files that nobody takes for pictures. The rest may be some without an ending, or of an unknown kind.
 _BESIDE = frozenset(
@@ -39,4 +39,6 @@ class LeftOut:
     def _told(self, kind: Kind) -> str:
         count = self.counts[kind]
         needs = f" (install iqassay[{kind.extra}])" if kind.extra else ""
+        if kind is VIDEO and installed(kind.extra):
+            needs = " (`iqassay score --every 1s` scores frames)"
         return f"{count:,} {kind.one if count == 1 else kind.many}{needs}"

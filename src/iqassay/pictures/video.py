@@ -1,4 +1,4 @@
-"""Frames of videos, one after another, by FFmpeg's libraries (the extra `video`, PyAV): which there are, at which times.
+"""Frames of videos, one after another, by FFmpeg's libraries (the extra `video`, PyAV): which, and at which times.
 
 A frame is decoded when it is asked for and made a picture when it is looked at (`yuv.py`), so memory does not grow with
 the length of a video.
@@ -43,7 +43,7 @@ EACH_SECOND = Every(Fraction(1))
 
 
 def every(text: str) -> Every:
-    """"1s", "0.5s", "500ms" or "10f" (frames). Raises ValueError for anything else."""
+    """ "1s", "0.5s", "500ms" or "10f" (frames). Raises ValueError for anything else."""
     found = re.fullmatch(r"(\d+(?:\.\d+)?|\.\d+)(s|ms|f)", text.strip().lower())
     step = Fraction(found[1]) if found else Fraction(0)
     unit = found[2] if found else ""
@@ -191,7 +191,7 @@ class _Video:
             try:
                 packet = next(packets, None)
                 frames = packet.decode() if packet is not None else []
-            except av.FFmpegError as error:
+            except (av.FFmpegError, OSError, ValueError) as error:
                 doubtful = True
                 yield None, _reason(error)
                 continue
@@ -218,7 +218,7 @@ def _opened(path: str | os.PathLike[str], max_pixels: int) -> Iterator[_Video]:
         options = {"format_whitelist": _CONTAINERS, "protocol_whitelist": ""}
         try:
             container = av.open(file, options=options, metadata_errors="replace")
-        except av.FFmpegError as error:
+        except (av.FFmpegError, OSError, ValueError) as error:  # what reading the file raises comes as it is
             raise ImageError(f"got a video that cannot be opened ({_reason(error)}), want an undamaged one") from error
         with container:
             covers = av.stream.Disposition.attached_pic

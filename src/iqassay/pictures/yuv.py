@@ -112,7 +112,9 @@ def _of_rgb(frame: Any, bits: int, alpha: bool) -> tuple[np.ndarray, bool]:
     if frame.format.name.startswith("gbr"):
         stored = _planes(frame, [part.plane for part in frame.format.components])
     else:
-        stored = _packed(_as(frame, f"rgb{'a' * alpha}{64 if alpha else 48}le" if bits > 8 else "rgba" if alpha else "rgb24"))
+        stored = _packed(
+            _as(frame, f"rgb{'a' * alpha}{64 if alpha else 48}le" if bits > 8 else "rgba" if alpha else "rgb24")
+        )
         bits = 16 if bits > 8 else 8
     return _with_alpha(_scaled(stored[..., :3], bits, narrow), stored[..., 3:], bits), alpha
 
@@ -199,6 +201,8 @@ def _peak(frame: Any) -> float:
     if (told := frame.side_data.get("CONTENT_LIGHT_LEVEL")) is not None:
         (content,) = struct.unpack_from("=I", bytes(told))
     if (told := frame.side_data.get("MASTERING_DISPLAY_METADATA")) is not None:
-        above, below, _, given = struct.unpack_from("=4i", bytes(told), 72)  # max_luminance, has_primaries, has_luminance
+        above, below, _, given = struct.unpack_from(
+            "=4i", bytes(told), 72
+        )  # max_luminance, has_primaries, has_luminance
         screen = above / below if given and below else 0.0
     return colour.brightest(content, screen)
