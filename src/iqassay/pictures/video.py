@@ -217,7 +217,7 @@ def _opened(path: str | os.PathLike[str], max_pixels: int) -> Iterator[_Video]:
     with open_file(path) as file:
         options = {"format_whitelist": _CONTAINERS, "protocol_whitelist": ""}
         try:
-            container = av.open(file, options=options, metadata_errors="replace")
+            container: Any = av.open(file, options=options, metadata_errors="replace")
         except (av.FFmpegError, OSError, ValueError) as error:  # what reading the file raises comes as it is
             raise ImageError(f"got a video that cannot be opened ({_reason(error)}), want an undamaged one") from error
         with container:
@@ -233,8 +233,8 @@ def _opened(path: str | os.PathLike[str], max_pixels: int) -> Iterator[_Video]:
             context.options = {"max_pixels": str(min(max_pixels, 2**31 - 1))}
             stream.thread_type = "AUTO"
             length = (stream.duration or 0) * (stream.time_base or 0) or Fraction(container.duration or 0, 1_000_000)
-            rate = stream.average_rate or stream.base_rate or Fraction(_USUAL_RATE)
-            yield _Video(file, container, stream, Fraction(rate), length, context.name, _shape(stream))
+            rate = stream.average_rate or stream.base_rate or _USUAL_RATE
+            yield _Video(file, container, stream, Fraction(rate), Fraction(length), context.name, _shape(stream))
 
 
 def _shape(stream: Any) -> str:

@@ -163,12 +163,12 @@ def _of_ycbcr(stored: np.ndarray, bits: int, matrix: int, narrow: bool) -> np.nd
     step, top = 2 ** (bits - 8), 2**bits - 1
     black, light, tint = (16 * step, 219 * step, 224 * step) if narrow else (0, top, top)
     offset = np.array([black, 128 * step, 128 * step], np.float32)
-    rows = rows / np.array([light, tint, tint], np.float32)
+    to_rgb = (rows / [light, tint, tint]).astype(np.float32).T
     out = np.empty(stored.shape, np.uint8 if bits == 8 else np.uint16)
     most = np.float32(np.iinfo(out.dtype).max)
     strip = max(1, 2**18 // stored.shape[1])
     for start in range(0, len(stored), strip):  # the temporaries are float32
-        values = (stored[start : start + strip].astype(np.float32) - offset) @ rows.T
+        values = (stored[start : start + strip].astype(np.float32) - offset) @ to_rgb
         out[start : start + strip] = np.rint(np.clip(values, 0, 1) * most)
     return out
 
