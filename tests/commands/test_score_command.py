@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
@@ -14,6 +15,7 @@ from PIL import Image
 from iqassay.cli import main
 from iqassay.folders.records import read_records
 from iqassay.scoring.scorer import Scorer
+from iqassay.support.install import install_command
 
 Run = Callable[..., SimpleNamespace]
 
@@ -114,17 +116,19 @@ def test_which_and_in_which_order(run: Run, words: list[str], names: str) -> Non
     assert result.err.count("\n") == 1
 
 
-def test_what_is_left_out_is_told_by_kind_in_one_line(run: Run, album: Path) -> None:
+def test_what_is_left_out_is_told_by_kind_in_one_line(run: Run, album: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "av", None)  # as if it were not installed
     (album / "broken.png").unlink()
     for name in ("a.psd", "b.psd", "sub/c.mov", "sub/odd", "notes.txt", "a.xmp", ".hidden.mov"):
         (album / name).write_bytes(b"x")
     result = run()
     assert (result.names, result.status) == ("a c b", 0)
-    assert result.err == "iqassay: left out: 2 Photoshop documents, 1 video, 1 other file\n"
+    film = f"1 video (want {install_command('video')})"
+    assert result.err == f"iqassay: left out: 2 Photoshop documents, {film}, 1 other file\n"
     empty = album.parent / "films"
     empty.mkdir()
     (empty / "a.mp4").write_bytes(b"x")
-    assert "films: no pictures in this folder; left out: 1 video\n" in run(of=("films", "-r")).err
+    assert f"films: no pictures in this folder; left out: {film}\n" in run(of=("films", "-r")).err
 
 
 def test_several_models_are_asked_in_one_run(

@@ -55,7 +55,7 @@ def written(path, records, write=write_jsonl):
 class Page(WellFormed):
     """A page; its data, pictures and words."""
 
-    void = frozenset({"meta", "img", "br", "input", "line", "rect"})
+    void = frozenset({"meta", "img", "br", "input", "line", "polyline", "rect"})
 
     def __init__(self, path):
         self.html = path.read_bytes().decode()  # strictly: the page is UTF-8

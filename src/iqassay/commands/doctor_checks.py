@@ -158,7 +158,7 @@ def _formats() -> Found:
         except (KeyError, OSError, ValueError) as error:
             needed = kind in ("JPEG", "PNG")  # Pillow can be built without nearly anything
             yield kind, "no", f"Pillow cannot read {kind}: {error}, want one from PyPI" if needed else ""
-    for kind, extra in (("HEIF", "heif"), ("camera raw", "raw"), ("JPEG XL", "jxl")):
+    for kind, extra in (("HEIF", "heif"), ("camera raw", "raw"), ("JPEG XL", "jxl"), ("frames of videos", "video")):
         yield kind, "yes" if installed(extra) else f"no: {install_command(extra)}", ""
     yield "colour profiles", "yes" if features.check("littlecms2") else "no: they are taken as sRGB", ""
 

@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from iqassay.folders.folder import Pair, Result
     from iqassay.folders.left_out import LeftOut
     from iqassay.folders.records import Record
+    from iqassay.pictures.video import Every
 
 AHEAD = 1000  # paths that are found before the first row of a table, for the width of its first column
 
@@ -83,6 +84,15 @@ def score(
         str | None, typer.Option(metavar="DIR", help="For each picture write a PNG to DIR that shows where it is bad.")
     ] = None,
     recursive: Recursive = False,
+    every: Annotated[
+        str | None,
+        typer.Option(
+            metavar="STEP",
+            help="Score frames of videos, those in folders too: one each 1s, 500ms or 10f (frames). "
+            "[default: 1s for a video that is named]",
+            show_default=False,
+        ),
+    ] = None,
     files_from: Annotated[
         str | None,
         typer.Option(
@@ -120,13 +130,14 @@ def score(
     A run that was stopped goes on where it was: answers are kept in a cache, and files that have not changed are not
     scored again. Exit status: 0 all scored, 1 some could not be, 2 wrong usage.
     """
-    from iqassay.folders import folder, records
+    from iqassay.folders import folder, frames, records
     from iqassay.folders.cells import Layout
     from iqassay.folders.left_out import LeftOut
     from iqassay.folders.selection import select
     from iqassay.support.errors import UsageError
     from iqassay.support.files import make_folder
     from iqassay.support.progress import with_bar
+    from iqassay.support.text import counted
 
     paths = paths or []
     if bool(paths) == (files_from is not None):
@@ -140,9 +151,10 @@ def score(
     if format is None:
         ending = os.path.splitext(output or "")[1].lower().lstrip(".")
         format = Format(ending) if ending in Format.__members__ else Format.table
+    step = _step(every, paths, ref, cull)
     left_out = LeftOut()
     own = [map or "", cull[1] if cull else ""]
-    todo, count = _todo(paths, files_from, ref, pattern, recursive, own, left_out)
+    todo, count = _todo(paths, files_from, ref, pattern, recursive, own, left_out, every is not None)
     if map is not None:
         listed = list(todo)
         references = {pair.reference for pair in listed if pair.reference is not None}
@@ -152,7 +164,7 @@ def score(
     _check_output(output, paths, ref)
     scorer, *also = open_models(model, ref is not None, threads, max_pixels, device)
     raws = dict.fromkeys(name for one in (scorer, *also) for name in one.asked(ref is not None))
-    layout = Layout(tuple(raws), tuple(one.card.name for one in also), ref is not None)
+    layout = Layout(tuple(raws), tuple(one.card.name for one in also), ref is not None, frames=step is not None)
     write: Callable[..., None] = records.WRITERS[format.value]
     if format is Format.table:
         head = list(itertools.islice(todo, AHEAD if files_from is None else 0))  # a list may come slowly
@@ -162,6 +174,9 @@ def score(
         write = functools.partial(write, paths=shown, reference=ref, raw=raw, layout=layout)
     elif format in (Format.csv, Format.parquet):
         write = functools.partial(write, layout=layout)
+    if step is not None:
+        todo, count = frames.with_frames(todo, step, scorer.max_pixels), None
+    clips = frames.Clips()
     seen = {"pictures": 0, "failed": 0, "maps": 0, "lacking": 0}
     chosen: list[str] = []
     broken: list[str] = []  # the first, where the results will not have it
@@ -175,8 +190,10 @@ def score(
             if result.said is None and by_score and not broken:
                 broken.append(f"{result.path}: {result.error}")
             if map is not None:
-                seen["maps"] += not _write_map(result, os.path.join(map, map_files[result.path]))
-            yield result.record()
+                seen["maps"] += not _write_map(result, os.path.join(map, _map_name(map_files[result.path], result)))
+            record = result.record()
+            clips.add(record)
+            yield record
 
     def written(found: Iterable[Record]) -> Iterator[Record]:
         for record in found:
@@ -198,6 +215,9 @@ def score(
         finally:
             if kept and kept.taken and sys.stderr.isatty():
                 say(f"{kept.taken:,} of {seen['pictures']:,} pictures were in the cache")
+            for path, clip in clips.found.items() if format is Format.table else ():
+                worst = f"worst {clip.worst:.1f} at {clip.worst_at:.3f} s"
+                say(f"{path}: {counted(clip.frames, 'frame')}, mean {clip.mean:.1f}, {worst}")
             if said := left_out.line():
                 say(said)
             if seen["failed"]:
@@ -217,13 +237,15 @@ def _todo(
     recursive: bool,
     own: list[str],
     left_out: LeftOut,
+    videos: bool,
 ) -> tuple[Iterator[Pair], int | Callable[[], int] | None]:
     """What to score, and how many, if that is known, or how to count them. own: folders that are written to and not
-    looked through. left_out: counts what is no picture.
+    looked through. left_out: counts what is no picture. videos: look for these too.
     """
     from iqassay.folders.finding import find_pictures, read_paths
     from iqassay.folders.folder import Pair
     from iqassay.folders.pairs import find_pairs
+    from iqassay.pictures.formats import is_picture, is_video
     from iqassay.support.errors import UsageError
 
     if ref is not None:
@@ -233,12 +255,42 @@ def _todo(
         return iter(pairs), len(pairs)
     if files_from is not None:
         return (Pair(path) for path in read_paths(files_from)), None
-    pictures = find_pictures(paths, recursive, own, left_out)
+    wanted: Callable[[str], bool] = (lambda name: is_picture(name) or is_video(name)) if videos else is_picture
+    pictures = find_pictures(paths, recursive, own, left_out, wanted)
     total: int | Callable[[], int] = lambda: sum(1 for _ in find_pictures(paths, recursive, own))  # noqa: E731
     if not any(os.path.isdir(path) for path in paths):
         listed = list(pictures)
         pictures, total = iter(listed), len(listed)
     return (Pair(path) for path in pictures), total
+
+
+def _step(every: str | None, paths: list[str], ref: str | None, cull: tuple[str, str] | None) -> Every | None:
+    """Which frames of videos are wanted; None where there are no videos to look at."""
+    from iqassay.pictures.formats import installed, is_video
+    from iqassay.pictures.video import EACH_SECOND
+    from iqassay.pictures.video import every as read_every
+    from iqassay.support.errors import UsageError
+    from iqassay.support.install import needs
+
+    named = next((path for path in paths if is_video(path) and not os.path.isdir(path)), None)
+    if every is None and named is None:
+        return None
+    what = "--every" if every is not None else named
+    if ref is not None:
+        raise UsageError(f"{what}: got --ref too, and videos are scored without references")
+    if cull:
+        raise UsageError(f"{what}: got --{cull[0]}-to too, which takes pictures, not frames of videos")
+    if every is not None and not installed("video"):
+        raise UsageError(f"--every: {needs('this', 'PyAV', 'video')}")
+    try:
+        return EACH_SECOND if every is None else read_every(every)
+    except ValueError as error:
+        raise UsageError(f"--every: {error}") from error
+
+
+def _map_name(name: str, result: Result) -> str:
+    """The name of the map of a picture, or of a frame of a video."""
+    return name if result.frame is None else f"{name.removesuffix('.png')}.frame{result.frame[0]:06d}.png"
 
 
 def _one_of(**folders: str | None) -> tuple[str, str] | None:

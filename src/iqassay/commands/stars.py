@@ -59,6 +59,9 @@ def stars(
         if "error" in record:
             seen["not scored"] += 1
             continue
+        if "frame" in record:
+            seen["frames of videos, which take no stars"] += 1
+            continue
         path, score, model = record["path"], record["score"], f"{record['model']} {record['version']}"
         count = next((number for limit, number in limits if score >= limit), 0)
         try:

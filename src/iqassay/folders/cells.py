@@ -14,25 +14,28 @@ from typing import Any
 Record = dict[str, Any]
 ALSO = ("score", "low", "high", "version")  # what is kept of each further model
 GROUP = ("group", "place", "best")
-NUMBERS = ("score", "low", "high", "bits_per_pixel", "best")
-WHOLE = ("width", "height", "bytes", "group", "place")
+FRAME = ("frame", "time")
+NUMBERS = ("score", "low", "high", "bits_per_pixel", "best", "time")
+WHOLE = ("width", "height", "bytes", "group", "place", "frame")
 
 
 @dataclass(frozen=True)
 class Layout:
     """Which columns there are: those of the models that gave raw values, of those that were asked beside the first, of
-    references, and of groups.
+    references, of groups, and of frames of videos.
     """
 
     raws: tuple[str, ...] = ()
     also: tuple[str, ...] = ()
     reference: bool = False
     groups: bool = False
+    frames: bool = False
 
     def columns(self) -> list[str]:
         return [
             "path",
             *(("reference",) if self.reference else ()),
+            *(FRAME if self.frames else ()),
             *(GROUP if self.groups else ()),
             *("score", "low", "high"),
             *(f"{key}_{name}" for name in self.also for key in ALSO),
@@ -76,12 +79,14 @@ def layout_of(records: Iterable[Record], reference: bool) -> tuple[Layout, Itera
     raws, also = (
         tuple(dict.fromkeys(name for record in seen for name in record.get(key, ()))) for key in ("raw", "also")
     )
-    return Layout(raws, also, reference, any("group" in record for record in seen)), records
+    groups, frames = (any(key in record for record in seen) for key in ("group", "frame"))
+    return Layout(raws, also, reference, groups, frames), records
 
 
 def from_cells(cells: Record) -> Record:
     """A record of cells that hold something, numbers as such or as text. Raises ValueError for text that is none."""
     record: Record = {key: cells[key] for key in ("path", "reference") if key in cells}
+    record |= {key: kind(cells[key]) for key, kind in zip(FRAME, (int, float), strict=True) if key in cells}
     if "error" in cells and "score" not in cells:
         return {**record, "error": cells["error"]}
     raw = {name: float(value) for name, value in _under(cells, "raw")}

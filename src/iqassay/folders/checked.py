@@ -68,8 +68,8 @@ def _are_distortions(value: Any) -> bool:
 CHECKS: dict[str, Callable[[Any], bool]] = {
     **dict.fromkeys(("path", "reference", "model", "version", "error"), _is_text),
     **dict.fromkeys(("score", "low", "high"), _is_score),
-    **dict.fromkeys(("width", "height", "bytes", "group", "place"), _is_count),
-    **dict.fromkeys(("bits_per_pixel", "best"), _is_number),
+    **dict.fromkeys(("width", "height", "bytes", "group", "place", "frame"), _is_count),
+    **dict.fromkeys(("bits_per_pixel", "best", "time"), _is_number),
     "also": _is_also,
     "raw": _are_raws,
     "distortions": _are_distortions,

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from iqassay.folders.cells import GROUP
+from iqassay.folders.cells import FRAME, GROUP
 from iqassay.folders.records import Record
 from iqassay.scoring.words import about
 
@@ -61,6 +61,7 @@ class Columns:
     raws: dict[str, array[float]] = field(default_factory=dict)
     sizes: dict[str, array[float]] = field(default_factory=dict)
     groups: dict[str, array[float]] = field(default_factory=dict)
+    frames: dict[str, array[float]] = field(default_factory=dict)
     also: dict[str, array[float]] = field(default_factory=dict)
     versions: dict[str, str] = field(default_factory=dict)
     model: array[int] = field(default_factory=lambda: array("l"))
@@ -85,7 +86,7 @@ class Columns:
             getattr(self, key).append(record.get(key, NAN))
         for name, raw in record.get("raw", {}).items():
             _put(self.raws, name, row, raw)
-        for columns, keys in ((self.sizes, SIZES), (self.groups, GROUP)):
+        for columns, keys in ((self.sizes, SIZES), (self.groups, GROUP), (self.frames, FRAME)):
             for key in keys:
                 if key in record:
                     _put(columns, key, row, record[key])
@@ -115,6 +116,7 @@ class Columns:
                     ("raws", self.raws),
                     ("sizes", self.sizes),
                     ("groups", self.groups),
+                    ("frames", self.frames),
                     ("also", self.also),
                 )
             },

@@ -19,10 +19,15 @@ from iqassay.pictures.formats import is_picture
 from iqassay.support.errors import UsageError
 
 Known = set[tuple[int, int]]  # folders, by their device and number
+Wanted = Callable[[str], bool]
 
 
 def find_pictures(
-    paths: Iterable[str], recursive: bool = False, without: Iterable[str] = (), left_out: LeftOut | None = None
+    paths: Iterable[str],
+    recursive: bool = False,
+    without: Iterable[str] = (),
+    left_out: LeftOut | None = None,
+    wanted: Wanted = is_picture,
 ) -> Iterator[str]:
     """The pictures that `paths` stand for: a file is itself, a folder is the pictures in it, in natural order, and a
     pattern (photos/*.jpg, photos/**/*_q?.png) the files with a picture's ending that it fits; ** stands for folders in
@@ -35,12 +40,15 @@ def find_pictures(
 
     Args:
         left_out: counts the files that are left out, by kind, as their folders are gone through.
+        wanted: tells by its name whether a file is one of the pictures.
 
     Raises:
         UsageError: at once for a path that does not exist and for a folder without pictures.
     """
     counts = LeftOut() if left_out is None else left_out
-    return itertools.chain.from_iterable([_pictures(path, recursive, _known(without), counts) for path in paths])
+    return itertools.chain.from_iterable(
+        [_pictures(path, recursive, _known(without), counts, wanted) for path in paths]
+    )
 
 
 def read_paths(listing: str) -> Iterator[str]:
@@ -89,15 +97,15 @@ def places(paths: list[str]) -> Callable[[str], str]:
     return place
 
 
-def _pictures(path: str, recursive: bool, without: Known, left_out: LeftOut) -> Iterator[str]:
+def _pictures(path: str, recursive: bool, without: Known, left_out: LeftOut, wanted: Wanted) -> Iterator[str]:
     """The pictures of one path; at least one."""
     try:
         is_folder = stat.S_ISDIR(os.stat(path).st_mode)
-        inside = _walk(path, recursive, without, left_out) if is_folder else iter([path])
+        inside = _walk(path, recursive, without, left_out, wanted) if is_folder else iter([path])
         first = next(inside, None)
     except OSError as error:
         if isinstance(error, FileNotFoundError) and glob.has_magic(path):
-            return _matches(path, without)
+            return _matches(path, without, wanted)
         reason = "no such file or folder" if isinstance(error, FileNotFoundError) else error.strerror
         raise UsageError(f"{path}: {reason}") from error
     except ValueError as error:  # a NUL character in the name
@@ -109,16 +117,16 @@ def _pictures(path: str, recursive: bool, without: Known, left_out: LeftOut) -> 
     return itertools.chain([first], inside)
 
 
-def _matches(pattern: str, without: Known) -> Iterator[str]:
+def _matches(pattern: str, without: Known, wanted: Wanted) -> Iterator[str]:
     parts = pattern.replace(os.altsep or os.sep, os.sep).split(os.sep)
-    paths = _below(parts, without) if "**" in parts else glob.iglob(pattern)
-    found = [path for path in paths if is_picture(path) and not os.path.isdir(path)]
+    paths = _below(parts, without, wanted) if "**" in parts else glob.iglob(pattern)
+    found = [path for path in paths if wanted(path) and not os.path.isdir(path)]
     if not found:
         raise UsageError(f"{pattern}: no pictures fit this pattern")
     return iter(sorted(found, key=_natural))
 
 
-def _below(parts: list[str], without: Known) -> Iterator[str]:
+def _below(parts: list[str], without: Known, wanted: Wanted) -> Iterator[str]:
     """What fits a pattern with ** in it, which does not go through symbolic links. `glob` would, in circles, and would
     not come through folders that lie in one another a thousand deep.
     """
@@ -126,7 +134,7 @@ def _below(parts: list[str], without: Known) -> Iterator[str]:
     top = os.sep.join([*parts[:at], ""])
     for folder in glob.iglob(top) if top else [""]:
         root = folder or os.path.join(os.curdir, "")
-        for path in _walk(root, True, without, LeftOut(), links=False):
+        for path in _walk(root, True, without, LeftOut(), wanted, links=False):
             below = path[len(root) :]
             if _fits(below.split(os.sep), parts[at:]):
                 yield folder + below
@@ -140,20 +148,22 @@ def _fits(names: list[str], parts: list[str]) -> bool:
     return bool(names) and fnmatch.fnmatch(names[0], parts[0]) and _fits(names[1:], parts[1:])
 
 
-def _walk(folder: str, recursive: bool, without: Known, left_out: LeftOut, links: bool = True) -> Iterator[str]:
+def _walk(
+    folder: str, recursive: bool, without: Known, left_out: LeftOut, wanted: Wanted, links: bool = True
+) -> Iterator[str]:
     """The pictures in a folder; links: go through symbolic links to folders too.
 
     Not a function that calls itself: folders may lie in one another a thousand deep.
     """
     seen = without - _known([folder])
-    levels = [_entries(folder, seen, left_out, links)]
+    levels = [_entries(folder, seen, left_out, wanted, links)]
     while levels:
         for path, is_folder in levels[-1]:
             if not is_folder:
                 yield path
             elif recursive:
                 try:
-                    levels.append(_entries(path, seen, left_out, links))
+                    levels.append(_entries(path, seen, left_out, wanted, links))
                     break
                 except OSError:
                     yield path
@@ -161,7 +171,7 @@ def _walk(folder: str, recursive: bool, without: Known, left_out: LeftOut, links
             levels.pop()
 
 
-def _entries(folder: str, seen: Known, left_out: LeftOut, links: bool) -> Iterator[tuple[str, bool]]:
+def _entries(folder: str, seen: Known, left_out: LeftOut, wanted: Wanted, links: bool) -> Iterator[tuple[str, bool]]:
     """What is in a folder, in natural order: the path, and whether it is a folder; nothing for one seen before."""
     status = os.stat(folder)
     if (status.st_dev, status.st_ino) in seen:
@@ -176,7 +186,7 @@ def _entries(folder: str, seen: Known, left_out: LeftOut, links: bool) -> Iterat
                 visible.append((entry.name, True))
             elif not (entry.is_symlink() or entry.is_file()):
                 continue
-            elif is_picture(entry.name):
+            elif wanted(entry.name):
                 visible.append((entry.name, False))
             else:
                 left_out.add(entry.name)

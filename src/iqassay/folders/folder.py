@@ -18,6 +18,7 @@ from iqassay.folders.records import Record
 from iqassay.pictures.align import Box, align, leave_out, shave
 from iqassay.pictures.emptiness import is_empty
 from iqassay.pictures.image import ImageError, Picture, TooManyPixels, file_name, read_image
+from iqassay.pictures.video import Frame
 from iqassay.scoring.heatmap import LONG_SIDE
 from iqassay.scoring.model_file import ModelFileError, default_threads
 from iqassay.scoring.scorer import LARGE, Scorer, on_two_grounds, one_large_at_a_time
@@ -37,6 +38,7 @@ class Pair:
         mask: a picture that is dark where `path` does not count.
         content: brings the bytes of a picture that is no file of this machine, and for which `path` is but a name; what
             it raises is the picture's error.
+        frame: what is looked at where `path` is a video; it has neither reference nor mask.
     """
 
     path: str
@@ -44,6 +46,7 @@ class Pair:
     error: str = ""
     mask: str | None = None
     content: Callable[[], bytes] | None = None
+    frame: Frame | None = None
 
 
 @dataclass(frozen=True)
@@ -72,6 +75,7 @@ class Result:
             reference, shrunk to at most 1024 pixels a side.
         size: width and height in pixels of what was scored, aligned and shaved.
         lacks: the names of further models that could not score it; `said` has a warning that says why.
+        frame: where `path` is a video, the number of the frame, and its time in seconds.
     """
 
     path: str
@@ -83,10 +87,15 @@ class Result:
     picture: Picture | None = None
     size: tuple[int, int] = (0, 0)
     lacks: tuple[str, ...] = ()
+    frame: tuple[int, float] | None = None
 
     def record(self) -> Record:
         """What `iqassay score` writes of the picture: plain Python values, ready for JSON."""
-        paths = {"path": self.path} if self.reference is None else {"path": self.path, "reference": self.reference}
+        paths: Record = {"path": self.path}
+        if self.reference is not None:
+            paths["reference"] = self.reference
+        if self.frame is not None:
+            paths["frame"], paths["time"] = self.frame
         return {**paths, "error": self.error} if self.said is None else {**paths, **self.said}
 
 
@@ -147,7 +156,8 @@ class _Worker:
         self.last: tuple[tuple[str, str], Picture | ImageError] | None = None
 
     def look(self, pair: Pair) -> Result:
-        result = Result(pair.path, pair.reference, error=pair.error)
+        frame = None if pair.frame is None else (pair.frame.number, pair.frame.time)
+        result = Result(pair.path, pair.reference, error=pair.error, frame=frame)
         if pair.error:
             return result
         try:
@@ -161,7 +171,7 @@ class _Worker:
         own = pair.path if pair.content is None else None
         files = [path for path in (own, pair.reference, pair.mask) if path is not None]
         before = [stamp(path) for path in files]
-        keys = [self._key(files, identity) if own is not None else None for identity in self.identities]
+        keys = [self._key(files, identity, result.frame) if own is not None else None for identity in self.identities]
         answers = [self._known(key, self.maps and place == 0) for place, key in enumerate(keys)]
         missing = [place for place, answer in enumerate(answers) if answer is None]
         failed: dict[int, str] = {}
@@ -176,7 +186,9 @@ class _Worker:
                     continue
                 # Rounded as it is kept, so that a picture's map is the same from the cache.
                 map = np.asarray(verdict.map, np.float16).astype(np.float32) if self.maps and place == 0 else None
-                length = (before[0][0] if before[0] else 0) if own is not None else shown.length
+                length: int | None = shown.length
+                if own is not None:
+                    length = None if pair.frame else before[0][0] if before[0] else 0
                 answers[place] = answer = _said(verdict, shown, length), map
                 if self.cache and (key := keys[place]):
                     self.cache.keep(key, *answer)
@@ -192,12 +204,13 @@ class _Worker:
     def _known(self, key: bytes | None, with_map: bool) -> tuple[Record, NDArray[np.floating] | None] | None:
         return self.cache.find(key, with_map) if self.cache and key else None
 
-    def _key(self, files: list[str], identity: str) -> bytes | None:
+    def _key(self, files: list[str], identity: str, frame: tuple[int, float] | None) -> bytes | None:
         """What the answer is kept under: the contents and the question. None where they cannot be read."""
         digests = [self.cache.digest(path) for path in files] if self.cache else [None]
         if None in digests:
             return None
         question = f"{RECORDS} {identity} {self.scorers[0].max_pixels} {self.beside if len(files) > 1 else ''}"
+        question += f" frame {frame}" if frame else ""
         return hashlib.sha256(b"".join([question.encode(), *(digest for digest in digests if digest)])).digest()
 
     def _with_pixels(self, pair: Pair, work: Callable[[_Shown], Answer]) -> Answer:
@@ -248,7 +261,10 @@ class _Worker:
         """The picture and its reference, of one size, without what does not count."""
         content = None if pair.content is None else pair.content()
         length = 0 if content is None else len(content)
-        picture = read_image(pair.path if content is None else content, max_pixels, ground)
+        if pair.frame is None:
+            picture = read_image(pair.path if content is None else content, max_pixels, ground)
+        else:
+            picture = pair.frame.picture(max_pixels, ground)
         size = picture.width, picture.height
         if pair.reference is None:
             return _Shown(picture, None, *size, size, doubt_of(picture), length)
@@ -289,14 +305,17 @@ def doubt_of(picture: Picture, reference: Picture | None = None) -> str:
     return "" if is_empty(reference.pixels) else f"{EMPTY}, which its reference is not"
 
 
-def said_of(verdict: Verdict, width: int, height: int, length: int, doubt: str = "") -> Record:
+def said_of(verdict: Verdict, width: int, height: int, length: int | None, doubt: str = "") -> Record:
     """The record of a verdict without the paths, as `iqassay score` writes it.
 
-    width, height: of the picture as it was read; length: of its file, in bytes; doubt: of `doubt_of`.
+    width, height: of the picture as it was read; length: of its file, in bytes, None where it is a part of one; doubt:
+    of `doubt_of`.
     """
     said = verdict.record("")
-    sizes: Record = {"width": width, "height": height, "bytes": length}
-    if verdict.full_reference:
+    sizes: Record = {"width": width, "height": height}
+    if length is not None:
+        sizes["bytes"] = length
+    if length is not None and verdict.full_reference:
         sizes["bits_per_pixel"] = round(8 * length / (width * height), 4)
     warnings = [*said["warnings"], *((doubt,) if doubt else ())]
     order = ("score", "low", "high", "raw", "model", "version")
@@ -304,7 +323,7 @@ def said_of(verdict: Verdict, width: int, height: int, length: int, doubt: str =
     return {**{key: said[key] for key in order}, **sizes, **found}
 
 
-def _said(verdict: Verdict, shown: _Shown, length: int) -> Record:
+def _said(verdict: Verdict, shown: _Shown, length: int | None) -> Record:
     """The record as it is kept: with the size of what was scored, too."""
     return {**said_of(verdict, shown.width, shown.height, length, shown.doubt), "seen": list(shown.seen)}
 

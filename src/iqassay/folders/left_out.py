@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections import Counter
 
-from iqassay.pictures.formats import OTHERS, Kind
+from iqassay.pictures.formats import OTHERS, VIDEO, Kind, installed
 from iqassay.support.install import install_command
 
 # Files that nobody takes for pictures. The rest may be some without an ending, or of an unknown kind.
@@ -40,4 +40,6 @@ class LeftOut:
     def _told(self, kind: Kind) -> str:
         count = self.counts[kind]
         needs = f" (want {install_command(kind.extra)})" if kind.extra else ""
+        if kind is VIDEO and installed(kind.extra):
+            needs = " (`iqassay score --every 1s` scores frames)"
         return f"{count:,} {kind.one if count == 1 else kind.many}{needs}"

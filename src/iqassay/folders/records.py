@@ -4,8 +4,9 @@ A record of a picture that was scored has "path", "reference" if it was scored a
 "raw" (the raw value by model), "model", "version", "width" and "height" (pixels, upright), "bytes" (of the file),
 beside a reference "bits_per_pixel", "distortions" (each with "name" and "severity") and "warnings". Where several
 models were asked there is "also", with the "score", "low", "high" and "version" of each but the first. `iqassay group`
-adds "group", the number of the stack, "place" in it, 1 for the best, and "best", the probability of that. Of any other
-picture there are "path", "reference" if it has one, and "error".
+adds "group", the number of the stack, "place" in it, 1 for the best, and "best", the probability of that. A frame of a
+video has "frame", its number from 0, and "time", in seconds, after the paths, and no "bytes". Of any other picture
+there are "path", "reference" if it has one, and "error".
 """
 
 from __future__ import annotations
@@ -107,7 +108,8 @@ def write_table(
     reference: where the references are, which the first line says; rows then tell bits per pixel too. raw: show raw
     values in place of distortions, which the model does not look for. layout: names the further models.
     """
-    width = min(WIDEST_PATH, max([7, *(len(printable(path)) for path in paths)]))
+    room = len(" at 1000.000 s") if layout and layout.frames else 0
+    width = min(WIDEST_PATH, max([7, *(len(printable(path)) + room for path in paths)]))
     against = "" if reference is None else f"; against {printable(reference)}"
     last = "raw value" if raw else "distortions (0 to 5)"
     further = {name: max(5, len(name)) for name in (layout.also if layout else ())}
@@ -116,7 +118,7 @@ def write_table(
     out.write(f"{'picture':<{width}}  score  90 % interval  {names}{rate}{last}{against}\n")
     out.flush()
     for record in records:
-        path = printable(record["path"])
+        path = printable(record["path"]) + (f" at {record['time']:.3f} s" if "time" in record else "")
         if "error" in record:
             rest = f"{'-':>5}  {printable(record['error'])}"
         else:

@@ -98,7 +98,11 @@ function sort(rows) {
 
 // ---- stacks: of each group the best that passes, and the others under it once it is opened
 
-const groupOf = (row) => data.groups.group?.[row] ?? null;
+// The frames of a video are a stack too: the first of the order on top, the others by their time.
+
+const isFrame = (row) => (data.frames.frame?.[row] ?? null) !== null;
+const timeOf = (row) => data.frames.time[row];
+const groupOf = (row) => data.groups.group?.[row] ?? (isFrame(row) ? pathOf(data.picture, row) : null);
 const opened = new Set(); // groups
 const stacks = new Map(); // group -> its rows that pass, the best first
 
@@ -109,7 +113,10 @@ function fold(rows) {
     const group = groupOf(row);
     if (group !== null) stacks.has(group) ? stacks.get(group).push(row) : stacks.set(group, [row]);
   }
-  for (const stack of stacks.values()) stack.sort((a, b) => data.groups.place[a] - data.groups.place[b]);
+  for (const stack of stacks.values()) {
+    if (isFrame(stack[0])) stack.splice(1, Infinity, ...stack.slice(1).sort((a, b) => timeOf(a) - timeOf(b)));
+    else stack.sort((a, b) => data.groups.place[a] - data.groups.place[b]);
+  }
   return rows.flatMap((row) => {
     const stack = stacks.get(groupOf(row));
     if (!stack) return [row];
@@ -172,8 +179,12 @@ function draw() {
   below.style.height = `${Math.max(0, length - end) * ROW}px`;
 }
 
+function nameOf(row) {
+  return printable(data.picture.name[row]) + (isFrame(row) ? ` at ${timeOf(row).toFixed(3)} s` : "");
+}
+
 function rowOf(row, place) {
-  const name = printable(data.picture.name[row]);
+  const name = nameOf(row);
   const tick = make("input", { type: "checkbox", checked: ticked.has(row), ariaLabel: `Tick ${name}` });
   tick.onchange = () => {
     tick.checked ? ticked.add(row) : ticked.delete(row);
@@ -184,7 +195,7 @@ function rowOf(row, place) {
   const folder = make("bdi", {}, printable(data.picture.folders[data.picture.folder[row]]));
   const open = make("button", { type: "button", className: "open" }, make("span", {}, make("span", {}, name),
     make("span", { className: "folder soft wide" }, folder), make("span", { className: "soft narrow" }, causes)));
-  const image = pictureOf(row) ?? addressOf(row);
+  const image = pictureOf(row) ?? (isFrame(row) ? null : addressOf(row));
   if (image) {
     const small = make("img", { src: image, alt: "", decoding: "async" });
     small.onerror = () => small.remove(); // gone, or of a kind that browsers do not show
@@ -196,7 +207,7 @@ function rowOf(row, place) {
   if (stack?.[0] === row && stack.length > 1) {
     const group = groupOf(row);
     const more = make("button", { type: "button", className: "stack", ariaExpanded: opened.has(group),
-      ariaLabel: `${stack.length} pictures of one scene` }, `${opened.has(group) ? "−" : "+"}${stack.length - 1}`);
+      ariaLabel: isFrame(row) ? `${stack.length} frames of one video` : `${stack.length} pictures of one scene` }, `${opened.has(group) ? "−" : "+"}${stack.length - 1}`);
     more.onclick = () => {
       opened.has(group) ? opened.delete(group) : opened.add(group);
       update(true);
@@ -256,11 +267,12 @@ function asCsv(rows) {
   const at = (columns, name, row) => columns[name][row] ?? "";
   const names = Object.keys(data.versions);
   const sizes = has(data.sizes);
-  const lines = [["path", ...(data.reference ? ["reference"] : []), ...has(data.groups), "score", "low", "high",
+  const lines = [["path", ...(data.reference ? ["reference"] : []), ...has(data.frames), ...has(data.groups), "score", "low", "high",
     ...names.flatMap((name) => ["score", "low", "high", "version"].map((key) => `${key}_${name}`)),
     ...has(data.raws).map((name) => `raw_${name}`), "model", "version", ...sizes, "distortions", "warnings", "error"]];
   for (const row of rows) {
-    const path = [pathOf(data.picture, row), ...(data.reference ? [pathOf(data.reference, row)] : [])];
+    const path = [pathOf(data.picture, row), ...(data.reference ? [pathOf(data.reference, row)] : []),
+      ...has(data.frames).map((name) => at(data.frames, name, row))];
     if (failed(row)) {
       lines.push([...path, ...Array(lines[0].length - path.length - 1).fill(""), said(row).join("; ")]);
       continue;

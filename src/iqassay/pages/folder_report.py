@@ -15,8 +15,10 @@ from urllib.parse import quote
 
 import numpy as np
 
+from iqassay.folders.cells import FRAME
 from iqassay.folders.columns import Columns, Numbered, read_columns
 from iqassay.folders.records import read_records
+from iqassay.pages.clips import Clips, clips_of
 from iqassay.pages.embedded import heat_colours
 from iqassay.pages.shots import Shot, Wanted, full_shots, locate, plain_shots
 from iqassay.pages.templates import render
@@ -33,6 +35,7 @@ UNLIKE = "unlike the training data"  # in the warning of such a picture
 MOST_LISTED = 100  # errors; all are in the table
 MOST_KINDS = 8  # of damage at once; the rarer ones need a click
 MOST_WARNINGS = 20  # to choose from
+MOST_CLIPS = 100  # with a line; the frames of all are in the table
 PAGE_STARTS = b"<!doctype html>"
 
 
@@ -150,13 +153,19 @@ def take_shots(
     def wanted(row: int, reference: str) -> Wanted:
         place = locate(reference, folder) if reference else None
         name, _ = models[columns.model[row]]
-        return Wanted(row, locate(paths[row], folder), place, columns.score[row], name)
+        return Wanted(row, locate(paths[row], folder), place, columns.score[row], name, frame_of(columns, row))
 
     def taken() -> Iterator[Shot]:
         yield from full_shots([wanted(row, references[row]) for row in full], model)
         yield from plain_shots(wanted(row, "") for row in plain)
 
     return {shot.row: shot for shot in with_bar(taken(), len(full) + len(plain), "pictures")}
+
+
+def frame_of(columns: Columns, row: int) -> tuple[int, float] | None:
+    """Of a row that is a frame of a video its number, and its time in seconds."""
+    number, time = (columns.frames[key][row : row + 1] if key in columns.frames else () for key in FRAME)
+    return (int(number[0]), time[0]) if number and time and not math.isnan(number[0] + time[0]) else None
 
 
 def notes(shots: dict[int, Shot], folder: str | None) -> list[str]:
@@ -191,9 +200,10 @@ def page(
     figures = {shown.row: shown for shown in figures_of(columns, shots, [*worst, *best, *between])}
     bars = bars_of(scores_of(columns))
     paths, words = columns.picture.all(), list(columns.words)
+    clips = clips_of(columns)
     return render(
         "pages/folder_report.html",
-        title=title or f"Quality of {counted(summary.pictures, 'picture')}",
+        title=title or _title(summary, clips),
         subtitle=_models(columns),
         summary=summary,
         BAD=BAD,
@@ -212,6 +222,8 @@ def page(
         failed=[(paths[row], words[columns.remarks[row][0]]) for row in range(len(columns)) if not columns.scored(row)],
         MOST_LISTED=MOST_LISTED,
         grouped=bool(columns.groups),
+        clips=clips,
+        MOST_CLIPS=MOST_CLIPS,
         data=columns.as_json(places),
     )
 
@@ -239,6 +251,12 @@ def _address(folder: str, base: str) -> str:
         return f"{quote(os.fsencode(below) if os.name != 'nt' else below)}/"
     except (UnicodeError, ValueError):
         return ""
+
+
+def _title(summary: Summary, clips: Clips) -> str:
+    if clips.all and summary.scored == sum(clip.frames for clip in clips.all):
+        return f"Quality of {counted(summary.scored, 'frame')} of {counted(len(clips.all), 'video')}"
+    return f"Quality of {counted(summary.pictures, 'picture')}"
 
 
 def _models(columns: Columns) -> str:
@@ -316,6 +334,7 @@ class Figure:
     shot: Shot
     reference: str
     first: bool
+    time: float | None = None  # in seconds, of a frame of a video
 
 
 def figures_of(columns: Columns, shots: dict[int, Shot], rows: Sequence[int]) -> Iterator[Figure]:
@@ -341,6 +360,7 @@ def figures_of(columns: Columns, shots: dict[int, Shot], rows: Sequence[int]) ->
             shot=shot,
             reference=f"reference{references[shot.reference]}" if shot.reference else "",
             first=first,
+            time=frame[1] if (frame := frame_of(columns, row)) else None,
         )
 
 

@@ -4,6 +4,7 @@
 const KEPT = `iqassay ${count} ${data.picture.folders[0] ?? ""} ${data.picture.name[0] ?? ""}`; // in this browser
 const viewer = id("details");
 let shown = null; // row
+const FRAMES = 20; // of a video, before and after the one that is shown
 
 function remember() {
   try {
@@ -61,12 +62,13 @@ function show(row) {
   const address = addressOf(row);
   fact("File", address ? make("a", { href: address, target: "_blank", rel: "noopener" }, path) : path);
   const [width, height, bytes] = ["width", "height", "bytes"].map((name) => data.sizes[name]?.[row] ?? null);
-  if (width !== null) fact("Size", `${width} × ${height} pixels, ${number(bytes)} bytes`);
+  if (width !== null) fact("Size", `${width} × ${height} pixels${bytes === null ? "" : `, ${number(bytes)} bytes`}`);
+  if (isFrame(row)) fact("Frame", `number ${data.frames.frame[row]}, at ${timeOf(row).toFixed(3)} s`);
   if (data.reference?.name[row]) fact("Reference", printable(pathOf(data.reference, row)));
   const raws = Object.entries(data.raws).filter(([, values]) => (values[row] ?? null) !== null);
   if (raws.length) fact("Raw values", raws.map(([name, values]) => `${name} ${values[row]}`).join(", "));
   if (!failed(row)) fact("Model", data.models[data.model ? data.model[row] : 0].join(" "));
-  viewer.replaceChildren(make("h2", { id: "name" }, printable(data.picture.name[row])),
+  viewer.replaceChildren(make("h2", { id: "name" }, nameOf(row)),
     make("div", { className: "large" }, ...largeOf(row, address)), ...stripOf(row), controlsOf(row),
     make("dl", {}, ...facts));
   if (!viewer.open) viewer.showModal();
@@ -81,6 +83,11 @@ function largeOf(row, address) {
     return images.length ? images : [make("p", { className: "soft" }, "The browser cannot show this file.")];
   };
   if (!address) return small();
+  if (isFrame(row)) {
+    const film = make("video", { src: `${address}#t=${timeOf(row)}`, controls: true, muted: true, preload: "metadata" });
+    film.onerror = () => film.replaceWith(...small());
+    return [film];
+  }
   const image = make("img", { src: address, alt: printable(data.picture.name[row]) });
   image.onerror = () => image.replaceWith(...small());
   return [image];
@@ -92,6 +99,7 @@ function stripOf(row) {
   if (group === null) return [];
   const members = [];
   for (let other = 0; other < count; other++) if (groupOf(other) === group) members.push(other);
+  if (isFrame(row)) return filmOf(row, members);
   members.sort((a, b) => data.groups.place[a] - data.groups.place[b]);
   return [make("div", { className: "strip" }, ...members.map((other) => {
     const button = make("button", { type: "button", ariaPressed: other === row, className: marks.get(other) ?? "" },
@@ -107,6 +115,20 @@ function stripOf(row) {
   }))];
 }
 
+// Frames of a video around one of them.
+function filmOf(row, frames) {
+  frames.sort((a, b) => timeOf(a) - timeOf(b));
+  const at = frames.indexOf(row);
+  const near = frames.slice(Math.max(0, at - FRAMES), at + FRAMES + 1);
+  return [make("div", { className: "strip" }, ...near.map((other) => {
+    const words = `${failed(other) ? "not scored" : data.score[other].toFixed(1)} at ${timeOf(other).toFixed(3)} s`;
+    const button = make("button", { type: "button", ariaPressed: other === row }, words);
+    if (pictureOf(other)) button.prepend(make("img", { src: pictureOf(other), alt: "" }));
+    button.onclick = () => show(other);
+    return button;
+  }))];
+}
+
 function controlsOf(row) {
   const button = (words, what, properties = {}) => {
     const made = make("button", { type: "button", className: "act", ...properties }, words);
@@ -116,8 +138,8 @@ function controlsOf(row) {
   const now = marks.get(row);
   return make("div", { className: "acts", role: "group", ariaLabel: "What becomes of the picture" },
     button("← Previous", () => step(-1)), button("Next →", () => step(1)),
-    button("Keep (K)", () => decide("keep"), { ariaPressed: now === "keep" }),
-    button("Reject (X)", () => decide("reject"), { ariaPressed: now === "reject" }),
+    ...(isFrame(row) ? [] : [button("Keep (K)", () => decide("keep"), { ariaPressed: now === "keep" }),
+      button("Reject (X)", () => decide("reject"), { ariaPressed: now === "reject" })]),
     button("Close", () => viewer.close()));
 }
 
@@ -128,6 +150,7 @@ function step(by) {
 
 function decide(what) {
   const row = shown;
+  if (isFrame(row)) return; // files are kept or rejected
   mark(row, what);
   const place = order.indexOf(row);
   what && place >= 0 && place + 1 < order.length ? show(order[place + 1]) : show(row);

@@ -16,6 +16,7 @@ from iqassay.folders.folder import Pair, Result, score_pairs
 from iqassay.models.opening import open_scorer
 from iqassay.pages.embedded import fit, jpeg
 from iqassay.pictures.image import read_image
+from iqassay.pictures.video import Frame, frame_at
 from iqassay.scoring.heatmap import heatmap
 from iqassay.scoring.model_file import ModelFileError
 from iqassay.support.parallel import in_order
@@ -37,6 +38,7 @@ class Wanted:
     reference: str | None
     score: float
     model: str
+    frame: tuple[int, float] | None = None  # of a video: its number, and its time in seconds
 
 
 @dataclass(frozen=True)
@@ -70,7 +72,7 @@ def plain_shots(wanted: Iterable[Wanted]) -> Iterator[Shot]:
     reference = _reference_reader()
 
     def shoot(one: Wanted) -> Shot:
-        picture, missing = _read(one.path)
+        picture, missing = _read(one.path, one.frame)
         return Shot(one.row, picture, reference=reference(one.reference), missing=missing)
 
     return in_order(shoot, wanted, AT_ONCE)
@@ -90,7 +92,7 @@ def full_shots(wanted: Sequence[Wanted], model: str | None = None) -> Iterator[S
         for name, group in groups.items():
             done = 0
             try:
-                pairs = [Pair(one.path, one.reference) for one in group]
+                pairs = [Pair(one.path, one.reference, frame=_frame(one.path, one.frame)) for one in group]
                 results = score_pairs(open_scorer(name), pairs, cache=cache, maps=True, pictures=True)
                 for one, result in zip(group, results, strict=True):
                     yield _full(one, result, reference)
@@ -118,10 +120,16 @@ def _reference_reader() -> Callable[[str | None], str]:
     return functools.lru_cache(maxsize=16)(lambda path: _read(path)[0] if path else "")
 
 
-def _read(path: str) -> tuple[str, str]:
+def _frame(path: str, frame: tuple[int, float] | None) -> Frame | None:
+    return None if frame is None else frame_at(path, *frame)
+
+
+def _read(path: str, at: tuple[int, float] | None = None) -> tuple[str, str]:
     """A thumbnail, or nothing and why."""
     try:
-        return thumbnail(fit(read_image(path).pixels, SIDE)), ""
+        frame = _frame(path, at)
+        picture = read_image(path) if frame is None else frame.picture()
+        return thumbnail(fit(picture.pixels, SIDE)), ""
     except Exception as error:  # one picture must not cost the page
         return "", printable(str(error)).removeprefix(f"{path}: ") or "cannot be read"
 

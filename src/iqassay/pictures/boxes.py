@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import io
 import struct
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import BinaryIO
 
-from iqassay.pictures import colour
+from iqassay.pictures import colour, hevc
 from iqassay.pictures.bits import BigEndianBits
 
 _LONGEST = 2**26  # bytes of all boxes around the pixels: a megabyte is much
@@ -42,8 +42,9 @@ def read_boxes(file: BinaryIO, width: int, height: int) -> Told:
     """What a HEIF or AVIF file of so many pixels says of the picture shown; nothing where its boxes are damaged."""
     try:
         meta, moov, animated = _top(file)
-        properties = _of_track(moov) if animated and moov else _of_primary(meta)
-        encoding, unknown = _colours(properties)
+        item = _primary(dict(_boxes(meta)))
+        properties = _of_track(moov) if animated and moov else _of_item(meta, item)
+        encoding, unknown = _colours(properties, lambda: _of_item(meta, _first_part(meta, item)))
         cut = next((_cut(data, width, height) for name, data in properties if name == b"clap"), None)
         deep = any(data[2] & 0x40 for name, data in properties if name == b"av1C")  # the flag high_bitdepth
         return Told(encoding, unknown, cut, any(mark in meta for mark in _GAIN_MAPS), deep, _coding(meta))
@@ -93,10 +94,9 @@ def _boxes(data: bytes, at: int = 0, end: int | None = None) -> Iterator[tuple[b
         at += size
 
 
-def _of_primary(meta: bytes) -> list[tuple[bytes, bytes]]:
-    """The properties of the primary item."""
+def _of_item(meta: bytes, item: int) -> list[tuple[bytes, bytes]]:
+    """The properties of an item."""
     boxes = dict(_boxes(meta))
-    item = _primary(boxes)
     inside = list(_boxes(boxes.get(b"iprp", b"")))
     all_of_them = [each for name, data in inside if name == b"ipco" for each in _boxes(data)]
     mine = []
@@ -127,6 +127,16 @@ def _coding(meta: bytes) -> str:
     return ""
 
 
+def _first_part(meta: bytes, item: int) -> int:
+    """The first of the items that one is put together of, as tiles are; 0 for none."""
+    references = dict(_boxes(meta)).get(b"iref", bytes(4))
+    form = ">L" if references[0] else ">H"
+    for name, data in _boxes(references, 4):
+        if name == b"dimg" and struct.unpack_from(form, data)[0] == item:
+            return int(struct.unpack_from(form, data, struct.calcsize(form) + 2)[0])
+    return 0
+
+
 def _primary(boxes: dict[bytes, bytes]) -> int:
     data = boxes.get(b"pitm", bytes(6))
     return int.from_bytes(data[4 : 8 if data[0] else 6], "big")
@@ -146,19 +156,35 @@ def _of_track(moov: bytes) -> list[tuple[bytes, bytes]]:
     return []
 
 
-def _colours(properties: list[tuple[bytes, bytes]]) -> tuple[colour.Encoding | None, str]:
+def _colours(
+    properties: list[tuple[bytes, bytes]], of_part: Callable[[], list[tuple[bytes, bytes]]]
+) -> tuple[colour.Encoding | None, str]:
+    """By a box, or else by the stream, that of the first part (`of_part`) for a picture of several."""
     told = [data for name, data in properties if name == b"colr"]
     if any(data[:4] in (b"prof", b"rICC") for data in told):
         return None, ""
     points = next((struct.unpack_from(">HH", data, 4) for data in told if data[:4] == b"nclx"), None)
-    if points is None:
-        points = next((_in_av1(data[4:]) for name, data in properties if name == b"av1C"), None)
+    if points in (None, (2, 2)):  # nothing, or "unspecified"
+        points = _in_stream(properties) or _in_stream(of_part()) or points
     if points is None:
         return None, ""
     content = next((struct.unpack_from(">H", data)[0] for name, data in properties if name == b"clli"), 0)
     screen = next((struct.unpack_from(">L", data, 16)[0] / 10_000 for name, data in properties if name == b"mdcv"), 0)
     encoding = colour.of_code_points(points[0], points[1], colour.brightest(content, screen))
     return encoding, "" if encoding else colour.UNKNOWN.format(f"{points[0]} and {points[1]}")
+
+
+def _in_stream(properties: list[tuple[bytes, bytes]]) -> tuple[int, int] | None:
+    """Primaries and transfer by the headers of the stream; None where they say nothing, or are damaged."""
+    readers: dict[bytes, Callable[[bytes], tuple[int, int] | None]]
+    readers = {b"av1C": lambda data: _in_av1(data[4:]), b"hvcC": hevc.colours}
+    for name, data in properties:
+        if name in readers:
+            try:
+                return readers[name](data)
+            except (struct.error, IndexError, ValueError):
+                return None
+    return None
 
 
 def _cut(data: bytes, width: int, height: int) -> tuple[int, int, int, int] | None:

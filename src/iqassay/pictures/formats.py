@@ -30,12 +30,13 @@ class Kind(NamedTuple):
 
 
 _RAW, _JXL = Kind("RAW", "RAW", "raw"), Kind("JPEG XL", "JPEG XL", "jxl")
+VIDEO = Kind("video", "videos", "video")  # whose frames are scored where they are asked for
 _ENDINGS = {
     _RAW: "3fr arw cr2 cr3 crw dcr dng erf fff iiq kdc mef mos mrw nef nrw orf pef raf raw rw2 rwl sr2 srf srw x3f",
     _JXL: "jxl",
     Kind("JPEG 2000", "JPEG 2000"): "j2c j2k jp2 jpf jpm jpx",
     Kind("Photoshop document", "Photoshop documents"): "psb psd",
-    Kind("video", "videos"): "3gp avi m2ts m4v mkv mov mp4 mpeg mpg mts webm wmv",
+    VIDEO: "3gp avi flv m2ts m4v mkv mov mp4 mpeg mpg mts mxf ogv webm wmv y4m",
     Kind("OpenEXR or Radiance picture", "OpenEXR or Radiance pictures"): "exr hdr",
     Kind("drawing", "drawings"): "ai eps ps svg svgz",
     Kind("PDF", "PDF"): "pdf",
@@ -44,7 +45,7 @@ _ENDINGS = {
 }
 # What people keep beside the pictures of SUFFIXES, by its ending.
 OTHERS = {f".{ending}": kind for kind, endings in _ENDINGS.items() for ending in endings.split()}
-_MODULES = {"heif": "pillow_heif", "raw": "rawpy", "jxl": "pillow_jxl"}  # what each extra brings
+_MODULES = {"heif": "pillow_heif", "raw": "rawpy", "jxl": "pillow_jxl", "video": "av"}  # what each extra brings
 
 
 def installed(extra: str) -> bool:
@@ -62,7 +63,13 @@ def keeps_pictures(name: str) -> bool:
 def is_picture(name: str) -> bool:
     """Whether a file whose name ends so is read here: a picture, or a kind whose extra is installed."""
     ending = os.path.splitext(name)[1].lower()
-    return ending in SUFFIXES or bool((kind := OTHERS.get(ending)) and kind.extra and installed(kind.extra))
+    kind = OTHERS.get(ending)
+    return ending in SUFFIXES or bool(kind and kind is not VIDEO and kind.extra and installed(kind.extra))
+
+
+def is_video(name: str) -> bool:
+    """Whether a file whose name ends so is a video."""
+    return OTHERS.get(os.path.splitext(name)[1].lower()) is VIDEO
 
 
 # The plug-ins of Pillow that we let near a file, each with the class or function that reads the header. The rest of
@@ -101,7 +108,10 @@ _SIGNATURES = (
     (0, b"v/1\1", "an OpenEXR picture"),
     (0, b"#?RAD", "a Radiance HDR picture"),
     (0, b"PK\3\4", "a ZIP archive"),
+    (0, b"\x1aE\xdf\xa3", "a video"),
+    (8, b"AVI LIST", "a video"),
 )
+VIDEOS = ("a film or other media file", "a video")
 _HELD, _LONGEST = ("WebP", "AVIF", "HEIF", RAW, JXL), 2**30
 _bomb_guard = threading.Lock()
 
@@ -116,7 +126,7 @@ def kind_of(head: bytes) -> str:
             return "HEIF"
         if brands[0] == b"crx ":
             return RAW
-        return "a film or other media file"
+        return VIDEOS[0]
     for offset, signature, kind in _SIGNATURES:
         if head.startswith(signature, offset):
             return kind

@@ -74,7 +74,7 @@ def read_image(
         elif isinstance(source, Image.Image):
             picture = from_pillow(source, max_pixels)
         elif isinstance(source, (str, os.PathLike)):
-            with _open(source) as file:
+            with open_file(source) as file:
                 picture = _from_file(file, max_pixels)
         elif isinstance(source, (bytes, bytearray, memoryview)):
             picture = _from_file(io.BytesIO(source), max_pixels)
@@ -116,7 +116,8 @@ def _reason(error: BaseException) -> str:
     return text[:200] if text else type(error).__name__
 
 
-def _open(path: str | os.PathLike[str]) -> BinaryIO:
+def open_file(path: str | os.PathLike[str]) -> BinaryIO:
+    """Open a regular file. Raises ImageError, without its name."""
     try:
         mode = os.stat(path).st_mode
         if stat.S_ISDIR(mode):
@@ -140,7 +141,8 @@ def _from_file(file: BinaryIO, max_pixels: int) -> Picture:
     kind = formats.kind_of(head)
     reader = _READERS.get(kind)
     if reader is None and kind not in formats.PLUGINS:
-        raise ImageError(f"got {kind}, want {_WANTED}")
+        hint = "; `iqassay score --every 1s` scores frames of a video" if kind in formats.VIDEOS else ""
+        raise ImageError(f"got {kind}, want {_WANTED}{hint}")
     try:
         formats.check_length(kind, file)
         if reader is not None:

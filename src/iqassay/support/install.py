@@ -11,6 +11,7 @@ ALONE = {
     "heif": "pillow-heif>=0.20",
     "raw": "rawpy>=0.24",
     "jxl": "pillow-jxl-plugin>=1.3.4",
+    "video": "av>=17",
     "hub": "transformers>=4.45",
     "mcp": "mcp>=2",
 }
