@@ -44,7 +44,6 @@ PENALTIES = 10.0 ** np.arange(-3, 2.5, 0.5)  # relative to the number of picture
 FOLDS = 5
 WAYS = {  # an encoder, and the side that a picture is shrunk to, 0 for native size
     "lite0": ("efficientnet_lite0", 0),
-    "lite2": ("efficientnet_lite2", 0),
     "lite0 at 224": ("efficientnet_lite0", VIEW),
     "dinov2": ("dinov2_vit_s14", VIEW),
     "clip": ("clip_vit_b16", VIEW),
