@@ -285,6 +285,17 @@ def test_opinions_and_scores_in_one_file_and_nothing_else(tmp_path, capsys):
     assert main(["bench", "scores", str(table), "--lower-is-better", "gone"]) == 2
 
 
+def test_opinions_under_another_name_are_no_models_scores(tmp_path, capsys):
+    rows = [f"{i}.png;{i};{i + i % 3}" for i in range(40)]
+    table = write_scores(tmp_path, "shot;people;ours\n" + "\n".join(rows))
+    main(["bench", "scores", str(table), "--columns", "image=shot,mos=people"])
+    told = capsys.readouterr().out
+    assert "| ours |" in told
+    assert "| people |" not in told
+    assert main(["bench", "scores", str(table), "--columns", "image=shot"]) == 2
+    assert "want one of mos, dmos" in capsys.readouterr().err
+
+
 def test_rows_of_a_file(tmp_path, grays, models):
     run(contenders(models, "mfen"), [grays], tmp_path / "out")
     assert np.isfinite(read_results(tmp_path / "out" / "grays" / "mfen.csv").column("score")).all()

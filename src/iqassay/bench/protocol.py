@@ -18,7 +18,7 @@ from typing import Any
 
 from iqassay.bench.results import Results, Row, adding, read_results, results_file
 from iqassay.data.rating import Rating, Ratings
-from iqassay.data.ratings import columns_of, number, read_table
+from iqassay.data.ratings import columns_of, number, parse_columns, read_table
 from iqassay.folders.folder import Pair, Result, score_pairs
 from iqassay.models.opening import open_scorer
 from iqassay.scoring.model_file import Card, NetworkCard, PanelCard
@@ -223,16 +223,21 @@ def digest(rows: Iterable[Row]) -> str:
 # ---- anyone's scores ------------------------------------------------------------------------------------------------
 
 
-def read_scores(table: Path, image: str = "image", opinions: bool = False) -> dict[str, dict[str, float]]:
+def read_scores(
+    table: Path, image: str = "image", opinions: bool = False, columns: str = ""
+) -> dict[str, dict[str, float]]:
     """A CSV of somebody's scores: a column for the picture, and each further column of numbers is a model's.
 
-    opinions: the file is a ratings CSV as well, whose own columns are nobody's scores. Returns model -> picture ->
+    opinions: the file is a ratings CSV as well, whose own columns are nobody's scores; columns: what these are, as for
+    ``read_ratings``. Returns model -> picture ->
     score, in the file's own scale; a field that is empty or "nan" is left out. Names of columns are in lower case.
     Raises ValueError for a file that cannot be read, a missing column and a field that is no number.
     """
     lines = read_table(table)
     header, image = list(lines[0]) if lines else [], image.lower()
-    own = {image, *(columns_of(header).values() if opinions else ())}
+    said = parse_columns(columns) if opinions else {}
+    image = said.get("image", image)
+    own = {image, *said.values(), *(columns_of(header).values() if opinions else ())}
     found: dict[str, dict[str, float]] = {column: {} for column in header if column not in own}
     if image not in header or not found:
         guess = "" if image in header else did_you_mean(image, header).removesuffix(";")

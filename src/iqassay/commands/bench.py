@@ -132,7 +132,7 @@ def scores(
     from iqassay.bench.results import write_results
     from iqassay.data.opening import open_set
 
-    given = read_scores(table, image, opinions=not data)
+    given = read_scores(table, image, not data, columns)
     sets = [rows_of(open_set(argument, False, columns), split) for argument in data or [str(table)]]
     falling = {name.lower() for name in lower_is_better}
     if falling - set(given):

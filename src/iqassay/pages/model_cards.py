@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Sequence
 from pathlib import Path
 
 from iqassay.pages.templates import environment
@@ -42,7 +43,7 @@ def model_card(path: Path, card: Card) -> str:
     return re.sub(r"\n(## [^\n]*)\n(?=[-|])", r"\n\1\n\n", text)
 
 
-def write_model_cards(models: list[tuple[Path, Card]], folder: Path) -> list[Path]:
+def write_model_cards(models: Sequence[tuple[Path, Card]], folder: Path) -> list[Path]:
     """Write NAME.md for each of some models into a folder, which is made if need be."""
     folder.mkdir(parents=True, exist_ok=True)
     written = []
