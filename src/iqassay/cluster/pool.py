@@ -40,20 +40,20 @@ def connected(address: str | None) -> Iterator[int]:
     ray = find_ray()
     quiet = {"logging_level": logging.ERROR, "log_to_driver": False}
     there = address or os.environ.get("RAY_ADDRESS")
-    try:
-        if there != "local":
-            ray.init(address=there or "auto", **quiet)
-    except (ConnectionError, ValueError) as error:
-        if there is not None:
-            named = f"--address {address}" if address is not None else f"RAY_ADDRESS={there}"
-            raise UsageError(f"{named}: got no answer of a cluster of Ray, want HOST:PORT of its head") from error
-    if not ray.is_initialized():
-        ray.init(address="local", num_cpus=processors(), include_dashboard=False, **quiet)
-    try:
-        with redirect_stdout(sys.stderr):  # Ray tells of workers that die on standard output, which is for results
+    with redirect_stdout(sys.stderr):  # Ray tells of workers that die on standard output, which is for results
+        try:
+            if there != "local":
+                ray.init(address=there or "auto", **quiet)
+        except (ConnectionError, ValueError) as error:
+            if there is not None:
+                named = f"--address {address}" if address is not None else f"RAY_ADDRESS={there}"
+                raise UsageError(f"{named}: got no answer of a cluster of Ray, want HOST:PORT of its head") from error
+        if not ray.is_initialized():
+            ray.init(address="local", num_cpus=processors(), include_dashboard=False, **quiet)
+        try:
             yield int(ray.cluster_resources().get("CPU", 0))
-    finally:
-        ray.shutdown()
+        finally:
+            ray.shutdown()
 
 
 class PartWorker(Worker):
