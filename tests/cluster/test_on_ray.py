@@ -27,7 +27,7 @@ from iqassay.cli import main
 from iqassay.cluster.question import Question
 from iqassay.folders.cells import Layout
 from iqassay.folders.records import read_records
-from iqassay.scoring.model_file import ModelFileError
+from iqassay.support.errors import UsageError
 
 pytestmark = pytest.mark.slow
 
@@ -187,7 +187,7 @@ def test_a_dataset_of_ray_and_a_worker_with_another_model(
         rows = sorted(scored.take_all(), key=lambda row: row["id"])
         question = Question((str(tiny_model),), ("another",), Layout(("tiny",)), 10**6)
         parts = find_source(str(files[0].parent)).parts
-        with pytest.raises(ModelFileError, match=r"is another model on .+ than where the run was started"):
+        with pytest.raises(UsageError, match=r"is another model on .+ than where the run was started"):
             list(pool.score_parts(parts, question, str(tmp_path), 1))
     finally:
         ray.shutdown()
