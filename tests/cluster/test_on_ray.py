@@ -24,7 +24,10 @@ from conftest import make_photo
 from PIL import Image
 
 from iqassay.cli import main
+from iqassay.cluster.question import Question
+from iqassay.folders.cells import Layout
 from iqassay.folders.records import read_records
+from iqassay.support.errors import UsageError
 
 pytestmark = pytest.mark.slow
 
@@ -168,8 +171,11 @@ def test_a_worker_and_a_machine_are_killed_and_nothing_is_lost_and_nothing_twice
     assert sorted(path.name for path in out.iterdir() if not path.name.startswith("part-")) == ["_run.json"]
 
 
-def test_a_dataset_of_ray(cluster: Any, files: list[Path], tiny_model: Path) -> None:
-    from iqassay.cluster import score_dataset
+def test_a_dataset_of_ray_and_a_worker_with_another_model(
+    cluster: Any, files: list[Path], tiny_model: Path, tmp_path: Path
+) -> None:
+    from iqassay.cluster import pool, score_dataset
+    from iqassay.cluster.sources import find_source
 
     ray.init(address=cluster.address, log_to_driver=False, logging_level="ERROR")
     try:
@@ -179,6 +185,10 @@ def test_a_dataset_of_ray(cluster: Any, files: list[Path], tiny_model: Path) -> 
             score_dataset(pictures, str(tiny_model), "uri")
         scored = score_dataset(pictures, str(tiny_model), workers=1)
         rows = sorted(scored.take_all(), key=lambda row: row["id"])
+        question = Question((str(tiny_model),), ("another",), Layout(("tiny",)), 10**6)
+        parts = find_source(str(files[0].parent)).parts
+        with pytest.raises(UsageError, match=r"is another model on .+ than where the run was started"):
+            list(pool.score_parts(parts, question, str(tmp_path), 1))
     finally:
         ray.shutdown()
     assert [row["path"] for row in rows] == paths

@@ -170,6 +170,21 @@ def test_what_is_no_source_is_one_line(here: Path, name: str, options: dict, sai
     assert "secret" not in str(caught.value)
 
 
+def test_a_folder_of_parquet_and_pictures_is_refused(here: Path) -> None:
+    write_table(here / "photos/0.parquet", {"url": ["a"]})
+    with pytest.raises(UsageError, match="photos: got Parquet and pictures in one folder, want one of them"):
+        find_source("photos")
+
+
+def test_results_inside_the_source_are_no_part_of_it(here: Path) -> None:
+    (here / "photos/out").mkdir()
+    for name in ("0.parquet", "map.png"):
+        (here / "photos/out" / name).write_bytes(b"x")
+    for path in (*(here / "photos").glob("*.png"), *(here / "photos").glob("*.jpg")):
+        path.unlink()
+    assert names(find_source("photos", recursive=True, without=["photos/out"])) == ["photos/x/c.jpg"]
+
+
 def test_files_of_another_kind_of_column_are_refused(here: Path) -> None:
     (here / "set").mkdir()
     write_table(here / "set/0.parquet", {"url": ["a"]})

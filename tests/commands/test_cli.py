@@ -683,15 +683,7 @@ def test_version(run: Run) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize(
     "words",
-    [
-        [],
-        ["--help"],
-        ["--version"],
-        ["score", "--help"],
-        ["compare", "--help"],
-        ["bench", "--help"],
-        ["train", "--help"],
-    ],
+    [[], ["--help"], ["--version"], *([name, "--help"] for name in ("score", "compare", "bench", "train", "cluster"))],
 )
 def test_help_loads_nothing_heavy(words: list[str]) -> None:
     code = f"import sys\nfrom iqassay.cli import main\nassert main({words}) == 0\n"

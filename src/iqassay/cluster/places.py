@@ -48,7 +48,7 @@ def at(place: str) -> tuple[Any, str]:
     if match is None:
         from pyarrow.fs import LocalFileSystem
 
-        return LocalFileSystem(), os.path.abspath(place)
+        return LocalFileSystem(), os.path.abspath(place).replace(os.sep, "/")
     kind, top, rest = match[1].lower(), match[2], match[3]
     if "@" in top:
         raise UsageError(f"{kind}://...: got a name or a password in it, want credentials in the environment")

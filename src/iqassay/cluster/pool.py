@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import pickle
+import re
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, redirect_stdout
@@ -41,34 +42,41 @@ def connected(address: str | None) -> Iterator[int]:
     ray = find_ray()
     quiet = {"logging_level": logging.ERROR, "log_to_driver": False}
     there = address or os.environ.get("RAY_ADDRESS")
-    try:
-        if there != "local":
-            ray.init(address=there or "auto", **quiet)
-    except (ConnectionError, ValueError) as error:
-        if there is not None:
-            named = f"--address {address}" if address is not None else f"RAY_ADDRESS={there}"
-            raise UsageError(f"{named}: got no answer of a cluster of Ray, want HOST:PORT of its head") from error
-    if not ray.is_initialized():
-        ray.init(address="local", num_cpus=processors(), include_dashboard=False, **quiet)
-    try:
-        with redirect_stdout(sys.stderr):  # Ray tells of workers that die on standard output, which is for results
+    with redirect_stdout(sys.stderr):  # Ray tells of workers that die on standard output, which is for results
+        try:
+            if there != "local":
+                ray.init(address=there or "auto", **quiet)
+        except (ConnectionError, ValueError) as error:
+            if there is not None:
+                named = f"--address {address}" if address is not None else f"RAY_ADDRESS={there}"
+                raise UsageError(f"{named}: got no answer of a cluster of Ray, want HOST:PORT of its head") from error
+        if not ray.is_initialized():
+            ray.init(address="local", num_cpus=processors(), include_dashboard=False, **quiet)
+        try:
             yield int(ray.cluster_resources().get("CPU", 0))
-    finally:
-        ray.shutdown()
+        finally:
+            ray.shutdown()
 
 
 class PartWorker(Worker):
-    """A worker as Ray calls it."""
+    """A worker as Ray calls it, with one part at a time. What is wrong with the run comes back in words, since of an
+    exception Ray brings the traceback alone.
+    """
 
-    def __call__(self, batch: dict[str, Any]) -> dict[str, list[int]]:
-        return {"pictures": [self.score(pickle.loads(part)) for part in batch["part"]]}
+    def __call__(self, batch: dict[str, Any]) -> dict[str, list[Any]]:
+        (part,) = batch["part"]
+        try:
+            return {"pictures": [self.score(pickle.loads(part))], "error": [""], "usage": [False]}
+        except (OSError, ValueError) as error:
+            reason = " ".join(str(error).split())
+            return {"pictures": [0], "error": [reason], "usage": [isinstance(error, ValueError)]}
 
 
 def score_parts(parts: Sequence[Part], question: Question, out: str, workers: int) -> Iterator[int]:
     """Have the parts scored by so many workers at most, and give the number of pictures of each as it is done.
 
-    A part whose worker dies goes to another one. Raises what a worker raised, and OSError in one line for what Ray
-    raises.
+    A part whose worker dies goes to another one. Raises UsageError where a worker found the model or the source to be
+    another one, and OSError for what else went wrong, in one line.
     """
     ray = find_ray()
     data = ray.data.DataContext.get_current()
@@ -89,17 +97,15 @@ def score_parts(parts: Sequence[Part], question: Question, out: str, workers: in
     )
     try:
         for row in done.iter_rows():
+            if row["error"]:
+                raise (UsageError if row["usage"] else OSError)(row["error"])
             yield int(row["pictures"])
     except ray.exceptions.RayError as error:
-        raise _reason(error, ray) from error
+        raise OSError(f"Ray gave up: {_reason(str(error))}; run again to go on") from error
 
 
-def _reason(error: BaseException, ray: Any) -> Exception:
-    """What ended the run, as one of our own errors where it was one, else in one line."""
-    found: BaseException | None = error
-    while found is not None:
-        if isinstance(found, (OSError, ValueError)) and not isinstance(found, ray.exceptions.RayError):
-            return found
-        found = getattr(found, "cause", None) or found.__cause__
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return OSError(f"Ray gave up: {lines[-1][:300] if lines else type(error).__name__}; run again to go on")
+def _reason(text: str) -> str:
+    """The line of a traceback of Ray that says what went wrong."""
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    named = [line for line in lines if re.match(r"(?!ray\.)[\w.]*(Error|Exception)\b", line)]
+    return (named or lines or ["it does not say why"])[0][:300]

@@ -60,49 +60,64 @@ def find_source(
     kind = places.kind_of(name)
     if not kind:
         raise UsageError(f"{name}: no such file or folder")
-    counts = LeftOut() if left_out is None else left_out
-    tables = _tables(name, kind, recursive, without)
+    if kind == "folder":
+        tables, others = _in_folder(name, recursive, list(without), LeftOut() if left_out is None else left_out)
+    elif name.lower().endswith(".parquet"):
+        system, path = places.at(name)
+        tables, others = [(name, system.get_file_info(path).size)], iter(())
+    elif is_picture(name):
+        raise UsageError(f"{name}: is one picture, want a folder, a list or Parquet; `iqassay score` scores one")
+    else:
+        tables, others = [], ((path, -1) for path in _listed(name))
     if tables:
         return _from_parquet(name, tables, size, column, label)
     if column is not None or label is not None:
         option = "--column" if column is not None else "--name"
         raise UsageError(f"{option}: got {name}, which is no Parquet, want such a file or a folder of them")
-    if kind == "file":
-        if is_picture(name):
-            raise UsageError(f"{name}: is one picture, want a folder, a list or Parquet; `iqassay score` scores one")
-        return _from_names(name, ((path, -1) for path in _listed(name)), size)
-    return _from_names(name, _in_folder(name, recursive, without, counts), size)
+    return _from_names(name, others, size)
 
 
-def _tables(name: str, kind: str, recursive: bool, without: Iterable[str]) -> list[tuple[str, int]]:
-    """The Parquet files that the name stands for, with their sizes; none where it stands for pictures."""
-    if kind == "file":
-        system, path = places.at(name)
-        return [(name, system.get_file_info(path).size)] if name.lower().endswith(".parquet") else []
-    apart = {os.path.abspath(folder) for folder in without}
-    found = []
-    for file, size in places.files_in(name, recursive):
+def _in_folder(
+    name: str, recursive: bool, without: list[str], left_out: LeftOut
+) -> tuple[list[tuple[str, int]], Iterator[tuple[str, int]]]:
+    """The Parquet files in a folder with their sizes, or else its pictures with theirs; what comes first says which of
+    the two it is a folder of. It is listed once, since that takes long where there are millions.
+    """
+    apart = tuple(places.joined(_whole(folder), "") for folder in without)
+    files = (found for found in places.files_in(name, recursive) if not _whole(found[0]).startswith(apart))
+    before = []
+    for file, size in files:
+        before.append((file, size))
         if is_picture(file):
-            return []
-        inner = os.path.dirname(os.path.abspath(file)) if not places.is_url(file) else os.path.dirname(file)
-        base = file.rpartition("/")[2]
-        if base.lower().endswith(".parquet") and not base.startswith("_") and inner not in apart:
-            found.append((file, size))
-    return found
+            break
+        if _is_table(file):
+            tables = [(file, size)]
+            for other, length in files:
+                if is_picture(other):
+                    raise UsageError(f"{name}: got Parquet and pictures in one folder, want one of them")
+                tables += [(other, length)] if _is_table(other) else []
+            return tables, iter(())
+    if not places.is_url(name):  # in the order of `iqassay score`
+        paths = find_pictures([name], recursive, without, left_out)
+        return [], ((path, os.path.getsize(path) if os.path.isfile(path) else -1) for path in paths)
+    return [], _pictures(itertools.chain(before, files), left_out)
 
 
-def _in_folder(name: str, recursive: bool, without: Iterable[str], left_out: LeftOut) -> Iterator[tuple[str, int]]:
-    """Pictures and the sizes of their files."""
-    if not places.is_url(name):
-        for path in find_pictures([name], recursive, without, left_out):
-            yield path, os.path.getsize(path) if os.path.isfile(path) else -1
-        return
-    apart = tuple(f"{folder.rstrip('/')}/" for folder in without)
-    for file, size in places.files_in(name, recursive):
+def _pictures(files: Iterable[tuple[str, int]], left_out: LeftOut) -> Iterator[tuple[str, int]]:
+    for file, size in files:
         if is_picture(file):
             yield file, size
-        elif not file.startswith(apart):
+        else:
             left_out.add(file)
+
+
+def _is_table(file: str) -> bool:
+    name = os.path.basename(file).lower()
+    return name.endswith(".parquet") and not name.startswith("_")
+
+
+def _whole(place: str) -> str:
+    return place.rstrip("/") if places.is_url(place) else os.path.abspath(place)
 
 
 def _listed(name: str) -> Iterator[str]:
