@@ -142,6 +142,26 @@ def test_an_empty_picture_is_never_the_best_and_a_small_copy_never_before_its_or
     assert rank(records[3:], [True], scorer) == [(1, 1.0)]
 
 
+def test_a_crop_is_judged_as_it_is_and_a_small_copy_at_one_size(
+    tmp_path: Path, tiny_model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scorer = Scorer(tiny_model, threads=1)
+    said = {"low": 0.0, "high": 100.0, "bytes": 1}
+    whole, crop = scene(1), scene(1).crop((10, 8, 150, 112))  # 1.3 times the pixels
+    records = []
+    for name, image, score in (("whole", whole, 60.0), ("crop", crop, 50.0), ("small", whole.resize((80, 60)), 70.0)):
+        image.save(tmp_path / f"{name}.png")
+        path = str(tmp_path / f"{name}.png")
+        records.append({"path": path, "score": score, "width": image.width, "height": image.height, **said})
+    again: list[object] = []
+    score = Scorer.score
+    monkeypatch.setattr(Scorer, "score", lambda self, *sources: (again.append(sources), score(self, *sources))[1])
+    assert [place for place, _ in rank(records[:2], [False, False], scorer)] == [1, 2]
+    assert again == []
+    rank(records, [False] * 3, scorer)
+    assert len(again) == 3
+
+
 # ---- the command ----------------------------------------------------------------------------------------------------
 
 

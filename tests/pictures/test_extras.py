@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import struct
 import sys
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -238,4 +239,6 @@ def test_the_rest_of_the_header_of_jpeg_xl() -> None:
 
 def test_each_extra_is_named_as_pyproject_has_it() -> None:
     extras = {kind.extra for kind in formats.OTHERS.values() if kind.extra}
-    assert extras == {"raw", "jxl"}
+    assert extras == {"raw", "jxl", "video"}
+    declared = (Path(__file__).parents[2] / "pyproject.toml").read_text(encoding="utf-8")
+    assert all(f"\n{extra} = [" in declared for extra in extras)

@@ -28,7 +28,9 @@ from iqassay.support.parallel import WORKERS, in_order
 BURST, SOMEWHAT = 3.0, 0.5  # seconds between pictures of a burst, and how alike they must be
 AT_ONCE = 1.0  # second, within which an empty picture belongs to another
 BLOCK = 256  # pictures that are compared with all others at once
-SAME_SIZE = 1.1  # a picture with at most so many times the pixels of another is of the same size
+# A picture with at most so many times the pixels of another is of its scale: rather a crop than a small copy, and
+# copies of 0.85 of a side do not score more than what they were made of (docs/photos.md).
+SAME_SIZE = 1.5
 TONES_AT, BURNT = 512, 253.5 / 255  # pixels along the longer side; a sample from which on light is lost
 # Points for all of a picture, and for a bit, by bursts made of Kodak's photos (benchmarks/accuracy/bursts.py).
 OF_BURNT, OF_ENTROPY = 10.0, 3.0
@@ -137,9 +139,9 @@ def likeness(a: Glance, b: Glance) -> float:
 def rank(records: Sequence[Record], empty: Sequence[bool], scorer: Scorer) -> list[tuple[int, float]]:
     """Of the pictures of a group, the place of each, 1 for the best, and the probability that it is the best.
 
-    records: each with a score. empty: whether there is nothing in a picture, which is then never the best. Pictures
-    whose sizes differ are scored again, all shrunk to the smallest one's, since a small copy hides its flaws; of two
-    that look the same then, the larger is the better. What the exposure of a picture lost of the scene, beside the
+    records: each with a score. empty: whether there is nothing in a picture, which is then never the best. Where
+    sizes are clearly unlike, all are scored again, shrunk to the smallest one, since a small copy hides its flaws; of
+    two that look the same then, the larger is the better. What the exposure of a picture lost of the scene, beside the
     others, counts against it (`lost_tones`): a model that sees one picture does not know how bright the scene was.
     """
     areas = [record["width"] * record["height"] for record in records]
