@@ -446,7 +446,7 @@ def test_the_next_pair_is_decoded_while_the_network_is_busy(
     monkeypatch.setattr(folder, "read_image", read)
     monkeypatch.setattr(scorer, "score", wait)
     pairs = [folder.Pair(f"shots/{name}.bmp", f"refs/{name}.png") for name in "ab"]
-    assert [result.error for result in folder.score_pairs(scorer, pairs)] == ["", ""]
+    assert [result.error for result in folder.score_pairs(scorer, pairs, workers=2)] == ["", ""]
 
 
 def test_sizes_that_differ_are_aligned_only_when_asked_for(against: Run, tmp_path: Path) -> None:
