@@ -67,11 +67,12 @@ def either(yoto: ExtendedYOTO, image: Tensor, pictures: Tensor) -> Prediction:
     seen = yoto.see(image)
     tokens = network.tokens(seen[1:])
     x, r = [t[:pictures] for t in tokens], [t[references:] for t in tokens]  # without references, r is x
-    levels = network.merged(x, r, references.clamp(max=1).to(image.dtype))
+    levels, far = yoto.beside(x, r, references.clamp(max=1).to(image.dtype))
+    far = None if far is None else far[:references]
     cells = network.head(levels)
     by_themselves = image[:alone], [f[:alone] for f in seen], [t[:alone] for t in levels]
     without = yoto.without_reference(*by_themselves, cells[:alone])
-    graded = yoto.with_reference([f[:references] for f in seen], [f[pictures:] for f in seen], cells[:references])
+    graded = yoto.with_reference([f[:references] for f in seen], [f[pictures:] for f in seen], cells[:references], far)
     score, quality_map = (torch.cat(parts) for parts in zip(without, graded, strict=True))
     return Prediction(score, quality_map, yoto.causes([f[:pictures] for f in seen]))
 
