@@ -120,10 +120,12 @@ def principal_axes(statistics: np.ndarray, keep: int = 48) -> tuple[Tensor, Tens
 
 
 def export(system: MFEN | ExtendedYOTO | DRI, centre: Tensor, axes: Tensor, card: dict, file: Path) -> Path:
-    """Write ``file`` (.onnx, float16 weights, float32 arithmetic) and, beside it, its card, which gains the sha256."""
+    """Write ``file`` (.onnx, float16 weights, int8 ones of a vision transformer, float32 arithmetic) and, beside it, its
+    card, which gains the sha256."""
     inputs = ("image", "pictures") if isinstance(system, ExtendedYOTO) else ("image",)
     outputs = OUTPUTS + (("estimate", "nearness") if isinstance(system, DRI) else ())
     graph = to_onnx(Deployed(system, centre, axes).eval(), outputs, inputs)
+    quantise_weights(graph, ("system.network.encoder.blocks.",))
     halve_weights(graph)
     graph = optimise(graph)
     file.parent.mkdir(parents=True, exist_ok=True)
@@ -165,6 +167,29 @@ def to_onnx(network: nn.Module, outputs: Sequence[str] = (), inputs: Sequence[st
             opset_version=17,
         )
     return onnx.load_from_string(buffer.getvalue())
+
+
+def quantise_weights(model: onnx.ModelProto, begin: tuple[str, ...], smallest: int = 16_384) -> None:
+    """Store the large float32 tensors whose names so begin as int8 with a scale for each output channel, with a Cast
+    and a Mul that the runtime folds at load: arithmetic stays in float32, whatever the processor."""
+    graph = model.graph
+    found = []
+    for tensor in graph.initializer:
+        large = len(tensor.dims) > 1 and np.prod(tensor.dims) >= smallest
+        if tensor.data_type != TensorProto.FLOAT or not large or not tensor.name.startswith(begin):
+            continue
+        values, name = numpy_helper.to_array(tensor), tensor.name
+        scale = np.abs(values).max(axis=tuple(range(1, values.ndim)), keepdims=True) / 127
+        scale = np.where(scale > 0, scale, 1).astype(np.float32)
+        tensor.CopyFrom(numpy_helper.from_array(np.rint(values / scale).astype(np.int8), name + "_int8"))
+        found.append(numpy_helper.from_array(scale, name + "_scale"))
+        nodes = [
+            helper.make_node("Cast", [name + "_int8"], [name + "_whole"], to=TensorProto.FLOAT),
+            helper.make_node("Mul", [name + "_whole", name + "_scale"], [name]),
+        ]
+        for place, node in enumerate(nodes):
+            graph.node.insert(place, node)
+    graph.initializer.extend(found)
 
 
 def halve_weights(model: onnx.ModelProto, smallest: int = 16_384) -> None:
