@@ -2,28 +2,18 @@
 
 import pytest
 import torch
-from small_yoto import pictures
+from small_yoto import NEAR, pictures, tiny_near
 
 from iqassay.systems.near_attention import NearAttention, neighbours
 from iqassay.systems.near_distance import NearDistance
-from iqassay.systems.vision_transformer import SHAPES, Shape, shrink_cells
+from iqassay.systems.vision_transformer import shrink_cells
 from iqassay.systems.yoto import YOTOConfig
 from iqassay.systems.yoto_extended import TOP, ExtendedYOTO, ExtendedYOTOConfig
-from iqassay.training.near_start import start_near
-
-NEAR = {"encoder": "vit_tiny", "width": 16, "pool": (1, 1, 1, 1), "near": 1, "heads": 2, "pretrained": False}
 
 
 @pytest.fixture
 def near(monkeypatch):
-    """A small YOTO among neighbours, begun by a few pictures."""
-    sizes = {"patch": 14, "width": 64, "blocks": 4, "grid": 5, "exits": (1, 2, 3, 4), "epsilon": 1e-6}
-    scale = {"mean": (0.5, 0.5, 0.5), "deviation": (0.25, 0.25, 0.25)}
-    monkeypatch.setitem(SHAPES, "vit_tiny", Shape(**sizes, **scale, package="", file="", sha256=""))
-    torch.manual_seed(0)
-    system = ExtendedYOTO(ExtendedYOTOConfig(YOTOConfig(**NEAR), sway=0)).eval()
-    start_near(system, list(torch.rand(4, 1, 3, 160, 160)))
-    return system
+    return tiny_near(monkeypatch)
 
 
 def test_neighbours_are_the_tokens_around_each_and_edges_repeat():
@@ -39,7 +29,7 @@ def test_a_token_finds_itself_and_what_has_moved_by_one_place():
     assert (attend(x, x, x)[1] == 0).all()
     moved = x.roll(1, 2)
     far = attend(moved, x, moved)[1][:, :, :-1]
-    torch.testing.assert_close(far, torch.full_like(far, float(attend.step[0])))
+    torch.testing.assert_close(far, torch.full_like(far, attend.step[0].item()))
     assert float(attend(x.roll(2, 2), x, x.roll(2, 2))[1].mean()) > 5 * float(far.mean())
 
 

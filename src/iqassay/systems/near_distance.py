@@ -19,7 +19,7 @@ SIDE = 8  # of a cell, in places of the plain maps
 LEVEL = 1 / 255
 FLAT = 1.5 * LEVEL  # the deviation of a band below which it counts as flat
 # Luma's bands up to this frequency, and both colours, are compared in structure too.
-LOW = tuple(8 * u + v for u in range(8) for v in range(8) if 0 < u + v <= 2) + (64, 65)
+LOW = (*(8 * u + v for u in range(8) for v in range(8) if 0 < u + v <= 2), 64, 65)
 
 
 class NearDistance(Monotone):

@@ -120,8 +120,8 @@ def principal_axes(statistics: np.ndarray, keep: int = 48) -> tuple[Tensor, Tens
 
 
 def export(system: MFEN | ExtendedYOTO | DRI, centre: Tensor, axes: Tensor, card: dict, file: Path) -> Path:
-    """Write ``file`` (.onnx, float16 weights, int8 ones of a vision transformer, float32 arithmetic) and, beside it, its
-    card, which gains the sha256."""
+    """Write ``file`` (.onnx, weights in float16 and those of a transformer's blocks in int8, arithmetic in float32) and,
+    beside it, its card, which gains the sha256."""
     inputs = ("image", "pictures") if isinstance(system, ExtendedYOTO) else ("image",)
     outputs = OUTPUTS + (("estimate", "nearness") if isinstance(system, DRI) else ())
     graph = to_onnx(Deployed(system, centre, axes).eval(), outputs, inputs)

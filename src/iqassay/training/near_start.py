@@ -27,13 +27,7 @@ MOST = 20_000  # tokens of a level, evenly spread, are enough
 
 
 def clean_views(recipe: Recipe) -> list[Tensor]:
-    """Clean photos of a recipe, (1, 3, H, W) each, as the scorer sees them whole.
-
-    Raises:
-        ValueError: without --synthetic.
-    """
-    if not recipe.synthetic:
-        raise ValueError("got --near without --start or --synthetic, want a folder of clean photos to begin by")
+    """Clean photos of a recipe, (1, 3, H, W) each, as the scorer sees them whole."""
     files = pristine_files(recipe.synthetic)
     files = [file for file in files if file not in held_out(files)] or files
     return [torch.from_numpy(whole_view(file)) for file in files[:: -(-len(files) // PHOTOS)]]

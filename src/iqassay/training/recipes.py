@@ -94,7 +94,7 @@ class Recipe:
     normalise: bool = _flag(True, "yoto: a LayerNorm of the tokens of each level")
     near: int = _flag(
         0,
-        "yoto: HA and SDA look at tokens at most so many cells away, for a vision transformer; 0: at levels and windows",
+        "yoto: HA and SDA look at tokens at most so many cells away (for a vision transformer); 0: at all",
     )
     heads: int = _flag(6, "yoto: heads of their attention with --near")
     whole_picture: bool = _flag(True, "yoto: our regression on whole-picture statistics, without a reference")

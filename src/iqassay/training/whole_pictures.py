@@ -41,6 +41,8 @@ def fit_on_whole_pictures(recipe: Recipe) -> Path:
     start = recipe.start
     if start is None and not recipe.near:
         raise ValueError("got --stage head alone, want head together with --start, whose head is to be trained")
+    if start is None and not recipe.synthetic:
+        raise ValueError("got --near without --start or --synthetic, want a folder of clean photos to begin by")
     refuse_another_run(recipe)
     recipe = settled(recipe)
     torch.manual_seed(recipe.seed)  # the head may start from random weights
