@@ -120,7 +120,7 @@ def principal_axes(statistics: np.ndarray, keep: int = 48) -> tuple[Tensor, Tens
 
 
 def export(system: MFEN | ExtendedYOTO | DRI, centre: Tensor, axes: Tensor, card: dict, file: Path) -> Path:
-    """Write ``file`` (.onnx, weights in float16 and those of a transformer's blocks in int8, arithmetic in float32) and,
+    """Write ``file`` (.onnx; weights are float16, those of a transformer's blocks int8, all arithmetic is float32) and,
     beside it, its card, which gains the sha256."""
     inputs = ("image", "pictures") if isinstance(system, ExtendedYOTO) else ("image",)
     outputs = OUTPUTS + (("estimate", "nearness") if isinstance(system, DRI) else ())
