@@ -98,19 +98,32 @@ def kept(file: Path, make: Callable[[], Any]) -> Any:
 
 def inside(values: np.ndarray, opinions: np.ndarray, contents: list[str]) -> float:
     """Mean SRCC inside the contents of two pictures and more."""
-    values, names = np.asarray(values), np.array(contents)
-    groups = [np.flatnonzero(names == name) for name in dict.fromkeys(contents)]
-    return float(np.mean([srcc(values[g], opinions[g]) for g in groups if len(g) > 1 and np.ptp(opinions[g]) > 0]))
+    return float(np.nanmean(of_each(np.asarray(values), opinions, groups_of(contents))))
+
+
+def groups_of(contents: list[str]) -> list[np.ndarray]:
+    """The rows of every content."""
+    return [np.flatnonzero(np.array(contents) == name) for name in dict.fromkeys(contents)]
+
+
+def of_each(values: np.ndarray, opinions: np.ndarray, groups: list[np.ndarray]) -> list[float]:
+    """SRCC inside every content: of two pictures 1 or -1, by their order; NaN where there is no order."""
+    found = []
+    for g in groups:
+        v, o = values[g], opinions[g]
+        if len(g) < 2 or np.ptp(o) == 0:
+            found.append(np.nan)
+        else:
+            found.append(srcc(v, o) if len(g) > 2 else float(np.sign((v[1] - v[0]) * (o[1] - o[0]))))
+    return found
 
 
 def interval(
     values: np.ndarray, opinions: np.ndarray, contents: list[str], figure: Callable, draws: int = 500
 ) -> tuple[float, float]:
     """95 % interval of a figure over contents, drawn with replacement."""
-    rng, names = np.random.default_rng(0), np.array(contents)
-    groups = [np.flatnonzero(names == name) for name in dict.fromkeys(contents)]
-    each = [srcc(values[g], opinions[g]) if len(g) > 1 and np.ptp(opinions[g]) > 0 else np.nan for g in groups]
-    out = []
+    rng, groups = np.random.default_rng(0), groups_of(contents)
+    each, out = of_each(values, opinions, groups), []
     for _ in range(draws):
         drawn = rng.integers(len(groups), size=len(groups))
         at = np.concatenate([groups[i] for i in drawn])

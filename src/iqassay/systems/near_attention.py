@@ -81,11 +81,3 @@ def neighbours(x: Tensor, radius: int) -> Iterator[Tensor]:
     for top in range(2 * radius + 1):
         for left in range(2 * radius + 1):
             yield around[:, top : top + h, left : left + w]
-
-
-def apart_by_heads(x: Tensor, reference: Tensor, heads: int) -> Tensor:
-    """How far two maps of tokens (B, h, w, C) are apart, place by place and head by head, from 0 to 2: (B, h, w,
-    heads), half the squared distance of unit vectors."""
-    a, b = (f.unflatten(3, (heads, -1)) for f in (x, reference))
-    a, b = (f * torch.rsqrt(f.square().sum(4, keepdim=True) + 1e-6) for f in (a, b))
-    return (a - b).square().sum(4) / 2

@@ -28,7 +28,7 @@ from torch.nn import functional as F
 
 from iqassay.systems.blocks import GatedAttention, Prediction
 from iqassay.systems.encoders import check_picture_batch, encoder, origin
-from iqassay.systems.near_attention import NearAttention, apart_by_heads
+from iqassay.systems.near_attention import NearAttention
 from iqassay.systems.vision_transformer import VisionTransformer
 
 ADAPTERS = ("attention", "difference", "concat")
@@ -247,9 +247,9 @@ class YOTO(nn.Module):
         return [torch.stack(parts).mean(0) for parts in levels]
 
     def matched(self, x: Sequence[Tensor], r: Sequence[Tensor], paired: Tensor) -> tuple[list[Tensor], Tensor]:
-        """``merged`` among neighbours, and how far x is from r as HA and SDA see it, (B, h, w, (levels + pairs) heads),
-        0 where x is r: by HA, what each token of r finds in x; by SDA, what shallow tokens find in deep ones of x, and
-        of r."""
+        """``merged`` among neighbours, and how far x is from r as HA sees it, (B, h, w, (levels + pairs) heads), 0 where
+        x is r: what each token of r finds in x; and what each finds of what SDA says of r in what it says of x, for
+        every pair. So the reference comes in through HA's query alone."""
         found = [ha(a, b, paired) for ha, a, b in zip(self.ha, x, r, strict=True)]
         levels = [[norm(stream)] for norm, (stream, _) in zip(self.merge, found, strict=False)]
         far = [one for _, one in found]
@@ -257,7 +257,7 @@ class YOTO(nn.Module):
             i, j = int(pair[0]), int(pair[1])
             stream, deep = attend(x[i], x[i], x[j])
             levels[i].append(norm(stream))
-            far.append(apart_by_heads(deep, attend(r[i], r[i], r[j])[1], self.config.heads))
+            far.append(self.ha[i](deep, attend(r[i], r[i], r[j])[1], paired)[1])
         return [torch.stack(parts).mean(0) for parts in levels], torch.cat(far, 3)
 
     def head(self, levels: Sequence[Tensor]) -> Cells:

@@ -65,7 +65,7 @@ class ExtendedYOTO(Calibrated, nn.Module):
         self.distortions = DistortionHead(2 * sum(channels))
         self.distance: Distance | NearDistance
         if config.distance and config.network.near:
-            self.distance = NearDistance((4 + len(self.network.sda)) * config.network.heads)
+            self.distance = NearDistance((4 + len(self.network.sda)) * config.network.heads, config.network.heads)
         elif config.distance:
             self.distance = Distance(channels)
         self.register_load_state_dict_pre_hook(_take_older_names)

@@ -54,8 +54,8 @@ def start_near(system: ExtendedYOTO, pictures: Sequence[Tensor]) -> None:
         attend.q.weight.copy_(torch.linalg.solve(shallow.T @ shallow + ridge, shallow.T @ deep).T)
         attend.q.bias.zero_()
     if isinstance(system.distance, NearDistance):
-        plain = torch.cat([plain_maps(picture).flatten(2)[0].T[::7] for picture in pictures])
-        system.distance.energy.copy_(plain.var(0) + 1e-6)
+        plain = torch.cat([plain_maps(picture).flatten(2)[:, :, ::7] for picture in pictures], 2)
+        system.distance.learn_scale(plain[..., None])
         system.distance.seen.fill_(100)
 
 
