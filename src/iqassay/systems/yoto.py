@@ -248,8 +248,8 @@ class YOTO(nn.Module):
 
     def matched(self, x: Sequence[Tensor], r: Sequence[Tensor], paired: Tensor) -> tuple[list[Tensor], Tensor]:
         """``merged`` among neighbours, and how far x is from r as HA sees it, (B, h, w, (levels + pairs) heads), 0
-        where x is r: what each token of r finds in x; and what each finds of what SDA says of r in what it says of x, for
-        every pair. So the reference comes in through HA's query alone."""
+        where x is r: what each token of r finds in x; and, for every pair, what SDA's answers for r find in those for
+        x. So the reference comes in through HA's query alone."""
         found = [ha(a, b, paired) for ha, a, b in zip(self.ha, x, r, strict=True)]
         levels = [[norm(stream)] for norm, (stream, _) in zip(self.merge, found, strict=False)]
         far = [one for _, one in found]
