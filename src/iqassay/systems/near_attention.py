@@ -66,7 +66,7 @@ class NearAttention(nn.Module):
         return stream, (apart + self.step.abs() * self.steps).amin(3) if self.q is None else found
 
     def _split(self, x: Tensor) -> Tensor:  # (B, h, w, C) -> (B, h, w, heads, C / heads)
-        return x.unflatten(3, (self.heads, -1))
+        return x.unflatten(3, (self.heads, x.shape[3] // self.heads))
 
     def _unit(self, x: Tensor) -> Tensor:
         x = self._split(x)

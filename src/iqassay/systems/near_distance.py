@@ -44,7 +44,8 @@ class NearDistance(Monotone):
         """x and reference (B, 66, H/4, W/4) of ``plain_maps``, far (B, H/32, W/32, K) -> (B, cells, inputs)."""
         if self.training:
             self.learn_scale(reference)
-        found = torch.cat([self.plain(x, reference), compressed(far).unflatten(3, (-1, self.heads)).mean(4)], 3)
+        of_heads = compressed(far).unflatten(3, (far.shape[3] // self.heads, self.heads))
+        found = torch.cat([self.plain(x, reference), of_heads.mean(4)], 3)
         n, h, w, k = found.shape
         return found.reshape(n, h * w, k)  # spelt out, because an empty batch leaves nothing to infer -1 from
 
