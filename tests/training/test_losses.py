@@ -14,6 +14,7 @@ from iqassay.training.losses import (
     label,
     ranking_loss,
     representation_loss,
+    score_loss_by_content,
     semantic_loss,
     severity_loss,
 )
@@ -41,6 +42,16 @@ def test_ranking_stays_inside_a_set():
     shifted = right + torch.tensor([100.0, 100.0, 0.0, 0.0])  # between sets there is nothing to compare
     torch.testing.assert_close(ranking_loss(shifted, target, dataset), ranking_loss(right, target, dataset))
     assert ranking_loss(right, torch.zeros(4), dataset) == 0
+
+
+def test_what_a_content_has_in_common_is_forgiven_but_for_one_share():
+    target, content = torch.zeros(6), torch.tensor([0, 0, 0, 0, 1, 2])
+    offset = torch.tensor([3.0, 3, 3, 3, 0, 0])
+    assert score_loss_by_content(offset, target, content) < 0.15 * F.smooth_l1_loss(offset, target, beta=0.5)
+    within = torch.tensor([1.0, -1, 1, -1, 0, 0])  # inside a content nothing is
+    torch.testing.assert_close(
+        score_loss_by_content(within, target, content), F.smooth_l1_loss(within, target, beta=0.5)
+    )
 
 
 def test_set_scales_start_on_the_common_scale():

@@ -34,24 +34,16 @@ def plain_maps(x: Tensor) -> Tensor:
     return torch.cat([F.conv2d(F.pad(y, (2, 2, 2, 2), mode="reflect"), bands, stride=4), F.avg_pool2d(c, 4)], 1)
 
 
-class Distance(nn.Module):
-    """Pyramids of two pictures -> the distance of every cell, (B, H/32 * W/32), not negative, zero for equal pyramids.
+def compressed(difference: Tensor) -> Tensor:
+    """sqrt(d + e) - sqrt(e), written so that it is exactly 0 where d is, with a finite gradient there."""
+    return difference / ((difference + EPSILON).sqrt() + math.sqrt(EPSILON))
 
-    ``differences`` has no parameters but the ordinary mean and deviation of every channel, which it learns as batch
-    normalisation does; ``forward`` is the monotone network on top of it.
-    """
 
-    mean: Tensor
-    energy: Tensor
-    seen: Tensor
+class Monotone(nn.Module):
+    """Differences (..., inputs), not negative -> a distance (...,), 0 where all are 0, which no difference lowers."""
 
-    def __init__(self, channels: tuple[int, ...], hidden: int = 64) -> None:
+    def __init__(self, inputs: int, hidden: int = 64) -> None:
         super().__init__()
-        self.channels = (PLAIN, *channels)
-        self.register_buffer("mean", torch.zeros(sum(self.channels)))
-        self.register_buffer("energy", torch.ones(sum(self.channels)))
-        self.register_buffer("seen", torch.zeros(()))
-        inputs = 3 * sum(self.channels[:-1]) + self.channels[-1]  # the last level has one value in a cell: its mean
         self.first, self.direct = nn.Parameter(torch.empty(hidden, inputs)), nn.Parameter(torch.empty(inputs))
         self.bias, self.second = (nn.Parameter(torch.empty(hidden)) for _ in range(2))
         self.reset_parameters()
@@ -64,6 +56,31 @@ class Distance(nn.Module):
         nn.init.uniform_(self.second, 0, 2 / hidden)
         with torch.no_grad():
             self.bias.copy_(torch.linspace(0, 2, hidden))
+
+    def forward(self, differences: Tensor) -> Tensor:
+        hidden = F.softplus(F.linear(differences, self.first.abs(), -self.bias)) - F.softplus(-self.bias)
+        hidden = hidden / (1 + hidden)
+        return (F.linear(hidden, self.second.abs()[None]) + F.linear(differences, self.direct.abs()[None])).squeeze(-1)
+
+
+class Distance(Monotone):
+    """Pyramids of two pictures -> the distance of every cell, (B, H/32 * W/32), not negative, zero for equal pyramids.
+
+    ``differences`` has no parameters but the ordinary mean and deviation of every channel, which it learns as batch
+    normalisation does; ``forward`` is the monotone network on top of it.
+    """
+
+    mean: Tensor
+    energy: Tensor
+    seen: Tensor
+
+    def __init__(self, channels: tuple[int, ...], hidden: int = 64) -> None:
+        channels = (PLAIN, *channels)
+        super().__init__(3 * sum(channels[:-1]) + channels[-1], hidden)  # the last level has one value in a cell
+        self.channels = channels
+        self.register_buffer("mean", torch.zeros(sum(channels)))
+        self.register_buffer("energy", torch.ones(sum(channels)))
+        self.register_buffer("seen", torch.zeros(()))
 
     def differences(self, x: Sequence[Tensor], reference: Sequence[Tensor]) -> Tensor:
         """Two pyramids of five maps, plain_maps first -> (B, cells, inputs), from 0 to about 1.4, 0 where equal."""
@@ -87,16 +104,10 @@ class Distance(nn.Module):
                 total = energy_a + energy_b + FLOOR
                 texture = ((energy_a + 1e-6).sqrt() - (energy_b + 1e-6).sqrt()).square()
                 found += [texture / total, unlike.clamp(min=0) / total]
-            # sqrt(d + e) - sqrt(e), written so that it is exactly 0 where d is.
-            out += [d / ((d + EPSILON).sqrt() + math.sqrt(EPSILON)) for d in found]
+            out += [compressed(d) for d in found]
         cells = torch.cat(out, 1).permute(0, 2, 3, 1)
         n, h, w, k = cells.shape
         return cells.reshape(n, h * w, k)  # spelt out, because an empty batch leaves nothing to infer -1 from
-
-    def forward(self, differences: Tensor) -> Tensor:
-        hidden = F.softplus(F.linear(differences, self.first.abs(), -self.bias)) - F.softplus(-self.bias)
-        hidden = hidden / (1 + hidden)
-        return (F.linear(hidden, self.second.abs()[None]) + F.linear(differences, self.direct.abs()[None])).squeeze(2)
 
     @torch.no_grad()
     def _learn_scale(self, maps: Sequence[Tensor]) -> None:

@@ -82,10 +82,18 @@ def _of_an_older_card(settings: dict[str, Any]) -> dict[str, Any]:
 
 
 def named_weights(content: bytes) -> dict[str, Tensor]:
-    """The weights in a graph, by their names in the system's state dict, as they are stored: float32 or float16. Raises
-    ValueError for what is no graph."""
-    return {
-        name.removeprefix("system.").removesuffix("_half"): torch.from_numpy(values)
+    """The weights in a graph, by their names in the system's state dict, as they are stored: float32 or float16; those
+    stored in int8 with their scales as float32. Raises ValueError for what is no graph."""
+    stored = {
+        name.removeprefix("system."): torch.from_numpy(values)
         for name, values in stored_tensors(content).items()
         if name.startswith("system.")
     }
+    found = {}
+    for name, values in stored.items():
+        if name.endswith("_int8"):
+            own = name.removesuffix("_int8")
+            found[own] = values * stored[f"{own}_scale"].float()
+        else:
+            found[name.removesuffix("_half")] = values
+    return found

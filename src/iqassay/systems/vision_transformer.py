@@ -106,6 +106,23 @@ class Block(nn.Module):
         return x + self.scale2 * self.mlp(self.norm2(x))
 
 
+def shrink_cells(x: Tensor, patch: int) -> Tensor:
+    """(B, C, H, W), H and W multiples of 32 -> (B, C, H patch / 32, W patch / 32), bilinear and antialiased, its edges
+    repeated: the weights of ``interpolate``, as convolutions, which every runtime has. An even patch."""
+    step, wanted = STRIDES[-1] // 2, patch // 2
+    scale, margin = step / wanted, 4
+    places = torch.arange(-margin, step + margin, device=x.device, dtype=x.dtype) + 0.5
+    centres = (torch.arange(wanted, device=x.device, dtype=x.dtype) + 0.5) * scale
+    weights = (1 - (places[None] - centres[:, None]).abs() / scale).clamp(min=0)
+    weights = weights / weights.sum(1, keepdim=True)
+    b, c, h, w = x.shape
+    x = F.pad(x, (margin,) * 4, mode="replicate").reshape(b * c, 1, h + 2 * margin, w + 2 * margin)
+    x = F.conv2d(x, weights[:, None, :, None], stride=(step, 1))  # (BC, wanted, H / step, W + 2 margin)
+    x = x.transpose(1, 2).reshape(b * c, 1, h // step * wanted, w + 2 * margin)
+    x = F.conv2d(x, weights[:, None, None, :], stride=(1, step))  # (BC, wanted, rows, W / step)
+    return x.permute(0, 2, 3, 1).reshape(b, c, h // step * wanted, w // step * wanted)
+
+
 class VisionTransformer(nn.Module):
     """``clip_vit_b16`` or ``dinov2_vit_s14``: an encoder as in ``encoders``, for pictures of any size.
 
@@ -163,6 +180,13 @@ class VisionTransformer(nn.Module):
             if number in self.shape.exits:
                 out.append(x)
         return out
+
+    def cells(self, x: Tensor) -> list[Tensor]:
+        """(B, 3, H, W) in [0, 1], H and W multiples of 32 -> four maps (B, C, H/32, W/32): the tokens after each exit,
+        one for every cell of 32x32 pixels, which is shrunk to one patch."""
+        rows, columns = (side // STRIDES[-1] for side in x.shape[-2:])
+        small = shrink_cells(x, self.shape.patch)
+        return [t[:, 1:].transpose(1, 2).unflatten(2, (rows, columns)) for t in self.tokens(small)]
 
     def embed(self, tokens: Tensor) -> Tensor:
         """The last tokens (B, 1 + N, C) -> CLIP's embedding of the whole picture, (B, 512)."""

@@ -28,6 +28,8 @@ from torch.nn import functional as F
 
 from iqassay.systems.blocks import GatedAttention, Prediction
 from iqassay.systems.encoders import check_picture_batch, encoder, origin
+from iqassay.systems.near_attention import NearAttention
+from iqassay.systems.vision_transformer import VisionTransformer
 
 ADAPTERS = ("attention", "difference", "concat")
 
@@ -41,6 +43,9 @@ class YOTOConfig:
     Attributes:
         normalise: a LayerNorm of each level's tokens before they are embedded; the stages of the paper's encoder end in
             normalisations of their own.
+        near: with a vision transformer, HA and SDA look at tokens at most so many cells away, with ``heads`` heads,
+            instead of at whole levels and windows: ``near_attention``. Then every level has one token for a cell of
+            32x32 pixels.
         pretrained: ask for pretrained encoders; a system's own ``config`` says whether all of them are.
         encoder_sha256: of the file that their weights are of, which a system says too.
     """
@@ -54,6 +59,8 @@ class YOTOConfig:
     windows: bool = True
     segments: bool = True
     normalise: bool = True
+    near: int = 0  # tokens; 0: HA and SDA are the paper's
+    heads: int = 1
     dropout: float = 0.1
     pretrained: bool = True
     encoder_sha256: str = ""
@@ -141,6 +148,22 @@ class HierarchicalAttention(nn.Module):
         return x
 
 
+class NearHA(nn.Module):
+    """HA among neighbours: ``forward(x, r, paired)``, (B, h, w, C) each -> the stream, and how far each token of r is
+    from what it finds in x, (B, h, w, heads). The segment embedding tells what follows which mode it is in."""
+
+    def __init__(self, config: YOTOConfig) -> None:
+        super().__init__()
+        self.segment = nn.Parameter(0.02 * torch.randn(2, config.width)) if config.segments else None
+        self.near = NearAttention(config.width, config.heads, config.near, True, config.dropout)
+
+    def forward(self, x: Tensor, r: Tensor, paired: Tensor) -> tuple[Tensor, Tensor]:
+        stream, far = self.near(x, r, x)
+        if self.segment is not None:
+            stream = stream + self.segment[0] + paired * (self.segment[1] - self.segment[0])
+        return stream, far
+
+
 class YOTO(nn.Module):
     """The published system: ``forward(x, reference=None) -> Prediction``.
 
@@ -159,7 +182,11 @@ class YOTO(nn.Module):
         config = config or YOTOConfig()
         if config.adapter not in ADAPTERS:
             raise ValueError(f"got adapter {config.adapter!r}, want one of {', '.join(ADAPTERS)}")
+        if config.near and (config.adapter != "attention" or any(p > 1 for p in config.pool) or config.crop):
+            raise ValueError("got near for another adapter, pooled tokens or crops, want it for attention alone")
         self.encoder = encoder(config.encoder, config.pretrained, weights)
+        if config.near and not isinstance(self.encoder, VisionTransformer):
+            raise ValueError(f"got near for the encoder {config.encoder!r}, want it for a vision transformer")
         self.config = replace(config, **origin(self.encoder))
         width, channels = config.width, self.encoder.channels
         # A pooled token holds the mean and the deviation of its patch: texture is what pooling would lose.
@@ -168,9 +195,14 @@ class YOTO(nn.Module):
         self.embed = nn.ModuleList(nn.Linear(c, width) for c in lifted)
         sides = [config.crop and config.crop // (4 * 2**i * p) for i, p in enumerate(config.pool)]
         self.ctr = nn.ModuleList(ChannelAttention(width, s and s * s, config.dropout) for s in sides)
-        self.ha = nn.ModuleList(HierarchicalAttention(config, i < 3) for i in range(4))
         pairs = list(combinations(range(4), 2)) if config.sda else []  # (shallow, deep)
-        self.sda = nn.ModuleDict({f"{i}{j}": GatedAttention(width, config.dropout) for i, j in pairs})
+        if config.near:
+            self.ha = nn.ModuleList(NearHA(config) for _ in range(4))
+            nears = (NearAttention(width, config.heads, config.near, False, config.dropout) for _ in pairs)
+            self.sda = nn.ModuleDict({f"{i}{j}": near for (i, j), near in zip(pairs, nears, strict=True)})
+        else:
+            self.ha = nn.ModuleList(HierarchicalAttention(config, i < 3) for i in range(4))
+            self.sda = nn.ModuleDict({f"{i}{j}": GatedAttention(width, config.dropout) for i, j in pairs})
         self.merge = nn.ModuleList(nn.LayerNorm(width) for _ in range(4 + len(pairs)))
         self.local, self.weight = (
             nn.Sequential(nn.Linear(width, width // 2), nn.ReLU(), nn.Dropout(config.dropout), nn.Linear(width // 2, 1))
@@ -188,11 +220,12 @@ class YOTO(nn.Module):
         return Prediction(cells.mean(), cells.quality[:, None], {})
 
     def encode(self, x: Tensor) -> list[Tensor]:
-        """The encoder's pyramid, at strides 4, 8, 16 and 32."""
+        """The encoder's pyramid, at strides 4, 8, 16 and 32; near: all at 32."""
         side = self.config.crop
         if side and x.shape[2:] != (side, side):
             raise ValueError(f"got pictures of {x.shape[3]}x{x.shape[2]} pixels, want crops of {side}x{side}")
-        return list(self.encoder.encode(x))
+        near = self.config.near and isinstance(self.encoder, VisionTransformer)
+        return list(self.encoder.cells(x) if near else self.encoder.encode(x))
 
     def tokens(self, pyramid: Sequence[Tensor]) -> list[Tensor]:
         """Each level's map -> tokens (B, h, w, width): pooled to mean and deviation, normalised, embedded, then CTR."""
@@ -209,6 +242,8 @@ class YOTO(nn.Module):
     def merged(self, x: Sequence[Tensor], r: Sequence[Tensor], paired: Tensor) -> list[Tensor]:
         """HA and SDA, from the tokens of x and of the reference (``paired`` 1) or of x again (0): (B, h, w, width) a
         level, the mean of its HA and of all SDA whose shallow level it is, each normalised."""
+        if self.config.near:
+            return self.matched(x, r, paired)[0]
         levels = [[norm(ha(a, b, paired))] for norm, ha, a, b in zip(self.merge, self.ha, x, r, strict=False)]
         grid = (x[3].shape[1], x[3].shape[2])
         for norm, (pair, attend) in zip(self.merge[4:], self.sda.items(), strict=True):
@@ -216,6 +251,20 @@ class YOTO(nn.Module):
             shallow, deep = cut(x[i], grid), cut(x[j], grid)  # (B * cells, tokens of a cell, C)
             levels[i].append(norm(paste(attend(shallow, shallow, deep), x[i], grid)))
         return [torch.stack(parts).mean(0) for parts in levels]
+
+    def matched(self, x: Sequence[Tensor], r: Sequence[Tensor], paired: Tensor) -> tuple[list[Tensor], Tensor]:
+        """``merged`` among neighbours, and how far x is from r as HA sees it, (B, h, w, (levels + pairs) heads), 0
+        where x is r: what each token of r finds in x; and, for every pair, what SDA's answers for r find in those for
+        x. So the reference comes in through HA's query alone."""
+        found = [ha(a, b, paired) for ha, a, b in zip(self.ha, x, r, strict=True)]
+        levels = [[norm(stream)] for norm, (stream, _) in zip(self.merge, found, strict=False)]
+        far = [one for _, one in found]
+        for norm, (pair, attend) in zip(self.merge[4:], self.sda.items(), strict=True):
+            i, j = int(pair[0]), int(pair[1])
+            stream, deep = attend(x[i], x[i], x[j])
+            levels[i].append(norm(stream))
+            far.append(self.ha[i](deep, attend(r[i], r[i], r[j])[1], paired)[1])
+        return [torch.stack(parts).mean(0) for parts in levels], torch.cat(far, 3)
 
     def head(self, levels: Sequence[Tensor]) -> Cells:
         """A local quality and a weight of every merged token, gathered in the cells of the deepest level."""

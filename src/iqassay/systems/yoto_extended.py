@@ -21,8 +21,9 @@ from torch.nn import functional as F
 
 from iqassay.systems.blocks import DistortionHead, Prediction, Regressor, pool_statistics
 from iqassay.systems.calibrated import Calibrated
-from iqassay.systems.distance import Distance, plain_maps
+from iqassay.systems.distance import PLAIN, Distance, plain_maps
 from iqassay.systems.encoders import Encoder
+from iqassay.systems.near_distance import NearDistance
 from iqassay.systems.yoto import YOTO, Cells, YOTOConfig, check_pair, halves
 
 TOP = 2.0  # raw score of a picture that is its own reference: 100 on the common scale of (opinion - 60) / 20
@@ -64,9 +65,13 @@ class ExtendedYOTO(Calibrated, nn.Module):
         self.config = replace(config, network=self.network.config)
         channels, width = self.network.encoder.channels, config.network.width
         if config.whole_picture:
-            self.regressor = Regressor(4 * sum(channels) + 8 * width)
+            native = 2 * PLAIN if config.network.near else 2 * sum(channels)
+            self.regressor = Regressor(2 * sum(channels) + native + 8 * width)
         self.distortions = DistortionHead(2 * sum(channels))
-        if config.distance:
+        self.distance: Distance | NearDistance
+        if config.distance and config.network.near:
+            self.distance = NearDistance((4 + len(self.network.sda)) * config.network.heads, config.network.heads)
+        elif config.distance:
             self.distance = Distance(channels)
         self.register_load_state_dict_pre_hook(_take_older_names)
 
@@ -84,11 +89,16 @@ class ExtendedYOTO(Calibrated, nn.Module):
             raw, quality_map = self.without_reference(x, seen, levels, self.network.head(levels))
         else:
             both = self.see(torch.cat([x, reference]))
-            tokens = self.network.tokens(both[1:])
-            seen, other = halves(both)
-            levels = self.network.merged(*halves(tokens), x.new_ones(()))
-            raw, quality_map = self.with_reference(seen, other, self.network.head(levels))
+            seen = halves(both)[0]
+            levels, far = self.beside(*halves(self.network.tokens(both[1:])), x.new_ones(()))
+            raw, quality_map = self.with_reference(*halves(both), self.network.head(levels), far)
         return Prediction(raw, quality_map, self.causes(seen))
+
+    def beside(self, x: Sequence[Tensor], r: Sequence[Tensor], paired: Tensor) -> tuple[list[Tensor], Tensor | None]:
+        """The merged tokens of every level, and how far HA and SDA see x from r where they look at neighbours."""
+        if self.config.network.near:
+            return self.network.matched(x, r, paired)
+        return self.network.merged(x, r, paired), None
 
     def see(self, x: Tensor) -> tuple[Tensor, ...]:
         """The pyramid of a batch: plain maps (for the distance), then the encoder's at strides 4, 8, 16, 32."""
@@ -113,8 +123,12 @@ class ExtendedYOTO(Calibrated, nn.Module):
         return score, (cells.quality + (score - patch)[:, None, None])[:, None]
 
     def whole(self, x: Tensor, seen: Sequence[Tensor], levels: Sequence[Tensor]) -> Tensor:
-        """What the regressor sees, (B, D): statistics of the encoder at full and at half size, and of merged tokens."""
-        pyramids = [*seen[1:], *self.encoder.encode(F.avg_pool2d(x, 2))]
+        """What the regressor sees, (B, D): statistics of the encoder at full and at half size, and of merged tokens;
+        where it looks at neighbours, of the picture's plain maps instead of the half size."""
+        if self.config.network.near:
+            pyramids = [*seen[1:], seen[0] if self.config.distance else plain_maps(x)]
+        else:
+            pyramids = [*seen[1:], *self.encoder.encode(F.avg_pool2d(x, 2))]
         return pool_statistics([*pyramids, *(t.permute(0, 3, 1, 2) for t in levels)])
 
     def kept(self, x: Tensor) -> tuple[Tensor, Tensor]:
@@ -131,20 +145,28 @@ class ExtendedYOTO(Calibrated, nn.Module):
     # ---- with one
 
     def with_reference(
-        self, seen: Sequence[Tensor], reference: Sequence[Tensor], cells: Cells
+        self, seen: Sequence[Tensor], reference: Sequence[Tensor], cells: Cells, far: Tensor | None = None
     ) -> tuple[Tensor, Tensor]:
-        """Raw score (B,) and map (B, 1, H/32, W/32): TOP less the distance of the cells, which the head weighs."""
+        """Raw score (B,) and map (B, 1, H/32, W/32): TOP less the distance of the cells, which the head weighs. far: of
+        ``beside``."""
         if not self.config.distance:
             return cells.mean(), cells.quality[:, None]
-        score, local = self.graded(self.distance.differences(seen, reference), _answers(cells))
+        score, local = self.graded(self.differences(seen, reference, far), _answers(cells))
         return score, local.reshape(cells.quality.shape)[:, None]
 
     def compared(self, x: Tensor, reference: Tensor) -> tuple[Tensor, Tensor]:
         """What the score with a reference is made of: the cells' differences (B, cells, K), and their qualities and
         weights (B, cells, 2)."""
         both = self.see(torch.cat([x, reference]))
-        levels = self.network.merged(*halves(self.network.tokens(both[1:])), x.new_ones(()))
-        return self.distance.differences(*halves(both)), _answers(self.network.head(levels))
+        levels, far = self.beside(*halves(self.network.tokens(both[1:])), x.new_ones(()))
+        return self.differences(*halves(both), far), _answers(self.network.head(levels))
+
+    def differences(self, seen: Sequence[Tensor], reference: Sequence[Tensor], far: Tensor | None) -> Tensor:
+        """What the distance is made of, (B, cells, K)."""
+        if isinstance(self.distance, NearDistance):
+            assert far is not None
+            return self.distance.differences(seen[0], reference[0], far)
+        return self.distance.differences(seen, reference)
 
     def graded(self, differences: Tensor, answers: Tensor) -> tuple[Tensor, Tensor]:
         """Score (B,) and local scores (B, cells) from what ``compared`` returns: the distance of a cell, scaled by

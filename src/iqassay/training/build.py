@@ -25,6 +25,8 @@ def build_system(recipe: Recipe) -> System:
     system: System
     if recipe.system == "yoto":
         network = YOTOConfig(name, recipe.tokens, **flags("adapter", "sda", "windows", "segments", "normalise"))
+        if recipe.near:
+            network.near, network.heads, network.pool = recipe.near, recipe.heads, (1, 1, 1, 1)
         if paper:  # every position a token, and an attention over channels that knows crops of one size alone
             network.pool, network.crop = (1, 1, 1, 1), recipe.crop
         terms = ExtendedYOTOConfig(network, recipe.whole_picture, recipe.distance, recipe.sway)

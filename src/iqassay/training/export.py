@@ -67,11 +67,12 @@ def either(yoto: ExtendedYOTO, image: Tensor, pictures: Tensor) -> Prediction:
     seen = yoto.see(image)
     tokens = network.tokens(seen[1:])
     x, r = [t[:pictures] for t in tokens], [t[references:] for t in tokens]  # without references, r is x
-    levels = network.merged(x, r, references.clamp(max=1).to(image.dtype))
+    levels, far = yoto.beside(x, r, references.clamp(max=1).to(image.dtype))
+    far = None if far is None else far[:references]
     cells = network.head(levels)
     by_themselves = image[:alone], [f[:alone] for f in seen], [t[:alone] for t in levels]
     without = yoto.without_reference(*by_themselves, cells[:alone])
-    graded = yoto.with_reference([f[:references] for f in seen], [f[pictures:] for f in seen], cells[:references])
+    graded = yoto.with_reference([f[:references] for f in seen], [f[pictures:] for f in seen], cells[:references], far)
     score, quality_map = (torch.cat(parts) for parts in zip(without, graded, strict=True))
     return Prediction(score, quality_map, yoto.causes([f[:pictures] for f in seen]))
 
@@ -119,10 +120,12 @@ def principal_axes(statistics: np.ndarray, keep: int = 48) -> tuple[Tensor, Tens
 
 
 def export(system: MFEN | ExtendedYOTO | DRI, centre: Tensor, axes: Tensor, card: dict, file: Path) -> Path:
-    """Write ``file`` (.onnx, float16 weights, float32 arithmetic) and, beside it, its card, which gains the sha256."""
+    """Write ``file`` (.onnx; weights are float16, those of a transformer's blocks int8, all arithmetic is float32) and,
+    beside it, its card, which gains the sha256."""
     inputs = ("image", "pictures") if isinstance(system, ExtendedYOTO) else ("image",)
     outputs = OUTPUTS + (("estimate", "nearness") if isinstance(system, DRI) else ())
     graph = to_onnx(Deployed(system, centre, axes).eval(), outputs, inputs)
+    quantise_weights(graph, ("system.network.encoder.blocks.",))
     halve_weights(graph)
     graph = optimise(graph)
     file.parent.mkdir(parents=True, exist_ok=True)
@@ -164,6 +167,29 @@ def to_onnx(network: nn.Module, outputs: Sequence[str] = (), inputs: Sequence[st
             opset_version=17,
         )
     return onnx.load_from_string(buffer.getvalue())
+
+
+def quantise_weights(model: onnx.ModelProto, begin: tuple[str, ...], smallest: int = 16_384) -> None:
+    """Store the large float32 tensors whose names so begin as int8 with a scale for each output channel, with a Cast
+    and a Mul that the runtime folds at load: arithmetic stays in float32, whatever the processor."""
+    graph = model.graph
+    found = []
+    for tensor in graph.initializer:
+        large = len(tensor.dims) > 1 and np.prod(tensor.dims) >= smallest
+        if tensor.data_type != TensorProto.FLOAT or not large or not tensor.name.startswith(begin):
+            continue
+        values, name = numpy_helper.to_array(tensor), tensor.name
+        scale = np.abs(values).max(axis=tuple(range(1, values.ndim)), keepdims=True) / 127
+        scale = np.where(scale > 0, scale, 1).astype(np.float32)
+        tensor.CopyFrom(numpy_helper.from_array(np.rint(values / scale).astype(np.int8), name + "_int8"))
+        found.append(numpy_helper.from_array(scale, name + "_scale"))
+        nodes = [
+            helper.make_node("Cast", [name + "_int8"], [name + "_whole"], to=TensorProto.FLOAT),
+            helper.make_node("Mul", [name + "_whole", name + "_scale"], [name]),
+        ]
+        for place, node in enumerate(nodes):
+            graph.node.insert(place, node)
+    graph.initializer.extend(found)
 
 
 def halve_weights(model: onnx.ModelProto, smallest: int = 16_384) -> None:

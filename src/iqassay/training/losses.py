@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+OFFSET = 1.0  # variance of an opinion over that of a content's offset, in the sets that have several of a content
 NEAR = 0.75  # levels: two pictures of one distortion are alike if no further apart
 
 
@@ -35,6 +36,19 @@ class SetScales(nn.Module):
 def score_loss(predicted: Tensor, target: Tensor) -> Tensor:
     """Smooth L1 on standardised scores, (B,) each: the L1 of MFEN's antecedents, rounded within half a deviation."""
     return F.smooth_l1_loss(predicted, target, beta=0.5)
+
+
+def score_loss_by_content(predicted: Tensor, target: Tensor, content: Tensor) -> Tensor:
+    """``score_loss`` where people liked some contents more than others, whatever was done to them; content (B,) int64.
+
+    Every content has an offset, of which is left what a mixed model would leave: the mean of its n residuals, times
+    n / (n + OFFSET). A content that is alone in the batch keeps half of its error, one of many nothing of what they
+    have in common.
+    """
+    same = (content[:, None] == content[None, :]).float()
+    residual = predicted - target
+    offset = (same @ residual) / (same.sum(1) + OFFSET)
+    return F.smooth_l1_loss(residual - offset, torch.zeros_like(residual), beta=0.5)
 
 
 def ranking_loss(raw: Tensor, target: Tensor, dataset: Tensor, gap: float = 0.25) -> Tensor:

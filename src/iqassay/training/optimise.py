@@ -51,7 +51,7 @@ def _fold(model: onnx.ModelProto) -> onnx.ModelProto:
     shown.graph.input.extend(
         helper.make_tensor_value_info(tensor.name, tensor.data_type, tensor.dims)
         for tensor in shown.graph.initializer
-        if tensor.data_type in (TensorProto.FLOAT, TensorProto.FLOAT16)  # whole numbers are axes and sizes
+        if tensor.data_type in (TensorProto.FLOAT, TensorProto.FLOAT16, TensorProto.INT8)  # others: axes and sizes
     )
     options = onnxruntime.SessionOptions()
     options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_BASIC

@@ -19,10 +19,12 @@ from iqassay.statistics.correlation import srcc
 from iqassay.systems.yoto_extended import ExtendedYOTO
 from iqassay.training.cached_pass import fingerprint, keep
 from iqassay.training.descent import descend
-from iqassay.training.losses import SetScales, ranking_loss, score_loss
+from iqassay.training.losses import SetScales, ranking_loss, score_loss, score_loss_by_content
 from iqassay.training.recipes import Recipe
 from iqassay.training.sets import rated_rows, synthetic_sets
 
+ACROSS = 0.3  # weight of the order of two contents, where that inside one has 1
+TOGETHER = 12  # pictures of one content in a batch, at most
 CELLS = 64  # of a pair are kept: all of a picture of 256x256, evenly spread ones of a larger one
 
 
@@ -40,7 +42,8 @@ class Compared(nn.Module):
 @dataclass
 class Pairs:
     """One set of pairs: what is kept of them, differences (N, CELLS, K) and answers (N, CELLS, 2), and their scores on
-    0..100 (N,). Rows before ``train`` are for training; none is where ``drawn`` is not set.
+    0..100 (N,). Rows before ``train`` are for training; none is where ``drawn`` is not set. content (N,): the number of
+    the reference, where several pictures share one and people rated them; inside a content opinions weigh more.
     """
 
     name: str
@@ -48,26 +51,31 @@ class Pairs:
     score: np.ndarray
     train: int
     drawn: bool = True
+    content: np.ndarray | None = None
 
 
 def gather_pairs(recipe: Recipe, system: ExtendedYOTO) -> list[Pairs]:
     """Every set of the recipe that has references, seen by the system; kept in ``recipe.out`` like ``gather``'s."""
-    sets: list[tuple[str, list, np.ndarray, int, bool]] = []
+    sets: list[tuple[str, list, np.ndarray, int, bool, np.ndarray | None]] = []
     shares = recipe.shares or [1.0] * (len(recipe.data) + bool(recipe.synthetic))
     for argument, share in zip(recipe.data, shares, strict=False):
         name, rows, count = rated_rows(recipe, argument)
         if all(row.reference for row in rows):
             pairs: list[tuple] = [(row.image, row.reference) for row in rows]
-            sets.append((f"{name}-pairs", pairs, np.array([row.score for row in rows]), count, share > 0))
+            content = contents_of([str(row.reference) for row in rows])
+            sets.append((f"{name}-pairs", pairs, np.array([row.score for row in rows]), count, share > 0, content))
     if recipe.synthetic:
         parts = synthetic_sets(recipe)[:2]
         pairs = [pair for part in parts for pair in zip(part.pixels, part.reference, strict=True)]
         score = np.concatenate([p.pair_score for p in parts])
-        sets.append(("synthetic-pairs", pairs, score, len(parts[0]), shares[-1] > 0))
-    return [
-        Pairs(name, compared_of(system, pairs, recipe.out, name), score, count, drawn)
-        for name, pairs, score, count, drawn in sets
-    ]
+        sets.append(("synthetic-pairs", pairs, score, len(parts[0]), shares[-1] > 0, None))
+    return [Pairs(s[0], compared_of(system, s[1], recipe.out, s[0]), *s[2:]) for s in sets]
+
+
+def contents_of(references: Sequence[str]) -> np.ndarray | None:
+    """The number of each picture's reference, (N,); None where every picture has one of its own."""
+    numbers = np.unique(references, return_inverse=True)[1]
+    return numbers if numbers.max(initial=-1) + 1 < len(references) else None
 
 
 def compared_of(system: ExtendedYOTO, pairs: Sequence[tuple], folder: Path, name: str) -> list[np.ndarray]:
@@ -92,18 +100,34 @@ def fit_distance(recipe: Recipe, system: ExtendedYOTO, sets: list[Pairs]) -> tup
 
     def loss() -> Tensor:
         i = drawn[int(rng.integers(len(drawn)))]
-        rows = np.sort(rng.choice(sets[i].train, min(batch, sets[i].train), replace=False))
+        rows = draw_rows(sets[i], batch, rng)
         raw = grade(system, sets[i], rows)
         mean, deviation = standards[i]
         target = torch.tensor((sets[i].score[rows] - mean) / deviation, dtype=torch.float32)
         dataset = torch.full((len(rows),), i)
-        return score_loss(scales(raw, dataset), target) + recipe.rank * ranking_loss(raw, target, dataset)
+        if sets[i].content is None:
+            return score_loss(scales(raw, dataset), target) + recipe.rank * ranking_loss(raw, target, dataset)
+        content = torch.from_numpy(sets[i].content[rows])
+        order = ranking_loss(raw, target, content) + ACROSS * ranking_loss(raw, target, dataset)
+        return score_loss_by_content(scales(raw, dataset), target, content) + 2 * recipe.rank * order
 
     lr = recipe.lr / 2  # most weights are a thousandth: they are many, and add up
     descend([*system.distance.parameters(), *scales.parameters()], loss, recipe.steps, lr)
     found = {s.name: srcc(graded(system, s), s.score[s.train :]) for s in sets if s.train < len(s.score)}
     print({k: round(v, 4) for k, v in found.items()}, file=sys.stderr, flush=True)
     return scales, found
+
+
+def draw_rows(pairs: Pairs, batch: int, rng: np.random.Generator) -> np.ndarray:
+    """Rows of a batch, sorted: any, or of a few contents where pictures share them."""
+    if pairs.content is None:
+        return np.sort(rng.choice(pairs.train, min(batch, pairs.train), replace=False))
+    content, rows = pairs.content[: pairs.train], np.empty(0, int)
+    for one in rng.permutation(np.unique(content)):
+        if len(rows) >= batch:
+            break
+        rows = np.append(rows, rng.permutation(np.flatnonzero(content == one))[:TOGETHER])
+    return np.sort(rows)
 
 
 def grade(system: ExtendedYOTO, pairs: Pairs, rows: np.ndarray) -> Tensor:

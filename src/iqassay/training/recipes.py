@@ -95,6 +95,11 @@ class Recipe:
     windows: bool = _flag(True, "yoto: windowed attention after the global one")
     segments: bool = _flag(True, "yoto: segment embedding")
     normalise: bool = _flag(True, "yoto: a LayerNorm of the tokens of each level")
+    near: int = _flag(
+        0,
+        "yoto: HA and SDA look at tokens at most so many cells away (for a vision transformer); 0: at all",
+    )
+    heads: int = _flag(6, "yoto: heads of their attention with --near")
     whole_picture: bool = _flag(True, "yoto: our regression on whole-picture statistics, without a reference")
     distance: bool = _flag(True, "yoto: our distance, with a reference")
     restoration: bool = _flag(True, "dri: restoration network")
@@ -143,7 +148,7 @@ class Recipe:
                 raise ValueError(f"got --{name.replace('_', '-')} {getattr(self, name)}, want 0 to 4")
         if not 0 <= self.synthetic_covered <= 1:
             raise ValueError(f"got --synthetic-covered {self.synthetic_covered}, want 0 to 1")
-        for name in ("queue", "test_crops"):
+        for name in ("queue", "test_crops", "near"):
             if getattr(self, name) < 0:
                 raise ValueError(f"got --{name.replace('_', '-')} {getattr(self, name)}, want 0 or more")
         if self.test_crops and self.stage in ("head", "view"):
@@ -156,7 +161,7 @@ class Recipe:
             raise ValueError(f"got --scales {self.scales}, want numbers above 0 and at most 1")
         if self.mode not in ("joint", "no-reference", "full-reference"):
             raise ValueError(f"got --mode {self.mode}, want joint, no-reference or full-reference")
-        for name in ("epochs", "steps", "batch", "width", "tokens", "synthetic_count", "synthetic_size"):
+        for name in ("epochs", "steps", "batch", "width", "tokens", "heads", "synthetic_count", "synthetic_size"):
             if getattr(self, name) < 1:
                 raise ValueError(f"got --{name.replace('_', '-')} {getattr(self, name)}, want at least 1")
         if self.synthetic and self.synthetic_size < self.crop:

@@ -72,7 +72,8 @@ def ship(job: Export) -> Path:
         raise ValueError(
             f"{job.checkpoint}: got a run with --no-dan, --no-whole-picture or --no-distance, want one without"
         )
-    if recipe.system == "yoto" and not published and not recipe.encoder.startswith("efficientnet_lite"):
+    lite = recipe.encoder.startswith("efficientnet_lite")
+    if recipe.system == "yoto" and not published and not recipe.near and not lite:
         # The graph looks at an empty batch of half the size for the other mode, which onnxruntime cannot do for every
         # encoder; the published network has no such look.
         raise ValueError(f"{job.checkpoint}: got the encoder {recipe.encoder}, want an efficientnet_lite one to export")
@@ -166,7 +167,8 @@ def _statistics(system: System, rows: list[Rating]) -> np.ndarray:
         return np.concatenate([one.numpy() for one in described])
     if isinstance(system, MFEN):
         return np.concatenate([system.statistics(view).numpy() for view in views])
-    return np.concatenate([pool_statistics(system.encoder.encode(view)).numpy() for view in views])
+    encode = system.network.encode if isinstance(system, ExtendedYOTO) else system.encoder.encode
+    return np.concatenate([pool_statistics(encode(view)).numpy() for view in views])
 
 
 def _look(scorer: Scorer, pictures: list, references: list | None = None) -> tuple[np.ndarray, np.ndarray]:

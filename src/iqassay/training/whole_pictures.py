@@ -21,6 +21,7 @@ from iqassay.training.distortion_reader import fit_distortions, named
 from iqassay.training.head import fit_head, head_of
 from iqassay.training.kept_pictures import gather
 from iqassay.training.known_degradations import known_degradations
+from iqassay.training.near_start import clean_views, start_near
 from iqassay.training.pairs import Pairs, fit_distance, gather_pairs
 from iqassay.training.recipes import Recipe
 from iqassay.training.run_folder import refuse_another_run, write_recipe
@@ -34,15 +35,22 @@ def fit_on_whole_pictures(recipe: Recipe) -> Path:
 
     Raises:
         ValueError: without a start, with nothing to train, or with nothing to choose by.
+
+    A YOTO among neighbours needs no start: it begins by its encoder, see ``start_near``.
     """
     start = recipe.start
-    if start is None:
+    if start is None and not recipe.near:
         raise ValueError("got --stage head alone, want head together with --start, whose head is to be trained")
+    if start is None and not recipe.synthetic:
+        raise ValueError("got --near without --start or --synthetic, want a folder of clean photos to begin by")
     refuse_another_run(recipe)
     recipe = settled(recipe)
     torch.manual_seed(recipe.seed)  # the head may start from random weights
     system = build_system(recipe).eval()
-    load_weights(system, start, new=("predictor.", "distortions.") if isinstance(system, DRI) else ())
+    if start is not None:
+        load_weights(system, start, new=("predictor.", "distortions.") if isinstance(system, DRI) else ())
+    elif isinstance(system, ExtendedYOTO):
+        start_near(system, clean_views(recipe))
     recipe.out.mkdir(parents=True, exist_ok=True)
     found: dict[str, float] = {}
     alone = recipe.system != "yoto" or recipe.mode != "full-reference"

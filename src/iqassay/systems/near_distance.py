@@ -1,0 +1,83 @@
+"""How far two pictures are apart where YOTO looks at neighbours: what HA and SDA find, and native detail beside it.
+
+Our own part of the full-reference mode, not YOTO's, as ``distance`` is for other encoders. A transformer's patch is a
+cell of 32x32 pixels, so it does not see what is small; the maps of the picture itself do. Both kinds of difference
+forgive what people do not see: a displacement of a pixel changes neither local means nor local deviations of a low band
+much; a level of difference on a flat area is below ``FLAT``. Of the maps only the lowest bands and the colours count:
+with all bands the distance followed modelled opinions of synthetic pairs better, and people less from content to
+content. All values of one kind are one input, for the same reason: ratings of a few dozen contents teach no more.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from iqassay.systems.distance import Monotone, compressed
+
+SIDE = 8  # of a cell, in places of the plain maps
+LEVEL = 1 / 255
+FLAT = 1.5 * LEVEL  # the deviation of a band below which it counts as flat
+# Of the plain maps: the mean of luma; its lowest bands, by the sum of both frequencies; both colours.
+SEEN = (0, *(8 * u + v for u in range(8) for v in range(8) if 0 < u + v <= 2), 64, 65)
+KINDS = ((0, 1), (1, 6), (6, 8))  # where each of the three begins and ends among these
+
+
+class NearDistance(Monotone):
+    """``differences``: two sets of plain maps, and what HA and SDA found -> (B, cells, inputs), 0 where equal;
+    ``forward`` is the monotone network on top of them.
+
+    far: how many values HA and SDA give for a cell; heads: how many of them are of one kind, and become their mean.
+    """
+
+    energy: Tensor
+    seen: Tensor
+
+    def __init__(self, far: int, heads: int = 1, hidden: int = 16) -> None:
+        super().__init__(3 * len(KINDS) - 2 + far // heads, hidden)
+        self.heads = heads
+        self.register_buffer("energy", torch.ones(len(SEEN)))
+        self.register_buffer("seen", torch.zeros(()))
+
+    def differences(self, x: Tensor, reference: Tensor, far: Tensor) -> Tensor:
+        """x and reference (B, 66, H/4, W/4) of ``plain_maps``, far (B, H/32, W/32, K) -> (B, cells, inputs)."""
+        if self.training:
+            self.learn_scale(reference)
+        of_heads = compressed(far).unflatten(3, (far.shape[3] // self.heads, self.heads))
+        found = torch.cat([self.plain(x, reference), of_heads.mean(4)], 3)
+        n, h, w, k = found.shape
+        return found.reshape(n, h * w, k)  # spelt out, because an empty batch leaves nothing to infer -1 from
+
+    def plain(self, x: Tensor, reference: Tensor) -> Tensor:
+        """Of luma, its low bands and the colours, the local means (but of the bands), the local deviations, and the
+        structure (but of luma): (B, H/32, W/32, 7), each from 0 to about 1."""
+        bands = torch.tensor(SEEN, device=x.device)
+        x, reference = x.index_select(1, bands), reference.index_select(1, bands)
+        ordinary = self.energy[:, None, None]
+        floor = 0.02 * ordinary + FLAT**2
+        mean_a, mean_b = (F.avg_pool2d(f, SIDE) for f in (x, reference))
+        shift = (mean_a - mean_b).square()
+        energy_a, energy_b = (
+            (F.avg_pool2d(f.square(), SIDE) - m.square()).clamp(min=0) for f, m in ((x, mean_a), (reference, mean_b))
+        )
+        total = energy_a + energy_b + floor
+        texture = ((energy_a + 1e-8).sqrt() - (energy_b + 1e-8).sqrt()).square() / total
+        smooth_a, smooth_b = (F.avg_pool2d(f, 2) for f in (x, reference))
+        unlike = F.avg_pool2d((smooth_a - smooth_b).square(), SIDE // 2) - shift
+        luma, low, colour = (slice(*kind) for kind in KINDS)
+        kept = (
+            (shift / (shift + 0.5 * ordinary), (luma, colour)),
+            (texture, (luma, low, colour)),
+            (unlike.clamp(min=0) / total, (low, colour)),
+        )
+        means = [compressed(found)[:, kind].mean(1) for found, kinds in kept for kind in kinds]
+        return torch.stack(means, 3)
+
+    @torch.no_grad()
+    def learn_scale(self, maps: Tensor) -> None:
+        """Take the ordinary energies from the plain maps of references, as batch normalisation does."""
+        step = max(0.01, 1 / (1 + float(self.seen)))
+        seen = maps[:, list(SEEN)].float()
+        self.energy += step * (seen.var((0, 2, 3)) + 1e-6 - self.energy)
+        self.seen += 1

@@ -1,0 +1,96 @@
+"""Attention among neighbours, and YOTO with it: matching that is exact at identity and forgives small displacements."""
+
+import pytest
+import torch
+from small_yoto import NEAR, pictures, tiny_near
+
+from iqassay.systems.near_attention import NearAttention, neighbours
+from iqassay.systems.near_distance import NearDistance
+from iqassay.systems.vision_transformer import shrink_cells
+from iqassay.systems.yoto import YOTOConfig
+from iqassay.systems.yoto_extended import TOP, ExtendedYOTO, ExtendedYOTOConfig
+
+
+@pytest.fixture
+def near(monkeypatch):
+    return tiny_near(monkeypatch)
+
+
+def test_neighbours_are_the_tokens_around_each_and_edges_repeat():
+    x = torch.arange(12.0).reshape(1, 3, 4, 1)
+    found = torch.stack(list(neighbours(x, 1)))[..., 0]  # (9, 1, 3, 4)
+    assert found[:, 0, 1, 1].tolist() == [0, 1, 2, 4, 5, 6, 8, 9, 10]
+    assert found[:, 0, 0, 0].tolist() == [0, 0, 1, 0, 0, 1, 4, 4, 5]
+
+
+def test_a_token_finds_itself_and_what_has_moved_by_one_place():
+    torch.manual_seed(0)
+    attend, x = NearAttention(8, 2, 1, tied=True), torch.randn(1, 5, 6, 8)
+    assert (attend(x, x, x)[1] == 0).all()
+    moved = x.roll(1, 2)
+    far = attend(moved, x, moved)[1][:, :, :-1]
+    torch.testing.assert_close(far, torch.full_like(far, attend.step[0].item()))
+    assert float(attend(x.roll(2, 2), x, x.roll(2, 2))[1].mean()) > 5 * float(far.mean())
+
+
+def test_what_is_found_is_the_formula():
+    torch.manual_seed(0)
+    attend, x, y = NearAttention(4, 1, 1, tied=False).eval(), torch.randn(1, 3, 3, 4), torch.randn(1, 3, 3, 4)
+    found = attend(x, x, y)[1]
+    q = torch.nn.functional.normalize(attend.q(x)[0, 1, 1], dim=0)
+    source = y[0].reshape(9, 4)
+    k = torch.nn.functional.normalize(attend.k(source), dim=1)
+    weights = (-attend.sharpness * (k - q).square().sum(1) / 2).softmax(0)
+    torch.testing.assert_close(found[0, 1, 1], weights @ attend.v(source), rtol=1e-4, atol=1e-5)
+
+
+def test_cells_are_shrunk_as_interpolation_does():
+    x = torch.rand(2, 3, 64, 96)
+    wanted = torch.nn.functional.interpolate(x, (28, 42), mode="bilinear", antialias=True)
+    torch.testing.assert_close(shrink_cells(x, 14)[..., 2:-2, 2:-2], wanted[..., 2:-2, 2:-2])
+
+
+@torch.no_grad()
+def test_identity_is_the_top_and_the_reference_in_ha_decides(near):
+    x, r = pictures(height=96, width=128)
+    assert near(r, r).score.tolist() == [TOP, TOP]
+    assert near(x, r).quality_map.shape == (2, 1, 3, 4)
+    alike = 0.9 * r + 0.1 * x
+    as_it_is = near(alike, r).score
+    assert (near(x, r).score < as_it_is).all()
+    assert (as_it_is < TOP).all()
+    for ha in near.network.ha:  # another picture's reference in the query
+        whole = ha.forward
+        ha.forward = lambda a, b, paired, whole=whole: whole(a, b.flip(0), paired)
+    assert (near(alike, r).score < as_it_is - 0.01).all()
+
+
+def test_gradient_is_zero_at_identity_and_finite_beside_it(near):
+    x, r = pictures(height=96, width=128)
+    for other, zero in ((r, True), (r + 1e-4 * x, False), (x, False), (torch.full_like(r, 0.5), False)):
+        other = other.clone().requires_grad_()
+        (TOP - near(other, r).score).sum().backward()
+        assert other.grad.isfinite().all()
+        assert (other.grad.abs().max() == 0) == zero
+
+
+@torch.no_grad()
+def test_a_level_on_a_flat_area_is_nothing_and_noise_is_something():
+    distance = NearDistance(2)
+    x = torch.zeros(1, 66, 16, 16)
+    x[:, 0] = 4.0
+    other = x.clone()
+    other[:, 0] += 8 / 255  # a level, as the band of mean luma has it
+    far = torch.zeros(1, 2, 2, 2)
+    noisy = x + 0.1 * torch.randn(x.shape)
+    levels, noise = (float(distance.differences(f, x, far).mean()) for f in (other, noisy))
+    assert levels < 0.01 * noise
+
+
+def test_it_is_for_vision_transformers_alone(near):
+    with pytest.raises(ValueError, match="got near for the encoder 'van_tiny'"):
+        ExtendedYOTO(ExtendedYOTOConfig(YOTOConfig(**(NEAR | {"encoder": "van_tiny"}))))
+    with pytest.raises(ValueError, match="want it for attention alone"):
+        ExtendedYOTO(ExtendedYOTOConfig(YOTOConfig(**(NEAR | {"adapter": "concat"}))))
+    with pytest.raises(ValueError, match="got a width of 8 for 3 heads"):
+        NearAttention(8, 3, 1, tied=True)

@@ -1,0 +1,83 @@
+"""YOTO among neighbours, from its encoder to a model file."""
+
+import dataclasses
+import sys
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+import torch
+
+import iqassay.systems
+from iqassay.commands.train import train_main
+from iqassay.data.distortions import KINDS
+from iqassay.scoring.model_file import load_model_file, open_session
+from iqassay.systems.yoto_extended import TOP
+from iqassay.training.export import export, principal_axes
+from iqassay.training.near_start import start_near
+from iqassay.training.pairs import Pairs, contents_of, draw_rows
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "systems"))
+from small_yoto import tiny_near
+
+SCALE = {"calibration": {"raw": [-1, TOP], "score": [0, 100]}, "interval": {"score": [50], "below": [5], "above": [5]}}
+CARD = {
+    "name": "test",
+    "version": "0",
+    "summary": "",
+    "system": "YOTO",
+    "licence": {},
+    "training_data": [],
+    "accuracy": [],
+    "distortions": list(KINDS),
+    "views": {"area": 307200, "window": 384, "max_windows": 96, "global_weight": 0.5},
+    "unlike": {"threshold": 2},
+    "limits": [],
+    "reference": SCALE,
+    **SCALE,
+}
+
+
+@pytest.mark.slow
+@torch.no_grad()
+def test_one_graph_for_both_modes_with_whole_numbers_as_weights_says_what_torch_says(monkeypatch, tmp_path):
+    system = tiny_near(monkeypatch)
+    statistics = np.random.default_rng(0).normal(size=(200, 8 * 64)).astype(np.float32)
+    card = CARD | {"architecture": dataclasses.asdict(system.config)}
+    file = export(system, *principal_axes(statistics), card, tmp_path / "near.onnx")
+    kinds = {t.name: t.data_type for t in onnx.load(file).graph.initializer}
+    assert kinds["system.network.encoder.blocks.0.mlp.0.weight_int8"] == onnx.TensorProto.INT8
+    read, session = iqassay.systems.load_pretrained(file), open_session(load_model_file(file))
+    own, back = (one.network.encoder.blocks[0].mlp[0].weight for one in (system, read))
+    assert 0 < (own - back).abs().max() < own.abs().max() / 200
+    x, r = np.random.default_rng(0).random((2, 2, 3, 96, 160), np.float32)
+    for reference in (None, r, x):
+        images = x if reference is None else np.concatenate([x, reference])
+        score, cells = session.run(["score", "map"], {"image": images, "pictures": np.array([2])})
+        want = read(torch.from_numpy(x), None if reference is None else torch.from_numpy(reference))
+        np.testing.assert_allclose(score, want.score.numpy(), atol=2e-3)
+        assert cells.shape == (2, 1, 3, 5)
+    assert (score == TOP).all()
+
+
+def test_it_begins_by_enough_clean_pictures_alone(monkeypatch):
+    system = tiny_near(monkeypatch)
+    with pytest.raises(ValueError, match="got 4 cells of clean pictures to begin by, want at least 64"):
+        start_near(system, [torch.rand(1, 3, 64, 64)])
+
+
+def test_without_clean_pictures_or_a_start_it_is_one_line_and_status_2(paired, tmp_path, capsys):
+    flags = ["--near", "1", "--encoder", "dinov2_vit_s14", "--stage", "head", "--out", str(tmp_path / "run")]
+    assert train_main(["yoto", "--data", str(paired / "pairs.csv"), *flags]) == 2
+    assert "want a folder of clean photos to begin by" in capsys.readouterr().err
+
+
+def test_a_batch_of_rated_pairs_is_of_whole_contents():
+    content = contents_of(["b", "a", "b", "c", "a", "c", "b", "a"])
+    assert content.tolist() == [1, 0, 1, 2, 0, 2, 1, 0]
+    assert contents_of(["a", "b"]) is None
+    pairs = Pairs("set", [], np.zeros(8), 6, content=content)  # the last two are for validation
+    rows = draw_rows(pairs, 4, np.random.default_rng(0))
+    assert len(rows) == 4
+    assert all((content[rows] == one).sum() == (content[:6] == one).sum() for one in set(content[rows]))
