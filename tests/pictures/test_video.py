@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import re
 import sys
 import tracemalloc
 from fractions import Fraction
@@ -15,6 +16,7 @@ from iqassay.pictures import video
 from iqassay.pictures.image import ImageError, read_image
 from iqassay.pictures.picture import TooManyPixels
 from iqassay.pictures.video import Every, every, frame_at, read_frames
+from iqassay.support.install import install_command
 
 pytest.importorskip("av")
 from clips import flat, write_clip
@@ -174,7 +176,7 @@ def test_frames_over_the_limit_are_not_decoded(tmp_path: Path) -> None:
 def test_without_the_extra(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = write_clip(tmp_path / "a.mp4", grays(1), "yuv420p", "libx264")
     monkeypatch.setitem(sys.modules, "av", None)  # as if it were not installed
-    with pytest.raises(ImageError, match=r"got a video, which needs `pip install 'iqassay\[video\]'`"):
+    with pytest.raises(ImageError, match=re.escape(f"got a video, which needs `{install_command('video')}`")):
         next(read_frames(path))
     with pytest.raises(ImageError, match="`iqassay score --every 1s` scores frames of a video"):
         read_image(path)

@@ -83,7 +83,7 @@ def settled(recipe: Recipe) -> Recipe:
             return recipe  # weights of somebody's own: it is for them to know
         learned = learned or (first.stage in ("network", "view") and first.frozen == 0)
     shared = shared_levels(recipe)
-    dan = recipe.system == "mfen" and recipe.stage == "network" and recipe.dan and recipe.dan_frozen > shared
+    dan = recipe.system == "mfen" and recipe.stage != "view" and recipe.dan and recipe.dan_frozen > shared
     fixed = recipe.stage == "head" or (recipe.stage in ("network", "view") and (recipe.frozen > 0 or dan))
     if fixed and first.encoder_weights is None and not learned:
         flags = "--frozen 0" + (f" and --dan-frozen {shared}" + " or less" * bool(shared)) * dan
