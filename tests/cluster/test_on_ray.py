@@ -34,6 +34,7 @@ pytestmark = pytest.mark.slow
 pytest.importorskip("pyarrow")
 pytest.importorskip("aiohttp")
 os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
+os.environ["RAY_worker_niceness"] = "0"  # workers that stand behind other tests would take minutes
 ray: Any = pytest.importorskip("ray")
 PICTURES, PART = 36, 3
 GATES = (12, 24)  # the pictures from which on answers are held back until a gate opens
