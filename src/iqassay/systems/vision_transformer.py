@@ -172,7 +172,7 @@ class VisionTransformer(nn.Module):
         the first is the class token's."""
         maps = self.patches(self.normalise(x))
         maps = maps + F.interpolate(self.places, maps.shape[-2:], mode="bicubic", align_corners=False)
-        x = self.before(torch.cat([self.cls.expand(len(maps), -1, -1), maps.flatten(2).transpose(1, 2)], 1))
+        x = self.before(torch.cat([self.cls.expand(maps.shape[0], -1, -1), maps.flatten(2).transpose(1, 2)], 1))
         out = []
         for number, block in enumerate(self.blocks, 1):
             x = block(x)
