@@ -75,9 +75,9 @@ class NearAttention(nn.Module):
 
 def neighbours(x: Tensor, radius: int) -> Iterator[Tensor]:
     """The tokens (B, h, w, ...) at every place up to ``radius`` cells away, row by row; those at an edge repeated."""
-    h, w = x.shape[1:3]
+    h, w = x.shape[1], x.shape[2]  # one by one: a slice of a shape would be a constant in a graph
     flat = x.flatten(3).permute(0, 3, 1, 2)
-    around = F.pad(flat, (radius,) * 4, mode="replicate").permute(0, 2, 3, 1).unflatten(3, tuple(x.shape[3:]))
+    around = F.pad(flat, (radius,) * 4, mode="replicate").permute(0, 2, 3, 1)
     for top in range(2 * radius + 1):
         for left in range(2 * radius + 1):
-            yield around[:, top : top + h, left : left + w]
+            yield around[:, top : top + h, left : left + w].reshape(x.shape)

@@ -173,7 +173,7 @@ class VisionTransformer(nn.Module):
         the first is the class token's."""
         maps = self.patches(self.normalise(x))
         maps = maps + F.interpolate(self.places, maps.shape[-2:], mode="bicubic", align_corners=False)
-        x = self.before(torch.cat([self.cls.expand(len(maps), -1, -1), maps.flatten(2).transpose(1, 2)], 1))
+        x = self.before(torch.cat([self.cls.expand(maps.shape[0], -1, -1), maps.flatten(2).transpose(1, 2)], 1))
         out = []
         for number, block in enumerate(self.blocks, 1):
             x = block(x)
@@ -184,9 +184,9 @@ class VisionTransformer(nn.Module):
     def cells(self, x: Tensor) -> list[Tensor]:
         """(B, 3, H, W) in [0, 1], H and W multiples of 32 -> four maps (B, C, H/32, W/32): the tokens after each exit,
         one for every cell of 32x32 pixels, which is shrunk to one patch."""
-        rows, columns = (side // STRIDES[-1] for side in x.shape[-2:])
-        small = shrink_cells(x, self.shape.patch)
-        return [t[:, 1:].transpose(1, 2).unflatten(2, (rows, columns)) for t in self.tokens(small)]
+        count, rows, columns = x.shape[0], x.shape[2] // STRIDES[-1], x.shape[3] // STRIDES[-1]
+        found = self.tokens(shrink_cells(x, self.shape.patch))
+        return [t[:, 1:].transpose(1, 2).reshape(count, self.shape.width, rows, columns) for t in found]
 
     def embed(self, tokens: Tensor) -> Tensor:
         """The last tokens (B, 1 + N, C) -> CLIP's embedding of the whole picture, (B, 512)."""

@@ -125,7 +125,9 @@ def export(system: MFEN | ExtendedYOTO | DRI, centre: Tensor, axes: Tensor, card
     inputs = ("image", "pictures") if isinstance(system, ExtendedYOTO) else ("image",)
     outputs = OUTPUTS + (("estimate", "nearness") if isinstance(system, DRI) else ())
     graph = to_onnx(Deployed(system, centre, axes).eval(), outputs, inputs)
-    quantise_weights(graph, ("system.network.encoder.blocks.",))
+    near = isinstance(system, ExtendedYOTO) and system.config.network.near
+    parts = ("encoder.blocks.", "embed.", "ctr.", "ha.", "sda.") if near else ("encoder.blocks.",)
+    quantise_weights(graph, tuple(f"system.network.{part}" for part in parts))
     halve_weights(graph)
     graph = optimise(graph)
     file.parent.mkdir(parents=True, exist_ok=True)

@@ -73,7 +73,7 @@ def ship(job: Export) -> Path:
             f"{job.checkpoint}: got a run with --no-dan, --no-whole-picture or --no-distance, want one without"
         )
     lite = recipe.encoder.startswith("efficientnet_lite")
-    if recipe.system == "yoto" and not published and not recipe.near and not lite:
+    if recipe.system == "yoto" and not published and not lite:
         # The graph looks at an empty batch of half the size for the other mode, which onnxruntime cannot do for every
         # encoder; the published network has no such look.
         raise ValueError(f"{job.checkpoint}: got the encoder {recipe.encoder}, want an efficientnet_lite one to export")
