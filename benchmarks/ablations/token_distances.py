@@ -51,7 +51,7 @@ def main() -> None:
     parser.add_argument("--model", action="append", default=[], help="model of our own to put beside them")
     parser.add_argument("--no-measures", action="store_true", help="leave classical measures out: they are slow")
     parser.add_argument("--work", type=Path, default=Path("runs/token_distances"))
-    parser.add_argument("-o", "--out", type=Path, default=Path("benchmarks/ablations/token_distances.csv"))
+    parser.add_argument("-o", "--out", type=Path, default=Path(__file__).with_suffix(".csv"))
     args = parser.parse_args()
     args.work.mkdir(parents=True, exist_ok=True)
 

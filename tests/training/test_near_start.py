@@ -10,7 +10,7 @@ import pytest
 import torch
 
 import iqassay.systems
-from iqassay.commands.train import train_main
+from conftest import train_main
 from iqassay.data.distortions import KINDS
 from iqassay.scoring.model_file import load_model_file, open_session
 from iqassay.systems.yoto_extended import TOP

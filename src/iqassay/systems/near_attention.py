@@ -47,7 +47,7 @@ class NearAttention(nn.Module):
         self.register_buffer("steps", torch.tensor(steps, dtype=torch.float32)[:, None], persistent=False)
         self.drop = nn.Dropout(dropout)
         with torch.no_grad():  # it starts as the matching of tokens as they are
-            for linear in (self.k, self.v, *([] if tied else [self.q])):
+            for linear in (self.k, self.v, *([] if self.q is None else [self.q])):
                 linear.weight.copy_(torch.eye(width))
                 linear.bias.zero_()
 

@@ -224,8 +224,9 @@ class YOTO(nn.Module):
         side = self.config.crop
         if side and x.shape[2:] != (side, side):
             raise ValueError(f"got pictures of {x.shape[3]}x{x.shape[2]} pixels, want crops of {side}x{side}")
-        near = self.config.near and isinstance(self.encoder, VisionTransformer)
-        return list(self.encoder.cells(x) if near else self.encoder.encode(x))
+        if self.config.near and isinstance(self.encoder, VisionTransformer):
+            return list(self.encoder.cells(x))
+        return list(self.encoder.encode(x))
 
     def tokens(self, pyramid: Sequence[Tensor]) -> list[Tensor]:
         """Each level's map -> tokens (B, h, w, width): pooled to mean and deviation, normalised, embedded, then CTR."""

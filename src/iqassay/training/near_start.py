@@ -11,12 +11,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional as F
 
 from iqassay.data.synthetic import pristine_files
 from iqassay.systems.distance import plain_maps
+from iqassay.systems.near_attention import NearAttention
 from iqassay.systems.near_distance import NearDistance
+from iqassay.systems.yoto import YOTO
 from iqassay.systems.yoto_extended import ExtendedYOTO
 from iqassay.training.onnx_pass import whole_view
 from iqassay.training.recipes import Recipe
@@ -51,6 +53,8 @@ def start_near(system: ExtendedYOTO, pictures: Sequence[Tensor]) -> None:
     for name, attend in network.sda.items():
         shallow, deep = embedded[int(name[0])], embedded[int(name[1])]
         ridge = 0.01 * len(shallow) * shallow.var() * torch.eye(shallow.shape[1])
+        assert isinstance(attend, NearAttention)
+        assert attend.q is not None
         attend.q.weight.copy_(torch.linalg.solve(shallow.T @ shallow + ridge, shallow.T @ deep).T)
         attend.q.bias.zero_()
     if isinstance(system.distance, NearDistance):
@@ -59,12 +63,14 @@ def start_near(system: ExtendedYOTO, pictures: Sequence[Tensor]) -> None:
         system.distance.seen.fill_(100)
 
 
-def begin_level(network: torch.nn.Module, level: int, tokens: Tensor) -> Tensor:
+def begin_level(network: YOTO, level: int, tokens: Tensor) -> Tensor:
     """Normalisation, embedding and CTR of one level, by its tokens (N, C); returns them embedded, (N, width).
 
     Every head gets axes of all sizes. CTR begins with its gate shut: what it adds has to be learned.
     """
     norm, embed, gate = network.norms[level], network.embed[level], network.ctr[level].gate
+    assert isinstance(embed, nn.Linear)
+    assert isinstance(gate, nn.Linear)
     width, heads = embed.weight.shape[0], network.config.heads
     x = F.layer_norm(tokens, tokens.shape[1:]) if network.config.normalise else tokens
     mean, deviation = x.mean(0), x.std(0) + 1e-3
@@ -73,7 +79,7 @@ def begin_level(network: torch.nn.Module, level: int, tokens: Tensor) -> Tensor:
     axes = axes[:, -width:].flip(1).T
     embed.weight.copy_(torch.cat([axes[k::heads] for k in range(heads)]))
     embed.bias.zero_()
-    if network.config.normalise:
+    if isinstance(norm, nn.LayerNorm):
         norm.weight.copy_(1 / deviation)
         norm.bias.copy_(-mean / deviation)
     gate.weight.zero_()

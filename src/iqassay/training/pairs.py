@@ -105,9 +105,10 @@ def fit_distance(recipe: Recipe, system: ExtendedYOTO, sets: list[Pairs]) -> tup
         mean, deviation = standards[i]
         target = torch.tensor((sets[i].score[rows] - mean) / deviation, dtype=torch.float32)
         dataset = torch.full((len(rows),), i)
-        if sets[i].content is None:
+        contents = sets[i].content
+        if contents is None:
             return score_loss(scales(raw, dataset), target) + recipe.rank * ranking_loss(raw, target, dataset)
-        content = torch.from_numpy(sets[i].content[rows])
+        content = torch.from_numpy(contents[rows])
         order = ranking_loss(raw, target, content) + ACROSS * ranking_loss(raw, target, dataset)
         return score_loss_by_content(scales(raw, dataset), target, content) + 2 * recipe.rank * order
 
