@@ -34,7 +34,6 @@ pytestmark = pytest.mark.slow
 pytest.importorskip("pyarrow")
 pytest.importorskip("aiohttp")
 os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
-os.environ["RAY_worker_niceness"] = "0"  # workers that stand behind other tests would take minutes
 ray: Any = pytest.importorskip("ray")
 PICTURES, PART = 36, 3
 GATES = (12, 24)  # the pictures from which on answers are held back until a gate opens
@@ -93,6 +92,7 @@ def cluster() -> Iterator[Any]:
     from ray.cluster_utils import Cluster
 
     patient = {"health_check_timeout_ms": 120_000, "health_check_period_ms": 1000}  # with one that is slow, not dead
+    patient["worker_niceness"] = 0  # workers that let other tests go first would take minutes
     store = {"object_store_memory": 100_000_000}
     made = Cluster(initialize_head=True, head_node_args={"num_cpus": 0, "_system_config": patient, **store})
     made.machines = [made.add_node(num_cpus=1, **store) for _ in range(2)]

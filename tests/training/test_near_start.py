@@ -8,9 +8,9 @@ import numpy as np
 import onnx
 import pytest
 import torch
+from conftest import train_main
 
 import iqassay.systems
-from conftest import train_main
 from iqassay.data.distortions import KINDS
 from iqassay.scoring.model_file import load_model_file, open_session
 from iqassay.systems.yoto_extended import TOP
