@@ -96,6 +96,7 @@ def cluster() -> Iterator[Any]:
     store = {"object_store_memory": 100_000_000}
     made = Cluster(initialize_head=True, head_node_args={"num_cpus": 0, "_system_config": patient, **store})
     made.machines = [made.add_node(num_cpus=1, **store) for _ in range(2)]
+    made.wait_for_nodes()  # a run that begins before would have as many workers as there are by then
     yield made
     if ray.is_initialized():
         ray.shutdown()

@@ -81,6 +81,9 @@ def score_parts(parts: Sequence[Part], question: Question, out: str, workers: in
     ray = find_ray()
     data = ray.data.DataContext.get_current()
     data.enable_progress_bars = data.print_on_execution_start = False
+    # By Ray's own limit a pool grows when workers have more in hand than one task each, which ours never have: one that
+    # shrank while the run began slowly would stay small for ever.
+    data.actor_pool_util_upscaling_threshold = 1.0
     logging.getLogger("ray.data").setLevel(logging.ERROR)
     # A part is a task, which goes to a worker when that has nothing else to do. A pool that may shrink: with a fixed
     # one, a worker whose machine is gone would wait for a place for ever while others hold theirs with nothing to do.
