@@ -19,6 +19,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from middle import middle
 
 from iqassay.bench.learners import Statistics
 from iqassay.bench.sanity import Answer, Answers
@@ -38,7 +39,6 @@ from iqassay.training.recipes import Recipe
 from iqassay.training.sets import synthetic_sets
 
 SHOWN = ("up by 0.5", "up by 2", "mean score", "least score", "up again", "mean shift", "mean change")
-NATIVE = (480, 640)  # pixels: the middle of a picture of --native
 
 
 def main() -> None:
@@ -76,7 +76,7 @@ def main() -> None:
     judged = []
     for argument in args.judged + args.native:
         rows = open_set(argument).rows
-        sources = [_middle(r.image) if argument in args.native else r.image for r in rows]
+        sources = [middle(r.image) if argument in args.native else r.image for r in rows]
         judged.append(pictures(Path(argument.split(":")[0]).stem, sources, [r.score for r in rows], 0))
     asked = questions()
     suite = described("sanity", [_pixels(q.make()) for q in asked])
@@ -134,12 +134,6 @@ def _said(head: torch.nn.Module, kept: list[np.ndarray]) -> np.ndarray:
 
 def _pixels(made: np.ndarray | bytes) -> np.ndarray:
     return made if isinstance(made, np.ndarray) else read_image(made).pixels
-
-
-def _middle(file: Path) -> np.ndarray:
-    pixels = read_image(file).pixels
-    top, left = (max(0, (side - want) // 2) for side, want in zip(pixels.shape, NATIVE, strict=False))
-    return np.ascontiguousarray(pixels[top : top + NATIVE[0], left : left + NATIVE[1]])
 
 
 if __name__ == "__main__":

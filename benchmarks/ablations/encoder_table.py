@@ -25,12 +25,12 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from middle import middle
 from scipy import linalg
 from torch import Tensor
 
 from iqassay.data.opening import open_set
 from iqassay.data.rating import Rating
-from iqassay.pictures.image import read_image
 from iqassay.statistics.correlation import bootstrap, srcc
 from iqassay.systems.blocks import pool_statistics
 from iqassay.systems.encoders import encoder
@@ -38,7 +38,6 @@ from iqassay.systems.mfen import shrink_to
 from iqassay.systems.vision_transformer import VisionTransformer
 from iqassay.training.onnx_pass import whole_view
 
-NATIVE = (480, 640)  # pixels: the middle of a picture of --native
 VIEW = 224
 PENALTIES = 10.0 ** np.arange(-3, 2.5, 0.5)  # relative to the number of pictures
 FOLDS = 5
@@ -173,19 +172,13 @@ def _described(way: str, name: str, rows: Sequence[Rating], native: bool, work: 
         return np.load(file)
     network, out = Described(way), []
     for i, row in enumerate(rows):
-        source = _middle(row.image) if native else row.image
+        source = middle(row.image) if native else row.image
         out.append(network(torch.from_numpy(whole_view(source)))[0].numpy())
         if i % 500 == 0:
             print(f"{way}, {name}: {i} of {len(rows)}", file=sys.stderr, flush=True)
     work.mkdir(parents=True, exist_ok=True)
     np.save(file, np.stack(out))
     return np.stack(out)
-
-
-def _middle(file: Path) -> np.ndarray:
-    pixels = read_image(file).pixels
-    top, left = (max(0, (side - want) // 2) for side, want in zip(pixels.shape, NATIVE, strict=False))
-    return np.ascontiguousarray(pixels[top : top + NATIVE[0], left : left + NATIVE[1]])
 
 
 @torch.inference_mode()

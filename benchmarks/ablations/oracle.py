@@ -21,6 +21,7 @@ from unittest.mock import patch
 
 import numpy as np
 import torch
+from middle import middle
 from torch import Tensor, nn
 
 from iqassay.data.opening import open_set
@@ -38,7 +39,6 @@ from iqassay.training.recipes import Recipe
 from iqassay.training.sets import held_out
 
 ARMS = ("shipped restorer", "true reference", "no restorer", "another's reference")
-NATIVE = (480, 640)  # pixels: the middle of a picture of --native
 SIZE = 256
 
 
@@ -148,7 +148,7 @@ def _made(name: str, made: SyntheticSet) -> Pairs:
 def _rated(argument: str, native: bool) -> Pairs:
     ratings = open_set(argument)
     rows = [row for row in ratings.rows if row.reference is not None]
-    read = _middle if native else (lambda file: read_image(file).pixels)
+    read = middle if native else (lambda file: read_image(file).pixels)
     pictures, references = [read(r.image) for r in rows], [read(r.reference) for r in rows]
     content = [r.reference.name for r in rows if r.reference is not None]
     return Pairs(ratings.name, pictures, references, np.array([r.score for r in rows]), content, *labels_of(rows))
@@ -183,12 +183,6 @@ def _together(learned: Pairs, chosen: Pairs, seen: dict[str, list[np.ndarray]]) 
         np.concatenate([getattr(p, key) for p in (learned, chosen)]) for key in ("score", "kind", "severity")
     )
     return Pictures("synthetic", kept, score, kind, severity, len(learned.score))
-
-
-def _middle(file: Path) -> np.ndarray:
-    pixels = read_image(file).pixels
-    top, left = (max(0, (side - want) // 2) for side, want in zip(pixels.shape, NATIVE, strict=False))
-    return np.ascontiguousarray(pixels[top : top + NATIVE[0], left : left + NATIVE[1]])
 
 
 if __name__ == "__main__":

@@ -21,11 +21,12 @@ from unittest.mock import patch
 
 import numpy as np
 import torch
+from middle import middle
 from torch import Tensor, nn
 
 from iqassay.data.opening import open_set
 from iqassay.data.rating import Rating
-from iqassay.pictures.image import read_image, to_float
+from iqassay.pictures.image import to_float
 from iqassay.statistics.correlation import srcc
 from iqassay.statistics.significance import paired_bootstrap
 from iqassay.systems import load_pretrained
@@ -170,13 +171,7 @@ def _row(
 
 def _read(row: Rating, paired: bool, side: int) -> tuple[Tensor, ...]:
     files = [row.image, row.reference] if paired else [row.image]
-    return tuple(torch.from_numpy(_middle(file, side)).permute(2, 0, 1)[None] for file in files)
-
-
-def _middle(file: Path, side: int) -> np.ndarray:
-    pixels = read_image(file).pixels
-    top, left = (max(0, (length - side) // 2) for length in pixels.shape[:2])
-    return to_float(np.ascontiguousarray(pixels[top : top + side, left : left + side]))
+    return tuple(torch.from_numpy(to_float(middle(file, (side, side)))).permute(2, 0, 1)[None] for file in files)
 
 
 if __name__ == "__main__":

@@ -12,7 +12,6 @@ nothing but their ratio.
 from __future__ import annotations
 
 import argparse
-import csv
 import itertools
 import os
 import subprocess
@@ -23,6 +22,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "common"))
 from provenance import commit, machine
+from rows import add_rows
 
 from iqassay.pictures.formats import is_picture
 
@@ -65,12 +65,7 @@ def main() -> int:
             )
             print(", ".join(f"{name} {value}" for name, value in rows[-1].items()), flush=True)
     if args.output:
-        new = not args.output.exists()
-        with args.output.open("a", newline="") as out:
-            writer = csv.DictWriter(out, rows[0], lineterminator="\n")
-            if new:
-                writer.writeheader()
-            writer.writerows(rows)
+        add_rows(args.output, rows)
     return 0
 
 

@@ -16,7 +16,6 @@ The load of the machine when the clock starts is in the table, since a machine w
 from __future__ import annotations
 
 import argparse
-import csv
 import http.client
 import os
 import re
@@ -33,6 +32,7 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "common"))
 from provenance import commit, machine
+from rows import add_rows
 
 ROOT = Path(__file__).resolve().parents[2]
 PICTURE = ROOT / "examples/coffee.jpg"
@@ -84,12 +84,7 @@ def main() -> int:
                 print(f"other answers: {wrong}", file=sys.stderr)
                 return 1
     if args.output:
-        new = not args.output.exists()
-        with args.output.open("a", newline="") as out:
-            writer = csv.DictWriter(out, rows[0], lineterminator="\n")
-            if new:
-                writer.writeheader()
-            writer.writerows(rows)
+        add_rows(args.output, rows)
     return 0
 
 

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from iqassay.commands.options import Columns
+
 if TYPE_CHECKING:
     from iqassay.bench.results import Results
 
@@ -26,15 +28,6 @@ Sets = Annotated[
         metavar="SET",
         help="A rated set: NAME:FOLDER of a published one (see `iqassay bench sets`), or CSV, CSV:FOLDER of its "
         "pictures, CSV:FOLDER:WORST..BEST of its scores; repeatable.",
-    ),
-]
-Columns = Annotated[
-    str,
-    typer.Option(
-        metavar="WHAT=COLUMN,...",
-        help="What columns of unusual names in these CSV files are: image=name,mos=quality; dmos is a score that "
-        "falls.",
-        show_default=False,
     ),
 ]
 Output = Annotated[Path, typer.Option("-o", "--output", metavar="DIR", help="The folder that keeps every answer.")]

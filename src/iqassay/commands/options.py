@@ -91,8 +91,15 @@ Threads = Annotated[
 MaxPixels = Annotated[
     int | None, typer.Option(callback=at_least_1, help="Refuse larger pictures. [default: 200 million pixels]")
 ]
-
-
+Columns = Annotated[
+    str,
+    typer.Option(
+        metavar="WHAT=COLUMN,...",
+        help="What columns of unusual names in these CSV files are: image=name,mos=quality; dmos is a score that "
+        "falls.",
+        show_default=False,
+    ),
+]
 Codecs = Annotated[
     str | None,
     typer.Option(

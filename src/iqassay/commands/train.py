@@ -9,6 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
+from iqassay.commands.options import Columns
 from iqassay.support.errors import UsageError
 from iqassay.support.install import needs
 from iqassay.support.parallel import leads
@@ -83,15 +84,7 @@ def export(
     ],
     calibrate: Annotated[list[str], typer.Option(metavar="SET", help=f"{_VAL}sets the 0-100 scale; repeatable.")] = [],  # noqa: B006 - typer reads it and never changes it
     report: Annotated[list[str], typer.Option(metavar="SET", help=f"{_VAL}is only measured; repeatable.")] = [],  # noqa: B006
-    columns: Annotated[
-        str,
-        typer.Option(
-            metavar="WHAT=COLUMN,...",
-            help="What columns of unusual names in these CSV files are: image=name,mos=quality; dmos is a score that "
-            "falls.",
-            show_default=False,
-        ),
-    ] = "",
+    columns: Columns = "",
     synthetic: Annotated[
         list[Path],
         typer.Option(
