@@ -114,7 +114,7 @@ def workers_of(machine: Any) -> list[int]:
                 name = (folder / "cmdline").read_bytes()
             except OSError:  # it has just ended
                 continue
-            if parent == raylet and name.startswith(b"ray::") and b"MapWorker" in name:
+            if parent == raylet and name.startswith(b"ray::") and b"_score_part" in name:
                 found.append(int(folder.name))
     return found
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import pickle
 import shutil
 import sys
 from collections.abc import Iterator
@@ -196,16 +195,16 @@ def test_a_worker_with_another_model_ends_the_run(photos: Path, question: Questi
 def test_what_is_wrong_with_a_run_comes_back_from_ray_in_words(
     photos: Path, question: Question, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    batch = {"part": [pickle.dumps(find_source("photos").parts[0])]}
+    part = find_source("photos").parts[0]
     changed = Question(question.models, ("another",), question.layout, question.max_pixels)
-    row = pool.PartWorker(changed, str(tmp_path / "out"))(batch)
-    assert (row["pictures"], row["usage"]) == ([0], [True])
-    assert "is another model on" in row["error"][0]
+    pictures, error, usage = pool._score_part(part, changed, str(tmp_path / "out"))
+    assert (pictures, usage) == (0, True)
+    assert "is another model on" in error
     (tmp_path / "file").write_text("no folder")
-    row = pool.PartWorker(question, str(tmp_path / "file"))(batch)
-    assert (row["pictures"], row["usage"]) == ([0], [False])
-    assert row["error"][0]
-    assert pool.PartWorker(question, str(tmp_path / "out"))(batch) == {"pictures": [6], "error": [""], "usage": [False]}
+    pictures, error, usage = pool._score_part(part, question, str(tmp_path / "file"))
+    assert (pictures, usage) == (0, False)
+    assert error
+    assert pool._score_part(part, question, str(tmp_path / "out")) == (6, "", False)
     trace = "ray::Worker()\n  File x\nModuleNotFoundError: No module named 'iqassay'\n\nray.exceptions.X: UDF failed\n"
     assert pool._reason(trace) == "ModuleNotFoundError: No module named 'iqassay'"
 

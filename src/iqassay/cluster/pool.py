@@ -1,14 +1,15 @@
-"""The work on parts, shared out by Ray: a pool of workers, which Ray starts, feeds, and starts again when they die."""
+"""The work on parts, shared out by Ray, which starts workers and gives what one that died had to another."""
 
 from __future__ import annotations
 
 import logging
 import os
-import pickle
 import re
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, redirect_stdout
+from functools import cache
+from itertools import islice
 from typing import Any
 
 from iqassay.cluster.parts import Part
@@ -58,18 +59,20 @@ def connected(address: str | None) -> Iterator[int]:
             ray.shutdown()
 
 
-class PartWorker(Worker):
-    """A worker as Ray calls it, with one part at a time. What is wrong with the run comes back in words, since of an
-    exception Ray brings the traceback alone.
-    """
+@cache
+def _worker(question: Question, out: str) -> Worker:
+    """The one worker of this process, whose models stay open from one part to the next."""
+    return Worker(question, out)
 
-    def __call__(self, batch: dict[str, Any]) -> dict[str, list[Any]]:
-        (part,) = batch["part"]
-        try:
-            return {"pictures": [self.score(pickle.loads(part))], "error": [""], "usage": [False]}
-        except (OSError, ValueError) as error:
-            reason = " ".join(str(error).split())
-            return {"pictures": [0], "error": [reason], "usage": [isinstance(error, ValueError)]}
+
+def _score_part(part: Part, question: Question, out: str) -> tuple[int, str, bool]:
+    """What Ray calls: how many pictures the part has. What is wrong with the run comes back in words, with whether its
+    user can mend it, since of an exception Ray brings the traceback alone.
+    """
+    try:
+        return _worker(question, out).score(part), "", False
+    except (OSError, ValueError) as error:
+        return 0, " ".join(str(error).split()), isinstance(error, ValueError)
 
 
 def score_parts(parts: Sequence[Part], question: Question, out: str, workers: int) -> Iterator[int]:
@@ -79,30 +82,18 @@ def score_parts(parts: Sequence[Part], question: Question, out: str, workers: in
     another one, and OSError for what else went wrong, in one line.
     """
     ray = find_ray()
-    data = ray.data.DataContext.get_current()
-    data.enable_progress_bars = data.print_on_execution_start = False
-    # By Ray's own limit a pool grows when workers have more in hand than one task each, which ours never have: one that
-    # shrank while the run began slowly would stay small for ever.
-    data.actor_pool_util_upscaling_threshold = 1.0
-    logging.getLogger("ray.data").setLevel(logging.ERROR)
-    # A part is a task, which goes to a worker when that has nothing else to do. A pool that may shrink: with a fixed
-    # one, a worker whose machine is gone would wait for a place for ever while others hold theirs with nothing to do.
-    rows = ray.data.from_items([{"part": pickle.dumps(part)} for part in parts], override_num_blocks=len(parts))
-    pool = ray.data.ActorPoolStrategy(
-        min_size=1, max_size=workers, initial_size=workers, max_tasks_in_flight_per_actor=1
-    )
-    done = rows.map_batches(
-        PartWorker,
-        batch_size=1,
-        compute=pool,
-        fn_constructor_args=(question, out),
-        num_cpus=question.threads,
-    )
+    score = ray.remote(num_cpus=question.threads, max_retries=-1)(_score_part)  # the worker counts the deaths
+    left, running = iter(parts), []
     try:
-        for row in done.iter_rows():
-            if row["error"]:
-                raise (UsageError if row["usage"] else OSError)(row["error"])
-            yield int(row["pictures"])
+        while True:
+            running += [score.remote(part, question, out) for part in islice(left, workers - len(running))]
+            if not running:
+                return
+            done, running = ray.wait(running)
+            for pictures, error, usage in ray.get(done):
+                if error:
+                    raise (UsageError if usage else OSError)(error)
+                yield pictures
     except ray.exceptions.RayError as error:
         raise OSError(f"Ray gave up: {_reason(str(error))}; run again to go on") from error
 
