@@ -83,7 +83,8 @@ def score_parts(parts: Sequence[Part], question: Question, out: str, workers: in
     """
     ray = find_ray()
     score = ray.remote(num_cpus=question.threads, max_retries=-1)(_score_part)  # the worker counts the deaths
-    left, running = iter(parts), []
+    left = iter(parts)
+    running: list[Any] = []
     try:
         while True:
             running += [score.remote(part, question, out) for part in islice(left, workers - len(running))]
