@@ -385,6 +385,16 @@ def test_empty_pictures_and_those_unlike_the_training_data_do_not_pass_unless_al
     assert "out/b.png: empty" in gate(*words).out[0].replace(os.sep, "/")
 
 
+def test_a_picture_that_seems_cut_short_does_not_pass_unless_allowed(gate: Gate) -> None:
+    pixels = np.random.default_rng(0).integers(60, 200, (80, 70, 3), np.uint8)
+    pixels[30:] = 128
+    Image.fromarray(pixels).save("out/a.png")
+    result = gate("out", "--min", 0)
+    assert result.status == 3
+    assert "a.png: cut short, it seems: 62 % at the bottom are one colour; --allow-unlike" in result.out[0]
+    assert gate("out", "--min", 0, "--allow-unlike").status == 0
+
+
 def test_beside_its_reference_only_what_is_empty_there_alone_fails(gate: Gate, pair_model: Path) -> None:
     gray(Path("golden/a.png"), 96)
     gray(Path("out/a.png"), 96)

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from iqassay.pictures.emptiness import is_empty
+from iqassay.pictures.emptiness import is_empty, missing_end
 from iqassay.pictures.image import read_image
 
 
@@ -34,3 +34,21 @@ def test_a_speck_does_not_count_and_a_small_word_does() -> None:
     assert is_empty(pixels)
     pixels[:20, :30] = 0
     assert not is_empty(pixels)
+
+
+@pytest.mark.parametrize(("turn", "edge"), [(0, "bottom"), (1, "right"), (2, "top"), (3, "left")])
+def test_an_upload_that_was_cut_short_is_told_whichever_way_it_is_turned(turn: int, edge: str) -> None:
+    pixels = np.random.default_rng(0).integers(0, 256, (400, 300, 3), np.uint8)
+    pixels[160:] = 128
+    found, share = missing_end(np.rot90(pixels, turn))
+    assert found == edge
+    assert share == pytest.approx(0.6, abs=0.01)
+
+
+def test_bars_margins_and_small_bands_are_no_cut() -> None:
+    photo = np.random.default_rng(0).integers(0, 256, (400, 300, 3), np.uint8)
+    for bands, value in (((0, 110), (290, 400)), 0), (((250, 400),), 255), (((310, 400),), 0), ((), 0):
+        pixels = photo.copy()
+        for start, end in bands:
+            pixels[start:end] = value
+        assert missing_end(pixels) == ("", 0.0), (bands, value)

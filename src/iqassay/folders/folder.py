@@ -16,7 +16,7 @@ from iqassay.folders.cache import Cache, stamp
 from iqassay.folders.cells import ALSO
 from iqassay.folders.records import Record
 from iqassay.pictures.align import Box, align, leave_out, shave
-from iqassay.pictures.emptiness import is_empty
+from iqassay.pictures.emptiness import is_empty, missing_end
 from iqassay.pictures.image import ImageError, Picture, TooManyPixels, file_name, read_image
 from iqassay.pictures.video import Frame
 from iqassay.scoring.heatmap import LONG_SIDE
@@ -26,7 +26,7 @@ from iqassay.scoring.tiles import shrink_to
 from iqassay.scoring.verdict import Verdict
 from iqassay.support.parallel import WORKERS, Answer, in_order
 
-EMPTY = "empty: one colour all over"  # how such a warning begins
+EMPTY, CUT = "empty: one colour all over", "cut short, it seems:"  # how such warnings begin
 RECORDS = 2  # raise it when a record has other parts: answers of before are then worked out anew
 
 
@@ -297,12 +297,16 @@ class _Worker:
 
 
 def doubt_of(picture: Picture, reference: Picture | None = None) -> str:
-    """What to warn of before a model has seen the picture: that it is of one colour, unless its reference is too."""
-    if not is_empty(picture.pixels):
+    """What to warn of before a model has seen the picture: that it is of one colour, all over or from an edge on, and
+    its reference is not."""
+    if is_empty(picture.pixels):
+        if reference is None:
+            return EMPTY
+        return "" if is_empty(reference.pixels) else f"{EMPTY}, which its reference is not"
+    edge, share = missing_end(picture.pixels)
+    if not edge or (reference is not None and missing_end(reference.pixels)[0] == edge):
         return ""
-    if reference is None:
-        return EMPTY
-    return "" if is_empty(reference.pixels) else f"{EMPTY}, which its reference is not"
+    return f"{CUT} {100 * share:.0f} % at the {edge} are one colour"
 
 
 def said_of(verdict: Verdict, width: int, height: int, length: int | None, doubt: str = "") -> Record:

@@ -19,7 +19,7 @@ from xml.etree import ElementTree
 import numpy as np
 from numpy.typing import NDArray
 
-from iqassay.folders.folder import EMPTY
+from iqassay.folders.folder import CUT, EMPTY
 from iqassay.folders.records import Record, read_records
 from iqassay.pictures.align import Box
 from iqassay.scoring.scorer import UNLIKE
@@ -132,9 +132,9 @@ def judge(
 
 def _doubt(record: Record, before: Record | None) -> str:
     """Why a score may say nothing; "" where it does, or where a picture that was accepted before was so too. Beside a
-    reference what is unlike the training data can still be compared, what is empty there alone cannot.
+    reference what is unlike the training data can still be compared, what is empty or cut short there alone cannot.
     """
-    starts = (EMPTY,) if "reference" in record else (EMPTY, UNLIKE)
+    starts = (EMPTY, CUT) if "reference" in record else (EMPTY, CUT, UNLIKE)
     accepted = before["warnings"] if before else ()
     return next((said for said in record["warnings"] if said.startswith(starts) and said not in accepted), "")
 
