@@ -174,8 +174,11 @@ class Recipe:
             raise ValueError(f"got --stage view for {self.system} without a --view, want mfen with one")
         if self.stage == "restoration" and (self.system != "dri" or not self.synthetic):
             raise ValueError(f"got --stage restoration for {self.system}, want dri, with --synthetic to make pairs of")
-        if self.system != "mfen" and (self.generated or self.taught or self.patched or self.damaged):
-            raise ValueError(f"got --generated, --taught, --patched or --damaged for {self.system}, want mfen")
+        crops = self.taught or self.patched or self.damaged or (self.generated and self.stage != "head")
+        if self.system != "mfen" and crops:
+            raise ValueError(
+                f"got --taught, --patched, --damaged, or --generated without --stage head, for {self.system}, want mfen"
+            )
         sets = len(self.data) + bool(self.generated) + bool(self.synthetic)
         if not sets:
             raise ValueError("got neither --data nor --synthetic, want at least one set to train on")
