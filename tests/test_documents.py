@@ -1,0 +1,142 @@
+"""README.md and docs/ say what is true: numbers are those of the tables, commands print what is shown, links lead somewhere."""
+
+from __future__ import annotations
+
+import importlib.util
+import re
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+NUMBER = re.compile(r"\d+\.\d+")
+
+
+def load() -> ModuleType:
+    spec = importlib.util.spec_from_file_location("doc_numbers", ROOT / "benchmarks" / "make" / "doc_numbers.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+doc_numbers = load()
+
+
+def filled(text: str) -> tuple[str, list[str]]:
+    """The text as the script would write it, and what it complains of."""
+    complaints: list[str] = []
+    made, _ = doc_numbers.filled(text, lambda _, sentence: complaints.append(sentence))
+    return made, complaints
+
+
+@pytest.mark.parametrize("path", doc_numbers.DOCUMENTS, ids=lambda path: path.relative_to(ROOT).as_posix())
+def test_numbers_are_those_of_the_tables(path: Path) -> None:
+    """If this fails: python benchmarks/make/doc_numbers.py writes them anew."""
+    text = path.read_text(encoding="utf-8")
+    made, complaints = filled(text)
+    stale = [(old, new) for old, new in zip(text.splitlines(), made.splitlines(), strict=True) if old != new]
+    assert (stale, complaints) == ([], [])
+
+
+def test_the_documents_most_read_have_such_numbers() -> None:
+    for name, least in (("README.md", 10), ("docs/benchmarks.md", 500)):
+        assert doc_numbers.filled((ROOT / name).read_text(encoding="utf-8"), print)[1] >= least
+
+
+@pytest.mark.parametrize(
+    ("old", "stale"),
+    [
+        ("0.891 (0.879 to 0.901)<!--", "0.892 (0.879 to 0.901)<!--"),
+        ("(0.879 to 0.901)<!--", "(0.879 to 0.902)<!--"),
+        ("84<!--", "83<!--"),
+    ],
+)
+def test_a_stale_number_is_found_and_mended(old: str, stale: str) -> None:
+    assert old in README
+    made, complaints = filled(README.replace(old, stale))
+    assert (made, complaints) == (README, [])
+
+
+def test_a_stale_cell_is_found_and_mended() -> None:
+    text = (ROOT / "docs" / "benchmarks.md").read_text(encoding="utf-8")
+    row = re.search(r"^\| YOTO \| 0.*$", text, re.MULTILINE)
+    assert row
+    stale = text.replace(row[0], re.sub(r"(?<=\| )0\.\d+", "0.111", row[0]), 1)
+    assert stale != text
+    assert filled(stale) == (text, [])
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "wanted"),
+    [
+        ("9", 1234.5678, "1235"),
+        ("9,999.0", 1234.5678, "1,234.6"),
+        ("+1.0", 2, "+2.0"),
+        ("+0.012", -0.0456, "-0.046"),
+        ("−0.12", -0.0456, "−0.05"),
+        ("−0.12", 0.0456, "0.05"),
+        (".500", 0.0454, ".045"),
+        (".50", 1.5, "1.50"),
+        ("0.12", 0.125, "0.13"),
+        ("-0.1", -0.01, "0.0"),
+    ],
+)
+def test_how_a_number_is_written_stays(old: str, new: float, wanted: str) -> None:
+    assert doc_numbers.written(old, new) == wanted
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        ('0.5<!--=bench("biq2021","test","nobody","srcc")-->', "has no row with"),
+        ('0.5<!--=value("accuracy/bench.csv",model="panel")-->', "rows with"),
+        ('<!--=bench("biq2021","test","panel","srcc")-->', "no number before"),
+        ("<!--table: None-->\n\n| a | b |\n|---|---|\n| x | 1 |\n", "no cell of the table"),
+        ('0.9 (0.1 to 0.2)<!--=peers("panel")-->', "got 1 values for"),
+    ],
+)
+def test_a_comment_that_gives_no_number_is_said(text: str, sentence: str) -> None:
+    _, complaints = filled(text)
+    assert sentence in "".join(complaints)
+
+
+def test_readme_is_short_and_begins_with_what_one_gets() -> None:
+    assert len(README.split()) <= 1200
+    assert not re.search(r"arXiv|MFEN|YOTO|DRI-IQA", README.partition("## Set up")[0])
+    for term in ("SRCC", "PLCC"):
+        first = README.index(term)
+        assert {"SRCC": "Spearman", "PLCC": "Pearson"}[term] in README[first : first + 120]
+
+
+def test_readme_has_the_two_commands_that_ci_runs() -> None:
+    lines = [line.partition("#")[0].strip() for line in README.splitlines()]
+    assert "pip install . && iqassay score examples/" in lines
+    assert "pip install -e '.[dev]' && pytest" in lines
+
+
+def test_links_of_the_readme_lead_somewhere() -> None:
+    links = re.findall(r"\]\(([^)\s]+)\)", README)
+    assert len(links) > 20
+    for link in links:
+        file, _, anchor = link.partition("#")
+        if not file.startswith("https:"):
+            assert (ROOT / file).exists(), link
+            if anchor:
+                titles = re.findall(r"^#+ (.*)$", (ROOT / file).read_text(encoding="utf-8"), re.MULTILINE)
+                assert anchor in [re.sub(r"[^\w -]", "", title.lower()).replace(" ", "-") for title in titles], link
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("command", "printed"), [pytest.param(*both, id=both[0].split()[1]) for both in doc_numbers.commands(README)]
+)
+def test_commands_of_the_readme_print_what_it_shows(command: str, printed: str) -> None:
+    """Words are the same, numbers within the tenth by which processors differ. If this fails: doc_numbers.py --outputs."""
+    got = doc_numbers.run(command)
+    assert NUMBER.sub("", got).split() == NUMBER.sub("", printed).split()
+    apart = [abs(float(a) - float(b)) for a, b in zip(NUMBER.findall(got), NUMBER.findall(printed), strict=True)]
+    assert max(apart, default=0) < 0.11
