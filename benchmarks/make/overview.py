@@ -2,8 +2,8 @@
 
 python benchmarks/make/overview.py [-o docs/img/overview.jpg]
 
-The scores of the first row are those of `iqassay score examples/`. In the second row three boxes of a photo are blurred,
-packed as a poor JPEG and made noisy; the map is that of `iqassay score --ref --map`.
+The scores of the first row are those of `iqassay score examples/`. In the second row three boxes of a photo are
+blurred, packed as a poor JPEG and made noisy; the map is that of `iqassay score --ref --map`.
 """
 
 from __future__ import annotations
