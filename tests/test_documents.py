@@ -88,6 +88,7 @@ def test_how_a_number_is_written_stays(old: str, new: float, wanted: str) -> Non
     [
         ('0.5<!--=bench("biq2021","test","nobody","srcc")-->', "has no row with"),
         ('0.5<!--=value("accuracy/bench.csv",model="panel")-->', "rows with"),
+        ('0.5<!--=value("speed/speed.csv",what="`iqassay --help`")-->', "got -- in a comment"),
         ('<!--=bench("biq2021","test","panel","srcc")-->', "no number before"),
         ("<!--table: None-->\n\n| a | b |\n|---|---|\n| x | 1 |\n", "no cell of the table"),
         ('0.9 (0.1 to 0.2)<!--=peers("panel")-->', "got 1 values for"),

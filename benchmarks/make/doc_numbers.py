@@ -149,6 +149,8 @@ def filled(text: str, complain: Callable[[int, str], None]) -> tuple[str, int]:
         nonlocal count
         count += 1
         try:
+            if "--" in found[3]:
+                raise ValueError("got -- in a comment, which Markdown takes for its end")
             given = evaluate(found[3])
             if given is None:
                 raise LookupError("there is no such value")

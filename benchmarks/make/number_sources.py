@@ -87,9 +87,16 @@ def bench(data: str, split: str, model: str, measure: str, over: str = "all pict
 
 def cost(what: str, model: str, tool: str = "iqassay") -> float | None:
     """Of the runs of speed/speed.py, for a shipped model or a tool that ran beside it; None if not measured."""
+    what = {"start": "`iqassay score one.jpg`", "help": "`iqassay --help`"}.get(what, what)
     file = {"mfen": "speed/speed.csv"}.get(model, f"speed/speed_{model}.csv")
     found = [float(row["value"]) for row in rows(file) if (row["what"], row["tool"]) == (what, tool)]
     return found[0] if found else None
+
+
+def cluster(workers: int) -> float | None:
+    """Pictures a second with so many workers, of speed/cluster.csv; 0: without a cluster."""
+    what = f"cluster, {workers} workers" if workers else "iqassay score --threads 1"
+    return value("speed/cluster.csv", "a second", what=what)
 
 
 def peers(model: str, over: str = "") -> float | None:
