@@ -301,6 +301,25 @@ def encoded(row: str, column: str) -> float | tuple[float, float]:
     return before if column.endswith("90") else after
 
 
+def covered_heads(row: str, head: str) -> list[float]:
+    """A head without and with pictures beyond damaged photos, of ablations/covered_heads.csv; SRCC with its range."""
+
+    def said(figure: str, of: str) -> list[float]:
+        return values("ablations/covered_heads.csv", "value", head=head, figure=figure, of=of)
+
+    if row.startswith("sanity: steps up"):
+        return [100 * mean(said("sanity order: up by 2", "all"))]
+    if row.startswith("blur"):
+        return [mean(said("sanity order: up again", "blur"))]
+    if row.startswith("flat gray"):
+        return [mean(said("sanity extremes: mean score", f"flat {colour}")) for colour in ("gray", "black", "white")]
+    if row == "half gray":
+        return [mean(said("sanity extremes: mean score", row))]
+    data = key(row.removeprefix("SRCC, ").removesuffix(" val"))
+    found = said("srcc", {"kadis": "kadis_mos"}.get(data, data))
+    return [mean(found), max(found) - min(found)]
+
+
 def megabytes(file: str) -> float:
     """How large a file of the repository is."""
     return (ROOT / file).stat().st_size / 1e6
