@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shutil
@@ -39,6 +40,20 @@ def test_numbers_are_those_of_the_tables(path: Path) -> None:
 def test_the_documents_most_read_have_such_numbers() -> None:
     for name, least in (("README.md", 10), ("docs/benchmarks.md", 500)):
         assert doc_numbers.filled((ROOT / name).read_text(encoding="utf-8"), print)[1] >= least
+
+
+@pytest.mark.parametrize("model", ["panel", "dri", "yoto", "mfen"])
+def test_tables_are_of_the_shipped_models(model: str) -> None:
+    """bench.csv names no versions: after a new model file it is to be written anew by `iqassay bench`, as the card is."""
+    card = json.loads((ROOT / "src" / "iqassay" / "weights" / f"{model}.json").read_text(encoding="utf-8"))
+    sets = {"BIQ2021 official test": ("biq2021", "test"), "FLIVE-VOC val": ("flive_voc", "val")}
+    found = [entry for entry in card["accuracy"] if entry["set"] in sets]
+    assert found
+    for entry in found:
+        for measure in ("srcc", "plcc"):
+            assert doc_numbers.SOURCES["bench"](*sets[entry["set"]], model, measure)[0] == pytest.approx(
+                entry[measure], abs=0.002
+            )
 
 
 @pytest.mark.parametrize(
