@@ -44,7 +44,7 @@ def test_the_documents_most_read_have_such_numbers() -> None:
 
 @pytest.mark.parametrize("model", ["panel", "dri", "yoto", "mfen"])
 def test_tables_are_of_the_shipped_models(model: str) -> None:
-    """bench.csv names no versions: after a new model file it is to be written anew by `iqassay bench`, as the card is."""
+    """bench.csv names no versions: after a new model file it is to be written anew, as the card is."""
     card = json.loads((ROOT / "src" / "iqassay" / "weights" / f"{model}.json").read_text(encoding="utf-8"))
     sets = {"BIQ2021 official test": ("biq2021", "test"), "FLIVE-VOC val": ("flive_voc", "val")}
     found = [entry for entry in card["accuracy"] if entry["set"] in sets]
