@@ -35,7 +35,7 @@ def main() -> None:
 
 def cell(values: list[str]) -> str:
     numbers = [float(value) for value in values if value]
-    return f"{np.mean(numbers):.3f} ± {np.std(numbers):.3f}" if len(numbers) > 1 else ""
+    return f"{np.mean(numbers):.3f} ± {np.std(numbers, ddof=1):.3f}" if len(numbers) > 1 else ""
 
 
 if __name__ == "__main__":
