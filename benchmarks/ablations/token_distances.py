@@ -184,8 +184,8 @@ def apart(x: Tensor, reference: Tensor) -> dict[str, float]:
 
 
 def _least(x: Tensor, reference: Tensor, radius: int) -> float:
-    found = [1 - (reference * near).sum(3) for near in neighbours(x, radius)]
-    return float(torch.stack(found).amin(0).mean())
+    alike = (reference[:, :, :, None] * neighbours(x, radius)).sum(4)
+    return float((1 - alike.amax(3)).mean())
 
 
 # ------------------------------------------------------------------------------------------------------ others' answers
