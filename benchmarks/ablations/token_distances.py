@@ -127,7 +127,10 @@ def interval(
     for _ in range(draws):
         drawn = rng.integers(len(groups), size=len(groups))
         at = np.concatenate([groups[i] for i in drawn])
-        out.append(np.nanmean([each[i] for i in drawn]) if figure is inside else srcc(values[at], opinions[at]))
+        if figure is inside:
+            out.append(np.nanmean([each[i] for i in drawn]))
+        elif len(at) > 2:  # fewer have no correlation
+            out.append(srcc(values[at], opinions[at]))
     return float(np.nanquantile(out, 0.025)), float(np.nanquantile(out, 0.975))
 
 
@@ -184,8 +187,8 @@ def apart(x: Tensor, reference: Tensor) -> dict[str, float]:
 
 
 def _least(x: Tensor, reference: Tensor, radius: int) -> float:
-    found = [1 - (reference * near).sum(3) for near in neighbours(x, radius)]
-    return float(torch.stack(found).amin(0).mean())
+    alike = (reference[:, :, :, None] * neighbours(x, radius)).sum(4)
+    return float((1 - alike.amax(3)).mean())
 
 
 # ------------------------------------------------------------------------------------------------------ others' answers

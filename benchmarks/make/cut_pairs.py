@@ -53,6 +53,8 @@ def write(out: Path, name: str, pairs: Iterable[RatedPair], fold: int, folds: in
                 Image.fromarray(reference).save(out / files[1], compress_level=1)
             split = "val" if place % folds == fold else "train"
             rows.append({"image": files[0], "reference": files[1], "mos": pair.opinion, "split": split})
+    if not rows:
+        raise SystemExit(f"{name}: got no pair of one size, want some")
     with (out / f"{name}.csv").open("w", newline="") as stream:
         writer = csv.DictWriter(stream, list(rows[0]), lineterminator="\n")
         writer.writeheader()

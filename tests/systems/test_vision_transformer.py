@@ -44,6 +44,13 @@ def test_pyramid_has_strides_4_to_32_at_any_size(random_one, size):
     assert [tuple(m.shape) for m in maps] == [(2, 384, size[0] // s, size[1] // s) for s in (4, 8, 16, 32)]
 
 
+@pytest.mark.parametrize("size", [(12, 16), (1, 5), (7, 7), (11, 1)])
+def test_places_are_resized_as_interpolation_does(size):
+    x = torch.rand(1, 3, 7, 7)
+    wanted = torch.nn.functional.interpolate(x, size, mode="bicubic")
+    torch.testing.assert_close(vision_transformer.resize(x, *size), wanted, rtol=1e-4, atol=1e-5)
+
+
 def test_a_part_of_the_picture_moves_its_own_cells_most(random_one):
     x = torch.full((1, 3, 224, 224), 0.5)
     torch.nn.init.normal_(random_one.patches.weight, std=0.02)

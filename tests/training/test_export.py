@@ -26,8 +26,8 @@ from iqassay.systems.mfen import MFEN
 from iqassay.systems.yoto import YOTOConfig
 from iqassay.systems.yoto_extended import TOP, ExtendedYOTO, ExtendedYOTOConfig
 from iqassay.training import calibrate
-from iqassay.training.export import OUTPUTS, Deployed, export, principal_axes
-from iqassay.training.optimise import optimise, rewrite
+from iqassay.training.export import OUTPUTS, Deployed, export, principal_axes, quantise_weights
+from iqassay.training.optimise import optimise, rewrite, untie
 
 pytestmark = pytest.mark.slow
 
@@ -152,6 +152,13 @@ def test_weights_keep_their_names_and_values():
     x = np.random.default_rng(1).normal(size=(3, 8)).astype(np.float32)
     answers = [onnxruntime.InferenceSession(m.SerializeToString()).run(None, {"x": x})[0] for m in (plain, found)]
     np.testing.assert_array_equal(*answers)
+
+
+def test_equal_weights_of_two_layers_are_found_by_both_names_as_whole_numbers():
+    plain = plain_network()
+    untie(plain.graph)
+    quantise_weights(plain, ("weight", "twin"), smallest=1)
+    assert {"weight_int8", "twin_int8"} <= {tensor.name for tensor in optimise(plain).graph.initializer}
 
 
 @pytest.mark.parametrize(

@@ -39,26 +39,42 @@ CARD = {
 }
 
 
-@pytest.mark.slow
-@pytest.mark.xfail(strict=True, reason="the graph still holds the grid of its example: no export yet")
-@torch.no_grad()
-def test_one_graph_for_both_modes_with_whole_numbers_as_weights_says_what_torch_says(monkeypatch, tmp_path):
-    system = tiny_near(monkeypatch)
-    statistics = np.random.default_rng(0).normal(size=(200, 8 * 64)).astype(np.float32)
-    card = CARD | {"architecture": dataclasses.asdict(system.config)}
-    file = export(system, *principal_axes(statistics), card, tmp_path / "near.onnx")
-    kinds = {t.name: t.data_type for t in onnx.load(file).graph.initializer}
-    assert kinds["system.network.encoder.blocks.0.mlp.0.weight_int8"] == onnx.TensorProto.INT8
-    read, session = iqassay.systems.load_pretrained(file), open_session(load_model_file(file))
+@pytest.fixture(scope="module")
+def shipped(tmp_path_factory):
+    """A model file, and the torch system that was read back from it."""
+    with pytest.MonkeyPatch.context() as patch:
+        system = tiny_near(patch)
+        statistics = np.random.default_rng(0).normal(size=(200, 8 * 64)).astype(np.float32)
+        card = CARD | {"architecture": dataclasses.asdict(system.config)}
+        file = export(system, *principal_axes(statistics), card, tmp_path_factory.mktemp("near") / "near.onnx")
+        read = iqassay.systems.load_pretrained(file)
     own, back = (one.network.encoder.blocks[0].mlp[0].weight for one in (system, read))
     assert 0 < (own - back).abs().max() < own.abs().max() / 200
-    x, r = np.random.default_rng(0).random((2, 2, 3, 96, 160), np.float32)
+    return file, read
+
+
+@pytest.mark.slow
+def test_a_file_keeps_blocks_as_whole_numbers(shipped):
+    kinds = {t.name: t.data_type for t in onnx.load(shipped[0]).graph.initializer}
+    assert kinds["system.network.encoder.blocks.0.mlp.0.weight_int8"] == onnx.TensorProto.INT8
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("batch", "height", "width"),
+    [(2, 96, 160), (1, 448, 320), (5, 96, 128), (1, 480, 640), (3, 64, 64)],
+)
+@torch.no_grad()
+def test_one_graph_for_both_modes_any_batch_and_any_sides_says_what_torch_says(shipped, batch, height, width):
+    file, system = shipped
+    session = open_session(load_model_file(file))
+    x, r = np.random.default_rng(0).random((2, batch, 3, height, width), np.float32)
     for reference in (None, r, x):
         images = x if reference is None else np.concatenate([x, reference])
-        score, cells = session.run(["score", "map"], {"image": images, "pictures": np.array([2])})
-        want = read(torch.from_numpy(x), None if reference is None else torch.from_numpy(reference))
+        score, cells = session.run(["score", "map"], {"image": images, "pictures": np.array([batch])})
+        want = system(torch.from_numpy(x), None if reference is None else torch.from_numpy(reference))
         np.testing.assert_allclose(score, want.score.numpy(), atol=2e-3)
-        assert cells.shape == (2, 1, 3, 5)
+        np.testing.assert_allclose(cells, want.quality_map.numpy(), atol=5e-3)
     assert (score == TOP).all()
 
 

@@ -9,8 +9,6 @@ of its own, which is exactly zero where a token finds itself.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -55,29 +53,34 @@ class NearAttention(nn.Module):
 
     def forward(self, x: Tensor, query: Tensor, source: Tensor) -> tuple[Tensor, Tensor]:
         q = self._unit((self.k if self.q is None else self.q)(query))
-        k, v = self._unit(self.k(source)), self._split(self.v(source))
-        apart = torch.stack([(q - near).square().sum(4) / 2 for near in neighbours(k, self.radius)], 3)
+        k, v = self._unit(self.k(source)), self.v(source)
+        apart = split(q[:, :, :, None] - neighbours(k, self.radius), self.heads).square().sum(5) / 2
         weights = (self.place - self.sharpness.abs() * apart).softmax(3)  # (B, h, w, places, heads)
-        found = torch.zeros_like(v)
-        for weight, near in zip(weights.unbind(3), neighbours(v, self.radius), strict=True):
-            found = found + weight[..., None] * near
-        found = found.flatten(3)
+        found = (weights[..., None] * split(neighbours(v, self.radius), self.heads)).sum(3).reshape(v.shape)
         stream = x + F.gelu(self.gate(x)) * self.drop(found)
         return stream, (apart + self.step.abs() * self.steps).amin(3) if self.q is None else found
 
-    def _split(self, x: Tensor) -> Tensor:  # (B, h, w, C) -> (B, h, w, heads, C / heads)
-        return x.unflatten(3, (self.heads, x.shape[3] // self.heads))
-
     def _unit(self, x: Tensor) -> Tensor:
-        x = self._split(x)
-        return x * torch.rsqrt(x.square().sum(4, keepdim=True) + 1e-6)
+        heads = split(x, self.heads)
+        return (heads * torch.rsqrt(heads.square().sum(4, keepdim=True) + 1e-6)).reshape(x.shape)
 
 
-def neighbours(x: Tensor, radius: int) -> Iterator[Tensor]:
-    """The tokens (B, h, w, ...) at every place up to ``radius`` cells away, row by row; those at an edge repeated."""
-    h, w = x.shape[1], x.shape[2]  # one by one: a slice of a shape would be a constant in a graph
-    flat = x.flatten(3).permute(0, 3, 1, 2)
-    around = F.pad(flat, (radius,) * 4, mode="replicate").permute(0, 2, 3, 1)
-    for top in range(2 * radius + 1):
-        for left in range(2 * radius + 1):
-            yield around[:, top : top + h, left : left + w].reshape(x.shape)
+def split(x: Tensor, parts: int) -> Tensor:
+    """(..., C) -> (..., parts, C / parts).
+
+    Not by ``unflatten``: sizes read from what it returns would be constants in a traced graph. C is one, or else
+    runtimes would infer it, which an empty batch does not allow.
+    """
+    *rest, c = x.shape
+    return x.reshape(*rest, parts, int(c) // parts)
+
+
+def neighbours(x: Tensor, radius: int) -> Tensor:
+    """(B, h, w, C) -> (B, h, w, places, C): the tokens up to ``radius`` cells away from each, row by row; those at an
+    edge repeated."""
+    b, h, w, c = x.shape
+    around = F.pad(x.permute(0, 3, 1, 2), (radius,) * 4, mode="replicate").permute(0, 2, 3, 1)
+    ends = [(start, start - 2 * radius or None) for start in range(2 * radius + 1)]  # counted from either edge
+    found = torch.stack([around[:, top:bottom, left:right] for top, bottom in ends for left, right in ends], 3)
+    # The shape that it has; but a traced graph would take that of its example for it.
+    return found.reshape(b, h, w, len(ends) ** 2, c)

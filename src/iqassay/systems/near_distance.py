@@ -15,6 +15,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from iqassay.systems.distance import Monotone, compressed
+from iqassay.systems.near_attention import split
 
 SIDE = 8  # of a cell, in places of the plain maps
 LEVEL = 1 / 255
@@ -36,7 +37,7 @@ class NearDistance(Monotone):
 
     def __init__(self, far: int, heads: int = 1, hidden: int = 16) -> None:
         super().__init__(3 * len(KINDS) - 2 + far // heads, hidden)
-        self.heads = heads
+        self.kinds = far // heads
         self.register_buffer("energy", torch.ones(len(SEEN)))
         self.register_buffer("seen", torch.zeros(()))
 
@@ -44,7 +45,7 @@ class NearDistance(Monotone):
         """x and reference (B, 66, H/4, W/4) of ``plain_maps``, far (B, H/32, W/32, K) -> (B, cells, inputs)."""
         if self.training:
             self.learn_scale(reference)
-        of_heads = compressed(far).unflatten(3, (far.shape[3] // self.heads, self.heads))
+        of_heads = split(compressed(far), self.kinds)
         found = torch.cat([self.plain(x, reference), of_heads.mean(4)], 3)
         n, h, w, k = found.shape
         return found.reshape(n, h * w, k)  # spelt out, because an empty batch leaves nothing to infer -1 from

@@ -123,6 +123,22 @@ def shrink_cells(x: Tensor, patch: int) -> Tensor:
     return x.permute(0, 2, 3, 1).reshape(b, c, h // step * wanted, w // step * wanted)
 
 
+def resize(x: Tensor, height: int, width: int) -> Tensor:
+    """(B, C, H, W) -> (B, C, height, width): what ``interpolate`` does by its mode "bicubic", as two products. Runtimes
+    have another idea of it for a single row or column."""
+    padded = F.pad(x, (2, 2, 2, 2), mode="replicate")
+    return _cubic(x, height, x.shape[2]) @ padded @ _cubic(x, width, x.shape[3]).T
+
+
+def _cubic(like: Tensor, wanted: int, given: int) -> Tensor:
+    """What each of ``wanted`` places has of those of a line of ``given``, two more at either end of it."""
+    a = -0.75
+    ours, theirs = (torch.arange(n, device=like.device, dtype=like.dtype) for n in (wanted, int(given) + 4))
+    d = ((ours + 0.5) * (int(given) / wanted) + 1.5)[:, None].sub(theirs).abs()
+    near, far = ((a + 2) * d - (a + 3)) * d * d + 1, a * (((d - 5) * d + 8) * d - 4)
+    return torch.where(d <= 1, near, torch.where(d < 2, far, torch.zeros_like(d)))
+
+
 class VisionTransformer(nn.Module):
     """``clip_vit_b16`` or ``dinov2_vit_s14``: an encoder as in ``encoders``, for pictures of any size.
 
@@ -172,7 +188,7 @@ class VisionTransformer(nn.Module):
         """(B, 3, H, W) in [0, 1], sides multiples of the patch -> the tokens after each exit, (B, 1 + N, C), of which
         the first is the class token's."""
         maps = self.patches(self.normalise(x))
-        maps = maps + F.interpolate(self.places, maps.shape[-2:], mode="bicubic", align_corners=False)
+        maps = maps + resize(self.places, maps.shape[2], maps.shape[3])
         x = self.before(torch.cat([self.cls.expand(maps.shape[0], -1, -1), maps.flatten(2).transpose(1, 2)], 1))
         out = []
         for number, block in enumerate(self.blocks, 1):

@@ -21,7 +21,7 @@ from iqassay.systems.dri import DRI
 from iqassay.systems.mfen import MFEN
 from iqassay.systems.yoto import Cells
 from iqassay.systems.yoto_extended import ExtendedYOTO
-from iqassay.training.optimise import optimise
+from iqassay.training.optimise import optimise, untie
 
 OUTPUTS = ("score", "map", "presence", "severity", "unlike")
 
@@ -125,6 +125,7 @@ def export(system: MFEN | ExtendedYOTO | DRI, centre: Tensor, axes: Tensor, card
     inputs = ("image", "pictures") if isinstance(system, ExtendedYOTO) else ("image",)
     outputs = OUTPUTS + (("estimate", "nearness") if isinstance(system, DRI) else ())
     graph = to_onnx(Deployed(system, centre, axes).eval(), outputs, inputs)
+    untie(graph.graph)  # before they are stored in another form
     near = isinstance(system, ExtendedYOTO) and system.config.network.near
     parts = ("encoder.blocks.", "embed.", "ctr.", "ha.", "sda.") if near else ("encoder.blocks.",)
     quantise_weights(graph, tuple(f"system.network.{part}" for part in parts))

@@ -35,19 +35,23 @@ def optimise(model: onnx.ModelProto) -> onnx.ModelProto:
     return onnx.shape_inference.infer_shapes(found, data_prop=True)  # a third of the time to open YOTO's went into this
 
 
+def untie(graph: onnx.GraphProto) -> None:
+    """Give layers of equal weights, which tracing keeps once, each their own, for it is found by its name."""
+    tensors = {tensor.name: tensor for tensor in graph.initializer}
+    for node in [node for node in graph.node if node.op_type == "Identity" and node.input[0] in tensors]:
+        copy = graph.initializer.add()
+        copy.CopyFrom(tensors[node.input[0]])
+        copy.name = node.output[0]
+        graph.node.remove(node)
+
+
 def _fold(model: onnx.ModelProto) -> onnx.ModelProto:
     """What onnxruntime makes of a graph on any processor. Weights are shown to it as inputs, of which it can fold
     nothing.
     """
     shown = onnx.ModelProto()
     shown.CopyFrom(model)
-    tensors = {tensor.name: tensor for tensor in model.graph.initializer}
-    for node in model.graph.node:
-        if node.op_type == "Identity" and node.input[0] in tensors:  # equal weights of two layers, kept once
-            copy = shown.graph.initializer.add()
-            copy.CopyFrom(tensors[node.input[0]])
-            copy.name = node.output[0]
-            shown.graph.node.remove(node)
+    untie(shown.graph)
     shown.graph.input.extend(
         helper.make_tensor_value_info(tensor.name, tensor.data_type, tensor.dims)
         for tensor in shown.graph.initializer
