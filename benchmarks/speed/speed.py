@@ -3,12 +3,13 @@
     python benchmarks/speed/speed.py [--model yoto] [-o speed.csv] [--environment]
 
 Scoring counts from the files on disk to the score. The first picture pays for warming up and is not in the median. The
-peers are PIQE of the package pypiqe, a hand-made measure without learning, and two networks of pyiqa with random
-weights, which cost what trained ones do, in the same run on the same file. A model that
-takes references is measured with one too, a photo beside its JPEG of quality 40; the peers are then SSIM of
-scikit-image, and our own HaarPSI, MDSI and DSS (numpy and scipy). Packages that are not installed are left out. Beside
-peers there are two sizes; without them cost is followed from 0.2 to 200 megapixels, next to the views that were looked
-at: it grows with them, and they grow with the picture until there are as many as the card allows.
+peers are PIQE of the package pypiqe, a hand-made measure without learning, and networks of pyiqa with random weights,
+which cost what trained ones do, in the same run on the same file. A model that takes references is measured with one
+too, a photo beside its JPEG of quality 40; the peers are then SSIM of scikit-image, LPIPS of pyiqa, the package
+ssimulacra2, and our own HaarPSI, MDSI and DSS (numpy and scipy). (pyiqa's CLIP-IQA wants setuptools<80.) Packages that
+are not installed are left out. Beside peers there are two sizes; without them cost is followed from 0.2 to 200
+megapixels, next to the views that were looked at: it grows with them, and they grow with the picture until there are as
+many as the card allows.
 --environment makes a virtual environment, installs this repository into it without extras, and adds up its files.
 
 Prints Markdown tables; the CSV also says commit, machine and threads.
@@ -47,8 +48,15 @@ SIZES = {
     "200 MP": (16320, 12240),
 }
 BESIDE_PEERS = ("512x384", "12 MP")
-PEERS = {"pypiqe": "pypiqe", "topiq_nr": "pyiqa", "arniqa": "pyiqa"}  # tool -> the package it needs
-PAIR_PEERS = {"scikit-image SSIM": "skimage", "HaarPSI": "scipy", "MDSI": "scipy", "DSS": "scipy"}
+PEERS = {"pypiqe": "pypiqe", "topiq_nr": "pyiqa", "arniqa": "pyiqa", "clipiqa": "pyiqa"}  # tool -> the package it needs
+PAIR_PEERS = {
+    "scikit-image SSIM": "skimage",
+    "lpips": "pyiqa",
+    "SSIMULACRA 2": "ssimulacra2",
+    "HaarPSI": "scipy",
+    "MDSI": "scipy",
+    "DSS": "scipy",
+}
 
 
 @dataclass(frozen=True)
@@ -193,7 +201,7 @@ def _iqassay(model: str, threads: int | None) -> Callable[..., float]:
 
 def peer(tool: str, threads: int | None) -> Callable[..., float]:
     """What scores a picture, or a picture beside its reference, from their paths."""
-    if PEERS.get(tool) == "pyiqa":
+    if (PEERS | PAIR_PEERS).get(tool) == "pyiqa":
         return _pyiqa(tool, threads)
     return _pypiqe(threads) if tool == "pypiqe" else _pair_peer(tool)
 
@@ -215,23 +223,28 @@ def _pyiqa(name: str, threads: int | None) -> Callable[..., float]:
     import timm
     import torch
     import torchvision
-    from pyiqa.archs import arniqa_arch, topiq_arch
+    from pyiqa.archs import arniqa_arch, clipiqa_arch, topiq_arch
+    from pyiqa.archs.clip_model import CLIP
 
     if threads:
         torch.set_num_threads(threads)
-    backbone, resnet = timm.create_model, torchvision.models.resnet50
+    backbone, resnet, alexnet = timm.create_model, torchvision.models.resnet50, torchvision.models.alexnet
 
     with (
         patch.object(timm, "create_model", lambda *given, **named: backbone(*given, **named | {"pretrained": False})),
         patch.object(torchvision.models, "resnet50", lambda **_: resnet()),
+        patch.object(torchvision.models, "alexnet", lambda **_: alexnet()),
         patch.object(torch.hub, "load_state_dict_from_url", lambda *_, **__: {}),
         patch.object(arniqa_arch, "load_file_from_url", lambda *_, **__: ""),
         patch.object(torch.jit, "load", lambda *_, **__: torch.nn.Linear(4096, 1)),
         patch.object(torch.nn.Module, "load_state_dict", lambda *_, **__: None),
         patch.object(topiq_arch, "load_pretrained_network", lambda *_, **__: None),
+        # The sizes of CLIP's ResNet-50.
+        patch.object(clipiqa_arch, "load", lambda *_: CLIP(1024, 224, (3, 4, 6, 3), 64, None, 77, 49408, 512, 8, 12)),
     ):
-        metric = pyiqa.create_metric(name, device="cpu")
-    return lambda picture: float(metric(picture))
+        random = {"pretrained": False, "pnet_rand": True} if name == "lpips" else {}
+        metric = pyiqa.create_metric(name, device="cpu", **random)
+    return lambda *files: float(metric(*files))
 
 
 def _pair_peer(tool: str) -> Callable[..., float]:
@@ -246,6 +259,11 @@ def _pair_peer(tool: str) -> Callable[..., float]:
         from skimage.metrics import structural_similarity
 
         return lambda *files: structural_similarity(*map(read, files), channel_axis=2)
+
+    if tool == "SSIMULACRA 2":
+        from ssimulacra2 import compute_ssimulacra2
+
+        return lambda picture, reference: compute_ssimulacra2(reference, picture)
 
     from iqassay.measures import classical
 

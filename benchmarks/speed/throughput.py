@@ -6,8 +6,8 @@ Each tool has a fresh process and as many processors. Ours score as `iqassay sco
 pool of processes, one for each processor. A few photos are scored before the clock starts, so that starting up and
 opening models do not count; reading the files does. Pairs are the photos as JPEGs of quality 40, beside the photos.
 
-Peers without a reference: PIQE of the package pypiqe, a hand-made measure without learning. With one: SSIM of
-scikit-image, and our own HaarPSI, MDSI and DSS (numpy and scipy). Packages that are not installed are left out.
+Peers are those of speed.py, and cleanvision, which looks for photos that are dark, light, blurred or empty.
+Packages that are not installed are left out.
 
 Prints a Markdown table, with our pictures a second over the peer's; the CSV also says commit, machine and threads.
 """
@@ -25,6 +25,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from contextlib import redirect_stdout
 from dataclasses import asdict, fields
 from pathlib import Path
 
@@ -39,7 +40,8 @@ from spread import spread
 
 PHOTOS, PAIRS = "photos", "pairs"
 OURS = {PHOTOS: ("mfen", "yoto", "dri", "panel"), PAIRS: ("yoto",)}
-PEERS = {PHOTOS: speed.PEERS, PAIRS: speed.PAIR_PEERS}  # tool -> the package it needs
+FOLDERS = {"cleanvision": "cleanvision"}  # that takes all files at once
+PEERS = {PHOTOS: speed.PEERS | FOLDERS, PAIRS: speed.PAIR_PEERS}  # tool -> the package it needs
 WARMING = 8  # pictures
 _score_one: Callable[..., float]  # in a peer's process
 
@@ -137,8 +139,20 @@ def _ours(model: str, threads: int) -> Callable[[list[tuple[str, ...]]], Iterato
 
 
 def _peer(tool: str, threads: int) -> Callable[[list[tuple[str, ...]]], Iterator[float | None]]:
+    if tool in FOLDERS:
+        return lambda files: iter(_cleanvision([file for (file,) in files], threads))
     pool = ProcessPoolExecutor(threads, initializer=_start, initargs=(tool,))
     return lambda files: pool.map(_score, files, chunksize=4)
+
+
+def _cleanvision(files: list[str], processes: int) -> list[float]:
+    """How sharp cleanvision finds each picture; it looks for the dark, the light, the blurred and the empty."""
+    from cleanvision import Imagelab
+
+    with redirect_stdout(sys.stderr):  # where it talks
+        lab = Imagelab(filepaths=files)
+        lab.find_issues({name: {} for name in ("dark", "light", "blurry", "low_information")}, n_jobs=processes)
+    return lab.issues["blurry_score"].tolist()
 
 
 def _start(tool: str) -> None:
