@@ -125,10 +125,11 @@ def export(system: MFEN | ExtendedYOTO | DRI, centre: Tensor, axes: Tensor, card
     inputs = ("image", "pictures") if isinstance(system, ExtendedYOTO) else ("image",)
     outputs = OUTPUTS + (("estimate", "nearness") if isinstance(system, DRI) else ())
     graph = to_onnx(Deployed(system, centre, axes).eval(), outputs, inputs)
-    untie(graph.graph)  # before they are stored in another form
     near = isinstance(system, ExtendedYOTO) and system.config.network.near
     parts = ("encoder.blocks.", "embed.", "ctr.", "ha.", "sda.") if near else ("encoder.blocks.",)
-    quantise_weights(graph, tuple(f"system.network.{part}" for part in parts))
+    whole = tuple(f"system.network.{part}" for part in parts)
+    untie(graph.graph, whole)  # before they are stored in another form
+    quantise_weights(graph, whole)
     halve_weights(graph)
     graph = optimise(graph)
     file.parent.mkdir(parents=True, exist_ok=True)

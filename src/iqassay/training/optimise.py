@@ -35,10 +35,11 @@ def optimise(model: onnx.ModelProto) -> onnx.ModelProto:
     return onnx.shape_inference.infer_shapes(found, data_prop=True)  # a third of the time to open YOTO's went into this
 
 
-def untie(graph: onnx.GraphProto) -> None:
-    """Give layers of equal weights, which tracing keeps once, each their own, for it is found by its name."""
+def untie(graph: onnx.GraphProto, begin: tuple[str, ...] = ("",)) -> None:
+    """Give layers of equal weights, which tracing keeps once, each its own, where its name so begins."""
     tensors = {tensor.name: tensor for tensor in graph.initializer}
-    for node in [node for node in graph.node if node.op_type == "Identity" and node.input[0] in tensors]:
+    tied = [node for node in graph.node if node.op_type == "Identity" and node.input[0] in tensors]
+    for node in [node for node in tied if node.output[0].startswith(begin)]:
         copy = graph.initializer.add()
         copy.CopyFrom(tensors[node.input[0]])
         copy.name = node.output[0]
