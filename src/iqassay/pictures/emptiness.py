@@ -18,10 +18,8 @@ PAPER = 0.98  # of a sample: margins of pages and of goods on white are meant to
 
 def is_empty(pixels: np.ndarray) -> bool:
     """Whether a picture (H, W, 3) of any depth is one colour all over, but for a speck."""
-    step = math.ceil(math.sqrt(pixels.shape[0] * pixels.shape[1] / LOOKED_AT))
-    seen = to_float(pixels[::step, ::step])
-    near = np.abs(seen - np.median(seen, axis=(0, 1))).max(axis=2) <= NEAR
-    return bool(near.mean() >= ALL)
+    seen = _sampled(pixels)
+    return bool(_near(seen, np.median(seen, axis=(0, 1))).mean() >= ALL)
 
 
 def missing_end(pixels: np.ndarray) -> tuple[str, float]:
@@ -30,17 +28,10 @@ def missing_end(pixels: np.ndarray) -> tuple[str, float]:
     "" and 0 for less than a quarter, for white, and where the opposite edge has such a band too: those are bars that a
     film or a portrait was given.
     """
-    step = math.ceil(math.sqrt(pixels.shape[0] * pixels.shape[1] / LOOKED_AT))
-    seen = to_float(pixels[::step, ::step])
-    shares = {
-        edge: _band(view)
-        for edge, view in {
-            "bottom": seen[::-1],
-            "top": seen,
-            "right": seen[:, ::-1].swapaxes(0, 1),
-            "left": seen.swapaxes(0, 1),
-        }.items()
-    }
+    seen = _sampled(pixels)
+    turned = seen.swapaxes(0, 1)
+    views = {"bottom": seen[::-1], "top": seen, "right": turned[::-1], "left": turned}
+    shares = {edge: _band(view) for edge, view in views.items()}
     edge = max(shares, key=lambda name: shares[name])
     other = {"bottom": "top", "top": "bottom", "right": "left", "left": "right"}[edge]
     return (edge, shares[edge]) if shares[edge] >= MISSING and shares[other] < MISSING / 4 else ("", 0.0)
@@ -49,5 +40,18 @@ def missing_end(pixels: np.ndarray) -> tuple[str, float]:
 def _band(view: np.ndarray) -> float:
     """The share of the first rows that are one colour, which is not white."""
     colour = np.median(view[0], axis=0)
-    same = (np.abs(view - colour).max(axis=2) <= NEAR).mean(axis=1) >= ALL
-    return 0.0 if colour.min() >= PAPER else float((same.argmin() if not same.all() else len(same)) / len(same))
+    if colour.min() >= PAPER or _near(view[0], colour).mean() < ALL:  # as with most pictures, after one row
+        return 0.0
+    same = _near(view, colour).mean(axis=1) >= ALL
+    return float((same.argmin() if not same.all() else len(same)) / len(same))
+
+
+def _sampled(pixels: np.ndarray) -> np.ndarray:
+    """Evenly spread pixels, as floats."""
+    step = math.ceil(math.sqrt(pixels.shape[0] * pixels.shape[1] / LOOKED_AT))
+    return to_float(pixels[::step, ::step])
+
+
+def _near(seen: np.ndarray, colour: np.ndarray) -> np.ndarray:
+    """Which pixels (..., 3) are of the colour."""
+    return np.abs(seen - colour).max(axis=-1) <= NEAR

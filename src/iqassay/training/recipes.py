@@ -174,8 +174,8 @@ class Recipe:
             raise ValueError(f"got --stage view for {self.system} without a --view, want mfen with one")
         if self.stage == "restoration" and (self.system != "dri" or not self.synthetic):
             raise ValueError(f"got --stage restoration for {self.system}, want dri, with --synthetic to make pairs of")
-        crops = self.taught or self.patched or self.damaged or (self.generated and self.stage != "head")
-        if self.system != "mfen" and crops:
+        on_crops = self.taught or self.patched or self.damaged or (self.generated and self.stage != "head")
+        if self.system != "mfen" and on_crops:
             raise ValueError(
                 f"got --taught, --patched, --damaged, or --generated without --stage head, for {self.system}, want mfen"
             )
