@@ -21,12 +21,11 @@ from iqassay.support.processors import processors
 
 
 def find_ray() -> Any:
-    """The package, with its module for data. Raises UsageError where it is not installed."""
+    """The package. Raises UsageError where it is not installed."""
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # Ray would report to its makers over the network
     os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")
     try:
         import ray
-        import ray.data
     except ImportError as error:
         raise UsageError(needs("this", "ray", "ray")) from error
     return ray
