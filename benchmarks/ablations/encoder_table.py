@@ -32,9 +32,8 @@ from torch import Tensor
 from iqassay.data.opening import open_set
 from iqassay.data.rating import Rating
 from iqassay.statistics.correlation import bootstrap, srcc
-from iqassay.systems.blocks import pool_statistics
+from iqassay.systems.blocks import pool_statistics, shrink_to
 from iqassay.systems.encoders import encoder
-from iqassay.systems.mfen import shrink_to
 from iqassay.systems.vision_transformer import VisionTransformer
 from iqassay.training.onnx_pass import whole_view
 

@@ -64,7 +64,7 @@ def test_statistics_are_those_of_the_encoder_at_full_size_as_the_other_systems_h
 @torch.no_grad()
 def test_what_the_second_stage_trains_on_makes_the_score_and_the_map(off):
     net, x = tiny(off), pictures()
-    answer, said = net(x), net.predictor(Seen(*net.kept(x)))
+    answer, said = net(x), net.predictor(Seen.of(*net.kept(x)))
     s, w = said.local, said.weight
     torch.testing.assert_close(said.score, answer.score)
     torch.testing.assert_close(torch.stack(said.vectors, 1), answer.extras["vectors"])
@@ -93,9 +93,9 @@ def test_how_many_cells_there_are_does_not_matter(off):
     kept = net.kept(pictures())
     often = [v.repeat(1, 9, 1) if v.ndim == 3 else v for v in kept]
     shuffled = [v[:, torch.arange(v.shape[1]).flip(0)] if v.ndim == 3 else v for v in kept]
-    said = net.predictor(Seen(*kept))
+    said = net.predictor(Seen.of(*kept))
     for other in (often, shuffled):
-        found = net.predictor(Seen(*other))
+        found = net.predictor(Seen.of(*other))
         torch.testing.assert_close(found.score, said.score)
         torch.testing.assert_close(found.vectors, said.vectors)
 
@@ -105,7 +105,7 @@ def test_how_many_cells_there_are_does_not_matter(off):
 
 def vectors_of(net, kept):
     """The two vectors after their interaction."""
-    return net.predictor(Seen(*kept)).vectors
+    return net.predictor(Seen.of(*kept)).vectors
 
 
 def changed(kept, i):
@@ -158,9 +158,9 @@ def test_score_depends_on_every_thing_that_is_kept():
     net = tiny()
     kept = net.kept(pictures())
     assert len(kept) == 5
-    before = net.predictor(Seen(*kept)).score
+    before = net.predictor(Seen.of(*kept)).score
     for i in range(5):
-        assert (net.predictor(Seen(*changed(kept, i))).score != before).all(), i
+        assert (net.predictor(Seen.of(*changed(kept, i))).score != before).all(), i
 
 
 @torch.no_grad()

@@ -105,6 +105,7 @@ class NetworkCard(Card):
     unlike_threshold: float
     architecture: dict[str, Any] | None = None  # how to build the torch module that the weights fit
     reference: Reference | None = None  # None: the model takes no reference
+    semantic: int = 0  # pixels: side of the square in which its semantic encoder sees a whole picture; 0: it has none
     synthetic_covered: float = 0.0  # share of its synthetic training pictures that were what people feed beside photos
 
 
@@ -224,11 +225,16 @@ def open_session(model: ModelFile, threads: int | None = None, device: str = "cp
         where = "" if device == "cpu" else f" on {device}"
         reason = first_line(error)
         raise ModelFileError(f"{str(model.path)!r} is not an ONNX model that can be opened{where}: {reason}") from error
-    want_inputs = ["image"] if model.card.reference is None else ["image", "pictures"]
-    if sorted(inputs) != want_inputs or not set(OUTPUTS) <= set(outputs):
+    want_inputs = ["image"]
+    if model.card.reference is not None:
+        want_inputs += ["pictures"]
+    if model.card.semantic:
+        want_inputs += ["meaning", "square"]
+    want_outputs = {*OUTPUTS, *(["understood"] if model.card.semantic else [])}
+    if sorted(inputs) != want_inputs or not want_outputs <= set(outputs):
         raise ModelFileError(
             f"{str(model.path)!r} is not an iqassay model of the kind its card describes: got inputs {inputs} and "
-            f"outputs {sorted(outputs)}, want {want_inputs} and {sorted(OUTPUTS)}"
+            f"outputs {sorted(outputs)}, want {want_inputs} and {sorted(want_outputs)}"
         )
     kinds = len(model.card.distortions)
     for name, want in (("presence", kinds + 1), ("severity", kinds)):
@@ -307,6 +313,7 @@ def _card(data: Any) -> NetworkCard | PanelCard:
             unlike_threshold=_number(data, "unlike", "threshold"),
             architecture=_get(data, dict, "architecture") if "architecture" in data else None,
             reference=reference,
+            semantic=_whole(data, "semantic", least=1) if "semantic" in data else 0,
             synthetic_covered=_number(data, "synthetic_covered") if "synthetic_covered" in data else 0.0,
         )
     if "sha256" in data:

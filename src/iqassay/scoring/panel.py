@@ -145,7 +145,8 @@ class Panel(Scorer):
         said: dict[str, Answers] = {}
         for views in dict.fromkeys(member.card.views for member in members):  # that our own members share
             alike = [member for member in members if member.card.views == views]
-            networks, callers = [member._network for member in alike], alike[0]._session.callers
+            networks = [member.network_for(picture.pixels) for member in alike]
+            callers = alike[0]._session.callers
             answers = look_together(picture.pixels, views, networks, callers=callers)
             said |= zip((member.card.name for member in alike), answers, strict=True)
         return [(member.card, said[member.card.name]) for member in members]

@@ -8,6 +8,7 @@ import os
 import threading
 from collections.abc import Callable, Generator, Iterable, Iterator
 from dataclasses import asdict, replace
+from functools import partial
 from itertools import zip_longest
 from typing import TYPE_CHECKING, Any, Literal, overload
 
@@ -32,6 +33,7 @@ from iqassay.scoring.model_file import (
     load_model_file,
 )
 from iqassay.scoring.session import Session
+from iqassay.scoring.square import shrunk_to_square
 from iqassay.scoring.verdict import Distortion, Verdict
 from iqassay.support.parallel import WORKERS, Answer, Thing, in_order
 
@@ -46,6 +48,12 @@ LARGE = 24_000_000  # pixels: of many pictures, those above are decoded and scor
 MOST_NAMED = 3  # pictures with more than three causes exist; a list that long helps nobody
 UNLIKE = "unlike the training data"  # how that warning begins
 BOTH_GROUNDS = "transparent: judged over white and over black"
+_NO_SQUARE = np.zeros((1, 3, 1, 1), np.float32)  # a single row of pixels: the semantic encoder has nothing to do
+# The other inputs of a network whose semantic encoder is asked alone: the least that it takes.
+_NO_MEANING = {
+    "image": np.zeros((1, 3, tiles.MIN_SIDE, tiles.MIN_SIDE), np.float32),
+    "meaning": np.zeros((1, 512), np.float32),
+}
 _NO_MORE: Any = object()  # stands in for what the shorter of two iterables lacks
 
 
@@ -194,7 +202,8 @@ class Scorer:
         """
         self._tables(reference is not None)
         beside = None if reference is None else self.read(reference).pixels
-        return tiles.look(self.read(picture).pixels, self.card.views, self._network, beside, self._session.callers)
+        pixels = self.read(picture).pixels
+        return tiles.look(pixels, self.card.views, self.network_for(pixels), beside, self._session.callers)
 
     @overload
     def score_many(
@@ -283,10 +292,22 @@ class Scorer:
             raise ValueError(f"the model {self.card.name!r} takes no reference, want one that does, such as {good!r}")
         return self.card.reference
 
-    def _network(self, batch: tiles.Batch, reference: tiles.Batch | None) -> tiles.Answers:
+    def network_for(self, pixels: np.ndarray) -> tiles.Network:
+        """What is shown the views of a picture (H, W, 3); a semantic encoder has then looked at the whole of it."""
+        if not self.card.semantic:
+            return self._network
+        feed = {**_NO_MEANING, "square": shrunk_to_square(pixels, self.card.semantic)}
+        (meaning,) = self._session.run(["understood"], feed)
+        return partial(self._network, meaning=meaning)
+
+    def _network(
+        self, batch: tiles.Batch, reference: tiles.Batch | None, meaning: np.ndarray | None = None
+    ) -> tiles.Answers:
         feed = {"image": batch if reference is None else np.concatenate([batch, reference])}
         if self.takes_reference:
             feed["pictures"] = np.array([len(batch)], dtype=np.int64)
+        if meaning is not None:
+            feed |= {"meaning": meaning.repeat(len(batch), 0), "square": _NO_SQUARE}
         score, quality_map, presence, severity, unlike = self._session.run(OUTPUTS, feed)
         return tiles.Answers(score, quality_map[:, 0], presence, severity, unlike)
 
@@ -310,7 +331,10 @@ class Scorer:
         """
         if not self.restores:
             raise ModelFileError(f"the model {self.card.name!r} restores nothing, want one that does, such as 'dri'")
-        estimate, nearness = self._session.run(["estimate", "nearness"], {"image": batch})
+        feed = {"image": batch}
+        if self.card.semantic:  # which neither of the two depends on
+            feed |= {"meaning": _NO_MEANING["meaning"].repeat(len(batch), 0), "square": _NO_SQUARE}
+        estimate, nearness = self._session.run(["estimate", "nearness"], feed)
         return estimate, nearness
 
 

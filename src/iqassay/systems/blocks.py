@@ -249,3 +249,20 @@ class GatedAttention(nn.Module):
     def forward(self, x: Tensor, query: Tensor, source: Tensor) -> Tensor:  # (B, N, C), (B, N, C), (B, M, C)
         found = F.scaled_dot_product_attention(self.q(query), self.k(source), self.v(source))
         return x + F.gelu(self.gate(x)) * self.drop(found)
+
+
+def shrink_to(x: Tensor, side: int) -> Tensor:
+    """(B, 3, H, W) -> (B, 3, side, side), whatever the proportions, by a triangle as wide as the shrinking asks for.
+
+    The same values as ``F.interpolate(..., mode="bilinear", antialias=True)`` and Pillow's bilinear ``resize``, by two
+    products of matrices, which every runtime has.
+    """
+
+    def weights(length: int) -> Tensor:  # (side, length), rows of sum 1
+        step = torch.as_tensor(length / side, device=x.device)  # when exported, of any length
+        middle = (torch.arange(side, device=x.device) + 0.5) * step
+        far = (torch.arange(length, device=x.device) + 0.5 - middle[:, None]).abs()
+        near = (1 - far / step.clamp(min=1)).clamp(min=0)
+        return near / near.sum(1, keepdim=True)
+
+    return weights(x.shape[2]) @ (x @ weights(x.shape[3]).T)

@@ -10,10 +10,11 @@ An interpretation: of the paper [1] little more than the abstract is public. Our
 are not claimed. All below the line is trained first, on pairs of pictures and references, and then kept as it is.
 
                  tokens of f -> scaled by d -> fused with u -> quality vector q <--- rounds ---> degradation vector d
-                   |                            |                        |                              |
-    score, map <---+----------------------------+------------------------+------------------------------+
+                   |                            |                 m      |                              |
+    score, map <---+----------------------------+-----------------+------+------------------------------+
     ------------------------------------------------------------------------------------------------------------------
     x -> E_q encoder -> f1..f4        x -> E_d degradation encoder -> d        x, d -> R restorer -> estimate, u1..u3
+    the whole picture, shrunk to a square -> E_s semantic encoder -> m, what it shows
 """
 
 from __future__ import annotations
@@ -35,10 +36,12 @@ from iqassay.systems.blocks import (
     Regressor,
     Standardise,
     pool_statistics,
+    shrink_to,
 )
 from iqassay.systems.calibrated import Calibrated
 from iqassay.systems.encoders import check_picture_batch, encoder, origin
 from iqassay.systems.restorer import Modulation, Restorer
+from iqassay.systems.vision_transformer import MEANING, SIDE, VisionTransformer
 
 LEVELS = 5  # of KADID-10k, for each distortion
 
@@ -51,6 +54,8 @@ class DRIConfig:
     The fourth, the representation loss, is a matter of training.
 
     Attributes:
+        semantic: a vision transformer with an embedding, "clip_vit_b16", on which the quality vector stands beside the
+            tokens; "": none.
         pretrained: ask for pretrained encoders; a system's own ``config`` says whether all of them are.
         encoder_sha256: of the file that their weights are of, which a system says too.
     """
@@ -62,6 +67,7 @@ class DRIConfig:
     restoration: bool = True
     interaction: bool = True
     two_vectors: bool = True
+    semantic: str = ""
     dropout: float = 0.5  # of the regressor's hidden layers; 0.6 of it for tokens and vectors
     pretrained: bool = True
     encoder_sha256: str = ""
@@ -77,7 +83,8 @@ class Seen:
     """What the kept parts say of a batch of pictures: all that the predictor sees of them.
 
     S are the encoder's channels, C4 those of its last level, N cells of 32x32 pixels (in training fewer are kept of
-    each picture), R what the restorer's decoder and its changes have in a cell. The last two are there with a restorer.
+    each picture), R what the restorer's decoder and its changes have in a cell; these two are there with a restorer,
+    and the meaning with a semantic encoder.
     """
 
     described: Tensor  # (B, 6S): statistics of the encoder at full, half and quarter size
@@ -85,11 +92,19 @@ class Seen:
     degradation: Tensor  # (B, D): the degradation vector
     restored: Tensor | None = None  # (B, N, R): the restorer's decoder, and what it changed, in every cell
     changes: Tensor | None = None  # (B, 2R): statistics of the same over the whole picture
+    meaning: Tensor | None = None  # (B, 512): what the whole picture shows
 
     def tensors(self) -> tuple[Tensor, ...]:
-        """Those that are there, in this order: ``Seen(*seen.tensors())`` is the same again."""
-        parts = (self.described, self.cells, self.degradation, self.restored, self.changes)
+        """Those that are there, in this order."""
+        parts = (self.described, self.cells, self.degradation, self.restored, self.changes, self.meaning)
         return tuple(part for part in parts if part is not None)
+
+    @classmethod
+    def of(cls, *tensors: Tensor) -> Seen:
+        """What has these ``tensors()``: three that are always there, the restorer's two, the semantic encoder's one."""
+        always, rest = tensors[:3], list(tensors[3:])
+        meaning = rest.pop() if len(rest) % 2 else None
+        return cls(*always, *rest, meaning=meaning)
 
 
 @dataclass
@@ -173,29 +188,30 @@ class Predictor(nn.Module):
     def __init__(self, config: DRIConfig, sizes: tuple[int, ...]) -> None:
         super().__init__()
         self.config = config
-        described, cells, vector, *restored = sizes
+        described, cells, vector, *rest = sizes
+        meaning = rest.pop() if config.semantic else 0
         self.scales = nn.ModuleList(Standardise(n) for n in sizes)
         width = config.width
         self.drop = drop = nn.Dropout(0.6 * config.dropout)
         self.embed = nn.Linear(cells, width)
         if config.two_vectors:
             self.degradation = nn.Linear(vector, width)
-        self.quality = nn.Linear(2 * width + (0 if config.two_vectors else vector), width)
+        self.quality = nn.Linear(2 * width + (0 if config.two_vectors else vector) + meaning, width)
         if config.interaction and config.two_vectors:
             self.modulate = Modulation(width, width)
         if config.restoration:
-            self.embed_restored = nn.Linear(restored[0], width)
+            self.embed_restored = nn.Linear(rest[0], width)
             self.fuse = AttentionalFusion(width)
         rounds = config.rounds if config.interaction else 0
         self.rounds = nn.ModuleList(Interaction(width, config.two_vectors) for _ in range(rounds))
         vectors = (2 if config.two_vectors else 1) * width
         self.cells = nn.Sequential(nn.Linear(width + vectors, 64), nn.ReLU(), drop, nn.Linear(64, 2))
-        inputs = described + sum(restored[1:]) + 2 * width + vectors
+        inputs = described + sum(rest[1:]) + meaning + 2 * width + vectors
         self.regressor = Regressor(inputs, dropout=config.dropout, scaled=False)
 
     def forward(self, seen: Seen) -> Predicted:
         parts = zip(self.scales, seen.tensors(), strict=True)
-        seen = Seen(*(scale(part.float()).clamp(-6, 6) for scale, part in parts))
+        seen = Seen.of(*(scale(part.float()).clamp(-6, 6) for scale, part in parts))
         tokens = self.embed(self.drop(seen.cells))  # (B, N, C)
         d = self.degradation(seen.degradation) if self.config.two_vectors else None
         if d is not None and self.config.interaction:
@@ -205,7 +221,8 @@ class Predictor(nn.Module):
             beside = self.embed_restored(self.drop(seen.restored))
             maps = (v.transpose(1, 2)[..., None] for v in (tokens, beside))  # (B, C, N, 1)
             tokens = self.fuse(*maps)[..., 0].transpose(1, 2)
-        q = self.quality(torch.cat([_pooled(tokens), *([seen.degradation] if d is None else [])], 1))
+        meaning = [] if seen.meaning is None else [seen.meaning]
+        q = self.quality(torch.cat([_pooled(tokens), *([seen.degradation] if d is None else []), *meaning], 1))
         q, d = self.drop(q)[:, None], None if d is None else self.drop(d)[:, None]
         for interact in self.rounds:
             q, d = interact(q, d, tokens, beside)
@@ -214,7 +231,7 @@ class Predictor(nn.Module):
         s, w = self.cells(torch.cat([tokens, *everywhere], 2)).float().unbind(2)
         w = torch.sigmoid(w) + 1e-3
         changes = [] if seen.changes is None else [seen.changes]
-        whole = torch.cat([seen.described, *changes, _pooled(tokens), *(v[:, 0] for v in vectors)], 1)
+        whole = torch.cat([seen.described, *changes, *meaning, _pooled(tokens), *(v[:, 0] for v in vectors)], 1)
         score = self.regressor(whole, _weighted(s, w))
         return Predicted(score, q[:, 0], None if d is None else d[:, 0], s, w)
 
@@ -229,11 +246,12 @@ def _pooled(tokens: Tensor) -> Tensor:
 
 
 class DRI(Calibrated, nn.Module):
-    """The whole system: ``forward(x, reference=None) -> Prediction``.
+    """The whole system: ``forward(x, reference=None, meaning=None) -> Prediction``.
 
-    x is (B, 3, H, W), RGB in [0, 1], H and W multiples of 32, at least 64. extras beside the usual: ``estimate`` (B, 3,
-    H, W) in [0, 1], the restored picture (x itself without a restorer); ``nearness`` (B, 126), cosine similarity of the
-    degradation to ``known`` ones: 25 types at 5 levels each, type by type, and "none".
+    x is (B, 3, H, W), RGB in [0, 1], H and W multiples of 32, at least 64; meaning (B, 512) is what ``understand`` says
+    of the whole pictures that x are parts of, where there is a semantic encoder: by default x are whole. extras beside
+    the usual: ``estimate`` (B, 3, H, W) in [0, 1], the restored picture (x itself without a restorer); ``nearness`` (B,
+    126), cosine similarity of the degradation to ``known`` ones: 25 types at 5 levels each, type by type, and "none".
 
     Args:
         weights: a file for the encoder, see ``encoder_weights``.
@@ -251,20 +269,27 @@ class DRI(Calibrated, nn.Module):
         self.config = replace(config, **origin(self.encoder))
         self.degradation = DegradationEncoder(config.vector)
         self.restorer = Restorer(config.vector) if config.restoration else None
+        self.semantic = VisionTransformer(config.semantic, config.pretrained) if config.semantic else None
+        if self.semantic is not None and self.semantic.shape.embedding != MEANING:
+            raise ValueError(f"got {config.semantic!r} as semantic encoder, want clip_vit_b16, which has an embedding")
         channels = self.encoder.channels
         total = sum(channels)
         sizes = [6 * total, 2 * total - channels[-1], config.vector]
         if self.restorer is not None:
             changes = sum(self.restorer.channels) + 3 + total
             sizes += [changes, 2 * changes]
+        if self.semantic is not None:
+            sizes.append(MEANING)
         self.predictor = Predictor(config, tuple(sizes))
         self.distortions = DistortionHead(2 * total + config.vector)
         self.register_buffer("known", torch.zeros(N_KINDS * LEVELS + 1, 128))
 
-    def forward(self, x: Tensor, reference: Tensor | None = None) -> Prediction:
+    def forward(self, x: Tensor, reference: Tensor | None = None, meaning: Tensor | None = None) -> Prediction:
         if reference is not None:
             raise ValueError("got a reference, but DRI-IQA scores pictures by themselves")
         seen, estimate = self.see(x)
+        if self.semantic is not None:
+            seen.meaning = self.understand(shrink_to(x, SIDE)) if meaning is None else meaning
         said = self.predictor(seen)
         local = said.local + (said.score - said.patch())[:, None]
         extras = {
@@ -276,8 +301,18 @@ class DRI(Calibrated, nn.Module):
         }
         return Prediction(said.score, local.reshape(-1, 1, x.shape[2] // 32, x.shape[3] // 32), extras)
 
+    def understand(self, square: Tensor) -> Tensor:
+        """What whole pictures show, shrunk to squares (B, 3, 224, 224): (B, 512).
+
+        Raises:
+            ValueError: without a semantic encoder.
+        """
+        if self.semantic is None:
+            raise ValueError("got a DRI-IQA without a semantic encoder, want one with")
+        return self.semantic.embed(self.semantic.tokens(square)[-1])
+
     def see(self, x: Tensor) -> tuple[Seen, Tensor]:
-        """What the kept parts say of x, for the predictor, and the estimate (B, 3, H, W)."""
+        """What the kept parts but the semantic encoder say of x, for the predictor, and the estimate (B, 3, H, W)."""
         check_picture_batch(x)
         f = self.encoder.encode(x)
         # Mirrored at its borders, or at a quarter a side of 64 would be less than the encoder can halve five times.
@@ -298,7 +333,7 @@ class DRI(Calibrated, nn.Module):
         return Seen(described, cells, d, restored, pool_statistics(changes)), estimate
 
     def kept(self, x: Tensor) -> tuple[Tensor, ...]:
-        """What the second stage of training keeps of a picture: the tensors of ``Seen``."""
+        """What the second stage of training keeps of a picture: the tensors of ``Seen``, but for its meaning."""
         return self.see(x)[0].tensors()
 
     def readable(self, *kept: Tensor) -> Tensor:
@@ -306,7 +341,7 @@ class DRI(Calibrated, nn.Module):
 
         They are learned from pictures of 256x256, whose smaller views look like no photo's.
         """
-        seen = Seen(*kept)
+        seen = Seen.of(*kept)
         return torch.cat([_at_full_size(seen.described), seen.degradation], 1)
 
 

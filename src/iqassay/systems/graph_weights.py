@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 GRAPH, TENSOR = 7, 5
 SIZES, TYPE, NAME, VALUES = 1, 2, 8, 9
-TYPES = {1: "<f4", 3: "<i1", 10: "<f2", 11: "<f8", 6: "<i4", 7: "<i8"}  # of TensorProto.DataType -> of numpy
+TYPES = {1: "<f4", 2: "<u1", 3: "<i1", 10: "<f2", 11: "<f8", 6: "<i4", 7: "<i8"}  # of TensorProto.DataType -> of numpy
 NUMBER, EIGHT_BYTES, BYTES, FOUR_BYTES = 0, 1, 2, 5  # the kinds of fields
 
 

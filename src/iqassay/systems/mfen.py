@@ -35,6 +35,7 @@ from iqassay.systems.blocks import (
     QualityHead,
     Regressor,
     pool_statistics,
+    shrink_to,
 )
 from iqassay.systems.calibrated import Calibrated
 from iqassay.systems.encoders import Encoder, check_picture_batch, encoder, origin, run_levels
@@ -258,23 +259,6 @@ class MFEN(Calibrated, nn.Module):
     def encoder(self) -> Encoder:
         """The encoder that the statistics are of."""
         return self.qen
-
-
-def shrink_to(x: Tensor, side: int) -> Tensor:
-    """(B, 3, H, W) -> (B, 3, side, side), whatever the proportions, by a triangle as wide as the shrinking asks for.
-
-    The same values as ``F.interpolate(..., mode="bilinear", antialias=True)`` and Pillow's bilinear ``resize``, by two
-    products of matrices, which every runtime has.
-    """
-
-    def weights(length: int) -> Tensor:  # (side, length), rows of sum 1
-        step = torch.as_tensor(length / side, device=x.device)  # when exported, of any length
-        middle = (torch.arange(side, device=x.device) + 0.5) * step
-        far = (torch.arange(length, device=x.device) + 0.5 - middle[:, None]).abs()
-        near = (1 - far / step.clamp(min=1)).clamp(min=0)
-        return near / near.sum(1, keepdim=True)
-
-    return weights(x.shape[2]) @ (x @ weights(x.shape[3]).T)
 
 
 def over(maps: Tensor, height: int, width: int, place: Tensor | None) -> Tensor:

@@ -83,7 +83,7 @@ def _of_an_older_card(settings: dict[str, Any]) -> dict[str, Any]:
 
 def named_weights(content: bytes) -> dict[str, Tensor]:
     """The weights in a graph, by their names in the system's state dict, as they are stored: float32 or float16; those
-    stored in int8 with their scales as float32. Raises ValueError for what is no graph."""
+    stored in int8 or four bits with their scales as float32. Raises ValueError for what is no graph."""
     stored = {
         name.removeprefix("system."): torch.from_numpy(values)
         for name, values in stored_tensors(content).items()
@@ -94,6 +94,16 @@ def named_weights(content: bytes) -> dict[str, Tensor]:
         if name.endswith("_int8"):
             own = name.removesuffix("_int8")
             found[own] = values * stored[f"{own}_scale"].float()
+        elif name.endswith("_int4"):
+            own = name.removesuffix("_int4")
+            found[own] = _of_fours(values, stored[f"{own}_group"].float())
         else:
             found[name.removesuffix("_half")] = values
     return found
+
+
+def _of_fours(packed: Tensor, scale: Tensor) -> Tensor:
+    """A matrix from four bits: bytes (N, groups, half a group), the lower half of each first; scales (N groups)."""
+    rows, groups, _ = packed.shape
+    whole = torch.stack([packed & 15, packed >> 4], 3).reshape(rows, groups, -1).float() - 8
+    return (whole * scale.reshape(rows, groups, 1)).reshape(rows, -1)

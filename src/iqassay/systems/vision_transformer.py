@@ -26,6 +26,7 @@ from iqassay.support.install import install_command
 from iqassay.systems.blocks import STRIDES
 
 HEAD = 64  # channels of an attention head, in both
+SIDE, MEANING = 224, 512  # of an encoder that says what a whole picture shows: pixels of the square, and its embedding
 
 
 @dataclass(frozen=True)

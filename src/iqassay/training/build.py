@@ -32,7 +32,7 @@ def build_system(recipe: Recipe) -> System:
         terms = ExtendedYOTOConfig(network, recipe.whole_picture, recipe.distance, recipe.sway)
         system = ExtendedYOTO(terms, weights)
     elif recipe.system == "dri":
-        config = DRIConfig(name, **flags("restoration", "interaction", "two_vectors"))
+        config = DRIConfig(name, **flags("restoration", "interaction", "two_vectors", "semantic"))
         if paper:
             config.width = DRIConfig.paper().width
         system = DRI(config, weights)

@@ -14,18 +14,23 @@ from iqassay.training.onnx_pass import look
 
 
 def keep(
-    folder: Path, network: nn.Module, sources: Sequence[tuple[Path | np.ndarray, ...]], cells: int
+    folder: Path,
+    network: nn.Module,
+    sources: Sequence[tuple[Path | np.ndarray, ...]],
+    cells: int,
+    square: bool = False,
 ) -> list[np.ndarray]:
     """Every output of a network for whole pictures, or pairs of them, as arrays (N, ...) in files of ``folder``.
 
-    Of a table of cells, (1, any number, K), so many evenly spread rows are kept, in float16. What was stopped goes on.
+    square: see ``look``. Of a table of cells, (1, any number, K), so many evenly spread rows are kept, in float16. What
+    was stopped goes on.
     """
     if not (folder / "done").exists():
         folder.mkdir(parents=True, exist_ok=True)
         count = folder / "count"  # of the pictures that are safely in the files
         start = int(count.read_text()) if count.exists() else 0
         arrays: list[np.ndarray] = []
-        for i, answer in enumerate(look(network, sources[start:]), start + 1):
+        for i, answer in enumerate(look(network, sources[start:], square), start + 1):
             rows = [_thinned(output[0], cells) for output in answer]
             arrays = arrays or [
                 np.lib.format.open_memmap(
@@ -49,8 +54,9 @@ def _thinned(output: np.ndarray, cells: int) -> np.ndarray:
 
 
 def fingerprint(system: nn.Module, sources: Sequence[Path | np.ndarray]) -> str:
-    """Names what a system, or an encoder, says of these pictures, whatever the heads that the second stage trains."""
-    trained: tuple[str, ...] = ("regressor.", "head.regressor.", "predictor.", "distortions.", "known")
+    """Names what a system, or an encoder, says of these pictures, whatever the heads that the second stage trains, and
+    but for a semantic encoder, which is named by itself."""
+    trained: tuple[str, ...] = ("regressor.", "head.regressor.", "predictor.", "distortions.", "known", "semantic.")
     if isinstance(system, ExtendedYOTO) and system.config.distance:
         trained += tuple(f"distance.{key}" for key, _ in system.distance.named_parameters())
     digest = hashlib.sha256()

@@ -19,6 +19,7 @@ from torch.nn import functional as F
 from iqassay.systems.blocks import Prediction, pool_statistics
 from iqassay.systems.dri import DRI
 from iqassay.systems.mfen import MFEN
+from iqassay.systems.vision_transformer import MEANING, SIDE
 from iqassay.systems.yoto import Cells
 from iqassay.systems.yoto_extended import ExtendedYOTO
 from iqassay.training.optimise import optimise, untie
@@ -47,17 +48,19 @@ class Deployed(nn.Module):
         self.register_buffer("centre", centre)  # (D,)
         self.register_buffer("axes", axes)  # (D, K)
 
-    def forward(self, image: Tensor, pictures: Tensor | None = None) -> tuple[Tensor, ...]:
-        if pictures is not None and isinstance(self.system, ExtendedYOTO):
+    def forward(self, image: Tensor, more: Tensor | None = None) -> tuple[Tensor, ...]:
+        if more is not None and isinstance(self.system, ExtendedYOTO):
             answer = by_crops if self.system.network.config.crop else either
-            prediction = answer(self.system, image, pictures[0])
+            prediction = answer(self.system, image, more[0])
+        elif more is not None and isinstance(self.system, DRI):
+            prediction = self.system(image, meaning=more)
         else:
             prediction = self.system(image)
         presence = prediction.extras["kind"].softmax(1)
         place = (prediction.extras["statistics"] - self.centre) @ self.axes
         unlike = place.square().mean(1).sqrt()
-        more = (prediction.extras[name] for name in ("estimate", "nearness") if name in prediction.extras)
-        return prediction.score, prediction.quality_map, presence, prediction.extras["severity"], unlike, *more
+        besides = (prediction.extras[name] for name in ("estimate", "nearness") if name in prediction.extras)
+        return prediction.score, prediction.quality_map, presence, prediction.extras["severity"], unlike, *besides
 
 
 def either(yoto: ExtendedYOTO, image: Tensor, pictures: Tensor) -> Prediction:
@@ -120,9 +123,10 @@ def principal_axes(statistics: np.ndarray, keep: int = 48) -> tuple[Tensor, Tens
 
 
 def export(system: MFEN | ExtendedYOTO | DRI, centre: Tensor, axes: Tensor, card: dict, file: Path) -> Path:
-    """Write ``file`` (.onnx; weights are float16, those of a transformer's blocks int8, all arithmetic is float32) and,
-    beside it, its card, which gains the sha256."""
-    inputs = ("image", "pictures") if isinstance(system, ExtendedYOTO) else ("image",)
+    """Write ``file`` (.onnx; weights are float16, those of a transformer's blocks int8, of a semantic encoder's four
+    bits; all arithmetic is float32) and, beside it, its card, which gains the sha256."""
+    semantic = isinstance(system, DRI) and system.semantic is not None
+    inputs = ("image", *(["pictures"] if isinstance(system, ExtendedYOTO) else ["meaning"] if semantic else []))
     outputs = OUTPUTS + (("estimate", "nearness") if isinstance(system, DRI) else ())
     graph = to_onnx(Deployed(system, centre, axes).eval(), outputs, inputs)
     near = isinstance(system, ExtendedYOTO) and system.config.network.near
@@ -132,6 +136,8 @@ def export(system: MFEN | ExtendedYOTO | DRI, centre: Tensor, axes: Tensor, card
     quantise_weights(graph, whole)
     halve_weights(graph)
     graph = optimise(graph)
+    if isinstance(system, DRI) and system.semantic is not None:
+        graph = with_semantic(graph, Understood(system).eval())
     file.parent.mkdir(parents=True, exist_ok=True)
     content = graph.SerializeToString()
     file.write_bytes(content)
@@ -149,6 +155,8 @@ def to_onnx(network: nn.Module, outputs: Sequence[str] = (), inputs: Sequence[st
         "image": torch.rand(3, 3, 96, 128),
         "reference": torch.rand(3, 3, 96, 128),
         "pictures": torch.tensor([2]),
+        "meaning": torch.rand(3, MEANING),
+        "square": torch.rand(1, 3, SIDE, SIDE),
     }
     given = tuple(examples[name] for name in inputs)
     buffer = io.BytesIO()
@@ -158,7 +166,8 @@ def to_onnx(network: nn.Module, outputs: Sequence[str] = (), inputs: Sequence[st
         outputs = outputs or [f"output{i}" for i in range(len(answers))]
         sizes = {3: {1: "cells"}, 4: {2: "rows", 3: "columns"}}  # that differ from picture to picture
         free = {k: {0: "batch", **sizes.get(a.ndim, {})} for k, a in zip(outputs, answers, strict=True)}
-        free |= {name: {0: "images", 2: "height", 3: "width"} for name in inputs if name != "pictures"}
+        free |= {name: {0: "images", 2: "height", 3: "width"} for name in inputs if name in ("image", "reference")}
+        free |= {name: {0: "images"} for name in inputs if name in ("meaning", "square")}
         torch.onnx.export(
             network,
             given,
@@ -194,6 +203,99 @@ def quantise_weights(model: onnx.ModelProto, begin: tuple[str, ...], smallest: i
         for place, node in enumerate(nodes):
             graph.node.insert(place, node)
     graph.initializer.extend(found)
+
+
+class Understood(nn.Module):
+    """What DRI-IQA's semantic encoder says of whole pictures shrunk to squares, by itself."""
+
+    def __init__(self, system: DRI) -> None:
+        super().__init__()
+        self.system = system
+
+    def forward(self, square: Tensor) -> tuple[Tensor, ...]:
+        return (self.system.understand(square),)
+
+
+def with_semantic(model: onnx.ModelProto, understood: nn.Module) -> onnx.ModelProto:
+    """A graph that takes ``meaning``, and beside it the semantic encoder that makes it, for a picture of many views.
+
+    The graph gains the input ``square`` (S, 3, V, V) and the output ``understood`` (B, M): what the encoder says of the
+    squares; or, where they have a single row of pixels, the meaning as it was given, and the encoder does not run.
+    """
+    semantic = to_onnx(understood, ("understood",), ("square",))
+    untie(semantic.graph)
+    in_fours(semantic)
+    halve_weights(semantic)
+    inner = optimise(semantic).graph
+    weights = {tensor.name for tensor in inner.initializer}
+    for node in inner.node:  # names of their own: traced graphs call their steps alike
+        for names in (node.input, node.output):
+            names[:] = [n if n in weights | {"", "square"} else f"semantic/{n}" for n in names]
+    rows = [
+        helper.make_node("Shape", ["square"], ["semantic/shape"], start=2, end=3),
+        helper.make_node("Greater", ["semantic/shape", "semantic/one"], ["semantic/given"]),
+    ]
+    whole = helper.make_tensor_value_info("semantic/understood", TensorProto.FLOAT, None)
+    given = helper.make_tensor_value_info("semantic/meaning", TensorProto.FLOAT, None)
+    found = onnx.ModelProto()
+    found.CopyFrom(model)
+    found.opset_import.append(helper.make_opsetid("com.microsoft", 1))
+    graph = found.graph
+    ready = [node for node in inner.node if all(name in weights for name in node.input)]  # folded when it is opened
+    branch = helper.make_graph([node for node in inner.node if node not in ready], "encode", [], [whole])
+    other = helper.make_graph([helper.make_node("Identity", ["meaning"], ["semantic/meaning"])], "given", [], [given])
+    choice = helper.make_node("If", ["semantic/given"], ["understood"], then_branch=branch, else_branch=other)
+    graph.node.extend([*ready, *rows, choice])
+    graph.initializer.extend([*inner.initializer, numpy_helper.from_array(np.array([1]), "semantic/one")])
+    graph.input.append(helper.make_tensor_value_info("square", TensorProto.FLOAT, ["squares", 3, "side", "side"]))
+    graph.output.append(helper.make_tensor_value_info("understood", TensorProto.FLOAT, ["images", MEANING]))
+    return found
+
+
+GROUP = 32  # weights of a row that share a scale
+
+
+def in_fours(model: onnx.ModelProto, smallest: int = 16_384) -> None:
+    """Store the large matrices of linear layers as four bits with a float16 scale for every 32 of a row, and let
+    onnxruntime's MatMulNBits multiply by them: arithmetic is float32, and no copy of them in float32 is kept."""
+    graph = model.graph
+    tensors = {tensor.name: tensor for tensor in graph.initializer}
+    turned = {node.output[0]: node for node in graph.node if node.op_type == "Transpose" and node.input[0] in tensors}
+    for node in [node for node in graph.node if node.op_type == "MatMul" and node.input[1] in turned]:
+        name = turned[node.input[1]].input[0]
+        rows, columns = tensors[name].dims
+        if rows * columns < smallest or columns % GROUP:
+            continue
+        packed, scale = fours(numpy_helper.to_array(tensors[name]))
+        stored = {"_int4": packed, "_group": scale.astype(np.float16)}
+        graph.initializer.extend(numpy_helper.from_array(v, name + ending) for ending, v in stored.items())
+        graph.initializer.remove(tensors[name])
+        graph.node.remove(turned[node.input[1]])
+        cast = helper.make_node("Cast", [name + "_group"], [name + "_scale"], to=TensorProto.FLOAT)
+        node.input[:] = [node.input[0], name + "_int4", name + "_scale"]
+        node.op_type, node.domain = "MatMulNBits", "com.microsoft"
+        settings = {"N": rows, "K": columns, "bits": 4, "block_size": GROUP}
+        node.attribute.extend(helper.make_attribute(key, value) for key, value in settings.items())
+        graph.node.insert(0, cast)
+    if not any(one.domain == "com.microsoft" for one in model.opset_import):
+        model.opset_import.append(helper.make_opsetid("com.microsoft", 1))
+
+
+def fours(matrix: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """A matrix (N, K) in four bits: two to a byte, the lower first, (N, K/32, 16); and scales (N K/32). A value is its
+    scale times a whole number from -8 to 7, which is stored 8 higher. Of five scales the one with the least error."""
+    groups = matrix.reshape(len(matrix), -1, GROUP).astype(np.float32)
+    largest = np.take_along_axis(groups, np.abs(groups).argmax(2)[:, :, None], 2)
+    best = (np.full(largest.shape, np.inf), np.zeros_like(groups), np.ones_like(largest))
+    for end in (-8, -7.5, -7, -6.5, 7):
+        scale = np.where(largest != 0, largest / end, 1).astype(np.float16).astype(np.float32)
+        scale[scale == 0] = 1
+        whole = np.clip(np.rint(groups / scale), -8, 7)
+        found = (np.square(whole * scale - groups).sum(2, keepdims=True), whole, scale)
+        better = found[0] < best[0]
+        best = tuple(np.where(better, a, b) for a, b in zip(found, best, strict=True))  # type: ignore[assignment]
+    whole = (best[1] + 8).astype(np.uint8)
+    return whole[:, :, ::2] | (whole[:, :, 1::2] << 4), best[2].reshape(-1)
 
 
 def halve_weights(model: onnx.ModelProto, smallest: int = 16_384) -> None:

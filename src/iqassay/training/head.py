@@ -119,7 +119,7 @@ def _rows(sets: list[Pictures], chosen: list[np.ndarray]) -> list[Tensor]:
 def _answer(head: Head, kept: list[Tensor]) -> tuple[Tensor, list[Tensor]]:
     """Raw scores, and the vectors of a head that has them."""
     if isinstance(head, Predictor):
-        said = head(Seen(*kept))
+        said = head(Seen.of(*kept))
         return said.score, said.vectors
     return head(*kept), []
 

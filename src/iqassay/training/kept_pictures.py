@@ -12,8 +12,10 @@ from torch import Tensor, nn
 
 from iqassay.data.pipeline import labels_of
 from iqassay.data.rating import Rating
+from iqassay.systems.dri import DRI
 from iqassay.training.build import System
 from iqassay.training.cached_pass import fingerprint, keep
+from iqassay.training.export import Understood
 from iqassay.training.losses import label
 from iqassay.training.recipes import Recipe
 from iqassay.training.sets import generated_set, rated_rows, synthetic_sets
@@ -77,5 +79,9 @@ def rated_pictures(name: str, rows: Sequence[Rating], kept: list[np.ndarray], tr
 
 def kept_of(system: System, sources: Sequence[Path | np.ndarray], folder: Path, name: str) -> list[np.ndarray]:
     """What the head sees of pictures, (N, ...) each; kept in ``folder``, by what the system and the pictures are."""
-    folder = folder / f"{name}-{fingerprint(system, sources)}"
-    return keep(folder, Kept(system), [(source,) for source in sources], CELLS)
+    pictures = [(source,) for source in sources]
+    kept = keep(folder / f"{name}-{fingerprint(system, sources)}", Kept(system), pictures, CELLS)
+    if isinstance(system, DRI) and system.semantic is not None:
+        own = folder / f"{name}-semantic-{fingerprint(system.semantic, sources)}"
+        kept += keep(own, Understood(system), pictures, CELLS, square=True)
+    return kept

@@ -14,7 +14,9 @@ from torch import nn
 
 from iqassay.pictures.image import read_image, to_float
 from iqassay.scoring import tiles
-from iqassay.training.export import to_onnx
+from iqassay.scoring.square import shrunk_to_square
+from iqassay.systems.vision_transformer import SIDE
+from iqassay.training.export import in_fours, to_onnx
 
 VIEW_AREA = 307_200  # pixels: up to here a picture is looked at whole and at native size, as the scorer does
 
@@ -27,16 +29,27 @@ def whole_view(source: Path | np.ndarray) -> np.ndarray:
     return np.ascontiguousarray(tiles.pad(view).transpose(2, 0, 1)[None])
 
 
-def look(network: nn.Module, sources: Sequence[tuple[Path | np.ndarray, ...]]) -> Iterator[list]:
-    """What a network says of whole pictures, or of pairs of them, one after another, by onnxruntime on all cores."""
-    inputs = ("image", "reference")[: len(sources[0])]
+def square_view(source: Path | np.ndarray) -> np.ndarray:
+    """The picture as a semantic encoder sees it, (1, 3, 224, 224) float32."""
+    return shrunk_to_square(read_image(source).pixels, SIDE)
+
+
+def look(network: nn.Module, sources: Sequence[tuple[Path | np.ndarray, ...]], square: bool = False) -> Iterator[list]:
+    """What a network says of whole pictures, or of pairs of them, one after another, by onnxruntime on all cores.
+
+    square: it is a semantic encoder, and its weights are stored as they are in a model file.
+    """
+    inputs = ("square",) if square else ("image", "reference")[: len(sources[0])]
+    view = square_view if square else whole_view
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = 1
-    graph = to_onnx(network.eval(), inputs=inputs).SerializeToString()
-    session = onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
+    graph = to_onnx(network.eval(), inputs=inputs)
+    if square:
+        in_fours(graph)
+    session = onnxruntime.InferenceSession(graph.SerializeToString(), options, providers=["CPUExecutionProvider"])
 
     def ask(source: tuple[Path | np.ndarray, ...]) -> list:
-        return session.run(None, dict(zip(inputs, map(whole_view, source), strict=True)))
+        return session.run(None, dict(zip(inputs, map(view, source), strict=True)))
 
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         for i, answer in enumerate(pool.map(ask, sources)):

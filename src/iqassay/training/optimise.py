@@ -22,6 +22,8 @@ from onnx import TensorProto, helper, numpy_helper
 from iqassay.scoring.model_file import find_member
 from iqassay.support.files import write_whole
 
+WEIGHTS = (TensorProto.FLOAT, TensorProto.FLOAT16, TensorProto.INT8, TensorProto.UINT8)  # in which weights are stored
+
 
 def optimise(model: onnx.ModelProto) -> onnx.ModelProto:
     """The same network with what is constant computed, what is double or unused left out, and all shapes noted down.
@@ -56,7 +58,7 @@ def _fold(model: onnx.ModelProto) -> onnx.ModelProto:
     shown.graph.input.extend(
         helper.make_tensor_value_info(tensor.name, tensor.data_type, tensor.dims)
         for tensor in shown.graph.initializer
-        if tensor.data_type in (TensorProto.FLOAT, TensorProto.FLOAT16, TensorProto.INT8)  # others: axes and sizes
+        if tensor.data_type in WEIGHTS  # others: axes and sizes
     )
     options = onnxruntime.SessionOptions()
     options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_BASIC

@@ -105,6 +105,7 @@ class Recipe:
     restoration: bool = _flag(True, "dri: restoration network")
     interaction: bool = _flag(True, "dri: interaction of the two vectors")
     two_vectors: bool = _flag(True, "dri: a degradation vector beside the quality vector")
+    semantic: str = _flag("", "dri: vision transformer that says what the whole picture shows: clip_vit_b16")
     sway: float = _flag(1.4, "yoto: how far the attention may scale the distance of a cell; 0 leaves it to the weights")
 
     epochs: int = _flag(10, "epochs; one is --steps batches")

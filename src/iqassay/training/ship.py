@@ -24,6 +24,7 @@ from iqassay.scoring.scorer import Scorer
 from iqassay.support.version import __version__
 from iqassay.systems.blocks import pool_statistics
 from iqassay.systems.mfen import MFEN
+from iqassay.systems.vision_transformer import SIDE
 from iqassay.systems.yoto_extended import TOP, ExtendedYOTO
 from iqassay.training.build import System, build_system
 from iqassay.training.calibrate import calibration_table, conformal_interval, doubts, measured, refuse_few
@@ -96,6 +97,8 @@ def ship(job: Export) -> Path:
     card |= {"distortions": list(KINDS), "views": VIEWS, "unlike": {"threshold": 1e9}}
     scale = {"calibration": {"raw": [0, 1], "score": [0, 1]}, "interval": {"score": [0], "below": [0], "above": [0]}}
     card["architecture"] = dataclasses.asdict(system.config)
+    if recipe.semantic:
+        card["semantic"] = SIDE
     if recipe.synthetic and recipe.synthetic_covered:  # a panel's calibration sees them too, then
         card["synthetic_covered"] = recipe.synthetic_covered
     card |= scale | ({"reference": scale} if isinstance(system, ExtendedYOTO) else {})

@@ -73,7 +73,7 @@ def fit_on_whole_pictures(recipe: Recipe) -> Path:
         kept = [[torch.from_numpy(np.asarray(v)) for v in s.kept] for s in sets]
         found |= fit_distortions(recipe, system.distortions, [system.readable(*one) for one in kept], sets)
         if isinstance(system, DRI):
-            vectors = [Seen(*one).degradation.numpy()[: s.train] for one, s in zip(kept, sets, strict=True)]
+            vectors = [Seen.of(*one).degradation.numpy()[: s.train] for one, s in zip(kept, sets, strict=True)]
             labels = np.concatenate([s.labels[: s.train] for s in sets])
             if (labels[:, 0] >= 0).any():  # types without levels are not like any that is known by both
                 system.known.copy_(known_degradations(system, np.concatenate(vectors), labels))
