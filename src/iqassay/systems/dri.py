@@ -102,9 +102,10 @@ class Seen:
     @classmethod
     def of(cls, *tensors: Tensor) -> Seen:
         """What has these ``tensors()``: three that are always there, the restorer's two, the semantic encoder's one."""
-        always, rest = tensors[:3], list(tensors[3:])
+        described, cells, degradation, *rest = tensors
         meaning = rest.pop() if len(rest) % 2 else None
-        return cls(*always, *rest, meaning=meaning)
+        restored, changes = rest or (None, None)
+        return cls(described, cells, degradation, restored, changes, meaning)
 
 
 @dataclass
