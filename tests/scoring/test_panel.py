@@ -8,6 +8,7 @@ import json
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -85,6 +86,31 @@ def test_members_that_agree_leave_the_floor_alone_and_the_scale_has_ends(card: P
         verdict = wide.score(flat(value))
         assert 0 <= verdict.low <= verdict.score <= verdict.high <= 100
     assert (verdict.low, verdict.high) == (pytest.approx(9, abs=0.01), 100)
+
+
+def test_members_count_by_their_weights_and_others_where_a_picture_was_generated(
+    card: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    weights = {"weights": {"mfen": 3, "yoto": 1}, "generated": {"mfen": 0, "yoto": 1}}
+    both = Panel(write_panel(card.parent, "heavy", **weights), threads=1)
+    assert both.score(flat(51)).raw == pytest.approx(0.75 * 36 + 0.25 * 20, abs=0.01)
+    ask = both._ask
+
+    def sure(probability: float) -> Callable[[Picture], list]:
+        def said(picture: Picture) -> list:
+            (one, found), *rest = ask(picture)
+            return [(one, replace(found, generated=np.asarray(probability))), *rest]
+
+        return said
+
+    for probability, raw, spread in ((1.0, 20.0, 0.0), (0.5, 0.5 * 32 + 0.5 * 20, 16 * (0.375 * 0.625) ** 0.5)):
+        monkeypatch.setattr(both, "_ask", sure(probability))
+        verdict = both.score(flat(51))
+        assert verdict.raw == pytest.approx(raw, abs=0.01)
+        floor = both.card.interval.spread
+        below = np.interp(verdict.score, both.card.interval.score, both.card.interval.below)
+        assert verdict.score - verdict.low == pytest.approx(below * (floor + spread), abs=0.02)
+    assert Panel(card, threads=1).look(flat(51)).generated == 0
 
 
 @pytest.mark.parametrize("shape", [(80, 100), (700, 900)])
@@ -278,6 +304,10 @@ def test_a_member_that_does_not_fit_is_named_before_any_picture(
         ({"members": ["mfen", "yoto"]}, "members is list, want dict"),
         ({"members": {"../mfen": "0", "yoto": "0"}}, "members has '../mfen'"),
         ({"members": {"mfen": 7, "yoto": "0"}}, "members has 'mfen': 7"),
+        ({"weights": {"mfen": 1}}, "weights are {'mfen': 1}, want a number of at least 0 for each of mfen, yoto"),
+        ({"weights": {"mfen": 2, "yoto": -1}}, "want a number of at least 0"),
+        ({"generated": {"mfen": 0, "yoto": 0}}, "generated are {'mfen': 0, 'yoto': 0}"),
+        ({"generated": {"mfen": True, "yoto": 0}}, "want a number of at least 0"),
         ({"interval": {"score": [0], "below": [1], "above": [1]}}, "interval.spread is missing"),
         ({"interval": {"score": [0], "below": [1], "above": [1], "spread": 0}}, "interval.spread is 0"),
         ({"calibration": {"raw": [0], "score": [101]}}, "want 0 to 100"),

@@ -17,7 +17,8 @@ from iqassay.systems.dri import DRI, DRIConfig
 from iqassay.systems.pretrained import named_weights
 from iqassay.systems.vision_transformer import MEANING, SHAPES, SIDE, Shape
 from iqassay.training.export import GROUP, export, fours
-from iqassay.training.kept_pictures import kept_of
+from iqassay.training.generated import fit_generated
+from iqassay.training.kept_pictures import Pictures, kept_of
 
 SCALE = {"calibration": {"raw": [-9, 9], "score": [0, 100]}, "interval": {"score": [50], "below": [5], "above": [5]}}
 CARD = {
@@ -164,3 +165,22 @@ def test_the_square_is_the_same_at_any_depth():
     for other in (sixteen, real):
         np.testing.assert_allclose(other, eight, atol=0.02)
     assert shrunk_to_square(photo(8, 8), SIDE).shape == (1, 3, SIDE, SIDE)
+
+
+def test_generated_pictures_are_told_from_others_by_what_they_show():
+    rng = np.random.default_rng(0)
+    apart = rng.normal(size=MEANING)
+    blank = {"score": np.zeros(60), "kind": np.zeros((60, 26)), "severity": np.zeros((60, 25)), "train": 40}
+
+    def drawn(side):
+        return [(rng.normal(size=(60, MEANING)) + side * 0.3 * apart).astype(np.float32)]
+
+    sets = [Pictures("photos", drawn(-1), **blank), Pictures("taught", drawn(1), **blank, generated=True)]
+    head = torch.nn.Linear(MEANING, 1)
+    found = fit_generated(head, sets, decay=0.3)
+    assert set(found) == {"generated pictures told", "other pictures told"}
+    assert min(found.values()) > 0.8
+    with torch.no_grad():
+        assert (head(torch.from_numpy(sets[1].kept[0][40:])) > 0).float().mean() == found["generated pictures told"]
+    with pytest.raises(ValueError, match="want both kinds"):
+        fit_generated(head, sets[:1], decay=0.3)

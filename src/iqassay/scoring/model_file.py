@@ -111,10 +111,12 @@ class NetworkCard(Card):
 
 @dataclass(frozen=True)
 class PanelCard(Card):
-    """The card of a panel; `calibration` starts from the mean of the members' scores."""
+    """The card of a panel; `calibration` starts from the weighted mean of the members' scores."""
 
     members: dict[str, str]  # name -> sha256 of its .onnx file; in the order of the names, so that it does not matter
     interval: PanelInterval
+    weights: dict[str, float]  # name -> share of the panel's score, 1 in all
+    generated: dict[str, float]  # the same for a picture that a member is sure was generated
 
 
 @dataclass(frozen=True)
@@ -230,7 +232,7 @@ def open_session(model: ModelFile, threads: int | None = None, device: str = "cp
         want_inputs += ["pictures"]
     if model.card.semantic:
         want_inputs += ["meaning", "square"]
-    want_outputs = {*OUTPUTS, *(["understood"] if model.card.semantic else [])}
+    want_outputs = {*OUTPUTS, *(["understood", "generated"] if model.card.semantic else [])}
     if sorted(inputs) != want_inputs or not want_outputs <= set(outputs):
         raise ModelFileError(
             f"{str(model.path)!r} is not an iqassay model of the kind its card describes: got inputs {inputs} and "
@@ -318,7 +320,10 @@ def _card(data: Any) -> NetworkCard | PanelCard:
         )
     if "sha256" in data:
         raise ValueError("has both 'members' and 'sha256', want 'members' for a panel or 'sha256' for a model file")
-    return PanelCard(**shared, members=_members(data), interval=_panel_interval(data))
+    members = _members(data)
+    weights = _weights(data, members, "weights")
+    generated = _weights(data, members, "generated") if "generated" in data else weights
+    return PanelCard(**shared, members=members, interval=_panel_interval(data), weights=weights, generated=generated)
 
 
 def _members(data: Any) -> dict[str, str]:
@@ -329,6 +334,18 @@ def _members(data: Any) -> dict[str, str]:
         if not name or "/" in name or "\\" in name or not isinstance(digest, str):
             raise ValueError(f"members has {name!r}: {digest!r}, want the name of a model and the sha256 of its file")
     return {name: members[name].lower() for name in sorted(members)}
+
+
+def _weights(data: Any, members: dict[str, str], key: str) -> dict[str, float]:
+    """The members' shares, 1 in all; equal where the card says nothing."""
+    given = _get(data, dict, key) if key in data else dict.fromkeys(members, 1)
+    if (
+        set(given) != set(members)
+        or not all(_is_number(w) and w >= 0 for w in given.values())
+        or not any(given.values())
+    ):
+        raise ValueError(f"{key} are {given}, want a number of at least 0 for each of {', '.join(members)}, not all 0")
+    return {name: given[name] / sum(given.values()) for name in members}
 
 
 def _views(data: Any) -> Views:

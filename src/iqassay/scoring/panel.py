@@ -1,8 +1,9 @@
 """Panel: several models look at one picture, and what they say becomes one Verdict.
 
-Their scores are on one scale already, so the panel's is their mean, put through a table of its own; how far they lie
-apart widens the interval. The members are model files beside the panel's card, or shipped ones; the card names each
-with its sha256, because table and interval hold for these very files.
+Their scores are on one scale already, so the panel's is their weighted mean, put through a table of its own; how far
+they lie apart widens the interval. A member that can tell a generated picture lets other weights count for one. The
+members are model files beside the panel's card, or shipped ones; the card names each with its sha256, because table and
+interval hold for these very files.
 """
 
 from __future__ import annotations
@@ -99,9 +100,10 @@ class Panel(Scorer):
         picture = self.read(picture)
         said = self._ask(picture)
         raws = {card.name: raw_value(answers, card) for card, answers in said}
-        spread = float(np.std([calibrated(raws[card.name], card) for card, _ in said]))
-        merged = _merge(said)
+        merged = _merge(said, self.card)
         raw = float(merged.score)
+        apart = [calibrated(raws[card.name], card) - raw for card, _ in said]
+        spread = float(np.dot(_weights(said, self.card), np.square(apart)) ** 0.5)
         score, low, high = placed(raw, self.card, spread + self.card.interval.spread)
         warnings = [*picture.warnings, *(doubt for card, answers in said for doubt in doubts(picture, answers, card))]
         return Verdict(
@@ -129,7 +131,7 @@ class Panel(Scorer):
         """
         if reference is not None:
             return self._for_pairs().look(picture, reference)
-        return _merge(self._ask(self.read(picture)))
+        return _merge(self._ask(self.read(picture)), self.card)
 
     def member(self, name: str) -> Scorer:
         """One of the members, by its name, to be asked alone; opened when it is first needed, and the panel's own."""
@@ -194,18 +196,32 @@ def member_files(
     return found
 
 
-def _merge(said: list[tuple[NetworkCard, Answers]]) -> Answers:
-    """The mean of the members. A severity counts as much as its member finds the distortion present.
+def _weights(said: list[tuple[NetworkCard, Answers]], panel: PanelCard) -> list[float]:
+    """What each member counts, 1 in all, where one of them finds it so probable that the picture was generated."""
+    sure = _generated(said)
+    return [(1 - sure) * panel.weights[card.name] + sure * panel.generated[card.name] for card, _ in said]
+
+
+def _generated(said: list[tuple[NetworkCard, Answers]]) -> float:
+    """How probable it is that the picture was generated, by the member that finds it the most so; else 0."""
+    return max((float(answers.generated) for _, answers in said if answers.generated is not None), default=0.0)
+
+
+def _merge(said: list[tuple[NetworkCard, Answers]], panel: PanelCard) -> Answers:
+    """The members together: score and map by their weights, the rest on average. A severity counts as much as its
+    member finds the distortion present.
 
     All maps of a picture have one grid, since that depends on its size alone.
     """
+    weights = _weights(said, panel)
     presence = np.stack([answers.presence for _, answers in said])  # (members, kinds + 1)
     severity = np.stack([answers.severity for _, answers in said])  # (members, kinds)
     share = presence[:, :-1]
     return Answers(
-        score=np.mean([calibrated(answers.score, card) for card, answers in said]),
-        map=np.mean([calibrated(answers.map, card) for card, answers in said], axis=0),
+        score=np.dot(weights, [calibrated(answers.score, card) for card, answers in said]),
+        map=np.tensordot(weights, [calibrated(answers.map, card) for card, answers in said], 1),
         presence=presence.mean(0),
         severity=(share * severity).sum(0) / np.maximum(share.sum(0), 1e-12),
         unlike=np.max([answers.unlike - card.unlike_threshold for card, answers in said]),
+        generated=np.asarray(_generated(said)),
     )

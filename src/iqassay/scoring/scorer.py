@@ -308,8 +308,9 @@ class Scorer:
             feed["pictures"] = np.array([len(batch)], dtype=np.int64)
         if meaning is not None:
             feed |= {"meaning": meaning.repeat(len(batch), 0), "square": _NO_SQUARE}
-        score, quality_map, presence, severity, unlike = self._session.run(OUTPUTS, feed)
-        return tiles.Answers(score, quality_map[:, 0], presence, severity, unlike)
+        outputs = (*OUTPUTS, "generated") if self.card.semantic else OUTPUTS
+        score, quality_map, presence, severity, unlike, *generated = self._session.run(outputs, feed)
+        return tiles.Answers(score, quality_map[:, 0], presence, severity, unlike, *generated)
 
     @property
     def restores(self) -> bool:

@@ -50,7 +50,8 @@ class Answers:
     """What a network says of a batch of B views, or (without the B) what we conclude for the whole picture.
 
     score (B,) raw, higher is better; map (B, h, w) raw local quality; presence (B, kinds + 1) probabilities with "none"
-    last; severity (B, kinds) from 0 to 5; unlike (B,) distance from the training data.
+    last; severity (B, kinds) from 0 to 5; unlike (B,) distance from the training data; generated (B,) how probable it
+    is that the whole picture was made by a generator, where the network can tell.
     """
 
     score: Floats
@@ -58,6 +59,7 @@ class Answers:
     presence: Floats
     severity: Floats
     unlike: Floats
+    generated: Floats | None = None
 
 
 Batch = NDArray[np.float32]  # (B, 3, H, W) RGB in [0, 1], H and W multiples of 32, at least 64
@@ -212,6 +214,7 @@ def _combine(answers: list[Answers], weights: Floats, quality_map: Floats) -> An
     severity = np.concatenate([answer.severity for answer in answers])  # (views, kinds)
     scores = np.concatenate([answer.score for answer in answers])
     share = weights[:, None] * presence[:, :-1]
+    generated = [answer.generated for answer in answers if answer.generated is not None]
     return Answers(
         # Rounding must not carry a mean beyond its parts: identical pictures score the very top, however many views.
         score=np.clip(weights @ scores, scores.min(), scores.max()),
@@ -219,6 +222,7 @@ def _combine(answers: list[Answers], weights: Floats, quality_map: Floats) -> An
         presence=weights @ presence,
         severity=(share * severity).sum(0) / np.maximum(share.sum(0), 1e-12),
         unlike=weights @ np.concatenate([answer.unlike for answer in answers]),
+        generated=weights @ np.concatenate(generated) if generated else None,
     )
 
 

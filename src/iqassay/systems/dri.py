@@ -252,7 +252,8 @@ class DRI(Calibrated, nn.Module):
     x is (B, 3, H, W), RGB in [0, 1], H and W multiples of 32, at least 64; meaning (B, 512) is what ``understand`` says
     of the whole pictures that x are parts of, where there is a semantic encoder: by default x are whole. extras beside
     the usual: ``estimate`` (B, 3, H, W) in [0, 1], the restored picture (x itself without a restorer); ``nearness`` (B,
-    126), cosine similarity of the degradation to ``known`` ones: 25 types at 5 levels each, type by type, and "none".
+    126), cosine similarity of the degradation to ``known`` ones: 25 types at 5 levels each, type by type, and "none";
+    with a semantic encoder ``generated`` (B,), how probable it is that the whole picture was made by a generator.
 
     Args:
         weights: a file for the encoder, see ``encoder_weights``.
@@ -273,6 +274,7 @@ class DRI(Calibrated, nn.Module):
         self.semantic = VisionTransformer(config.semantic, config.pretrained) if config.semantic else None
         if self.semantic is not None and self.semantic.shape.embedding != MEANING:
             raise ValueError(f"got {config.semantic!r} as semantic encoder, want clip_vit_b16, which has an embedding")
+        self.generated = nn.Linear(MEANING, 1) if self.semantic is not None else None
         channels = self.encoder.channels
         total = sum(channels)
         sizes = [6 * total, 2 * total - channels[-1], config.vector]
@@ -294,6 +296,7 @@ class DRI(Calibrated, nn.Module):
         said = self.predictor(seen)
         local = said.local + (said.score - said.patch())[:, None]
         extras = {
+            **({} if self.generated is None else {"generated": torch.sigmoid(self.generated(seen.meaning))[:, 0]}),
             "statistics": _at_full_size(seen.described),
             **self.distortions(self.readable(*seen.tensors()).detach()),
             "vectors": torch.stack(said.vectors, 1),  # (B, 2, C), quality first

@@ -56,7 +56,15 @@ def _thinned(output: np.ndarray, cells: int) -> np.ndarray:
 def fingerprint(system: nn.Module, sources: Sequence[Path | np.ndarray]) -> str:
     """Names what a system, or an encoder, says of these pictures, whatever the heads that the second stage trains, and
     but for a semantic encoder, which is named by itself."""
-    trained: tuple[str, ...] = ("regressor.", "head.regressor.", "predictor.", "distortions.", "known", "semantic.")
+    trained: tuple[str, ...] = (
+        "regressor.",
+        "head.regressor.",
+        "predictor.",
+        "distortions.",
+        "known",
+        "semantic.",
+        "generated.",
+    )
     if isinstance(system, ExtendedYOTO) and system.config.distance:
         trained += tuple(f"distance.{key}" for key, _ in system.distance.named_parameters())
     digest = hashlib.sha256()

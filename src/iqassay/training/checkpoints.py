@@ -15,6 +15,9 @@ from iqassay.systems.yoto_extended import ExtendedYOTO, rename
 from iqassay.training.build import System, shared_levels
 from iqassay.training.recipes import Recipe
 
+# What of DRI-IQA the stage of the head trains anew, or a first stage need not have had.
+NEW = ("predictor.", "distortions.", "semantic.", "generated.")
+
 
 def recipe_of(checkpoint: Path) -> Recipe:
     """The recipe of the run that a checkpoint lies in.

@@ -29,7 +29,7 @@ OUTPUTS = ("score", "map", "presence", "severity", "unlike")
 
 class Deployed(nn.Module):
     """What the graph computes: (B, 3, H, W) in [0, 1] -> the five outputs of a model file; DRI-IQA's has the estimate
-    and the nearness to known degradations too.
+    and the nearness to known degradations too, and with a semantic encoder whether the picture was generated.
 
     YOTO's also takes ``pictures`` (1,): how many of the B are pictures; the rest are their references, in order. There
     are as many references as pictures, or none. Both modes are one straight graph without branches: whatever the other
@@ -59,7 +59,9 @@ class Deployed(nn.Module):
         presence = prediction.extras["kind"].softmax(1)
         place = (prediction.extras["statistics"] - self.centre) @ self.axes
         unlike = place.square().mean(1).sqrt()
-        besides = (prediction.extras[name] for name in ("estimate", "nearness") if name in prediction.extras)
+        besides = (
+            prediction.extras[name] for name in ("estimate", "nearness", "generated") if name in prediction.extras
+        )
         return prediction.score, prediction.quality_map, presence, prediction.extras["severity"], unlike, *besides
 
 
@@ -128,6 +130,7 @@ def export(system: MFEN | ExtendedYOTO | DRI, centre: Tensor, axes: Tensor, card
     semantic = isinstance(system, DRI) and system.semantic is not None
     inputs = ("image", *(["pictures"] if isinstance(system, ExtendedYOTO) else ["meaning"] if semantic else []))
     outputs = OUTPUTS + (("estimate", "nearness") if isinstance(system, DRI) else ())
+    outputs += ("generated",) if semantic else ()
     graph = to_onnx(Deployed(system, centre, axes).eval(), outputs, inputs)
     near = isinstance(system, ExtendedYOTO) and system.config.network.near
     parts = ("encoder.blocks.", "embed.", "ctr.", "ha.", "sda.") if near else ("encoder.blocks.",)

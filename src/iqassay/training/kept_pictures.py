@@ -46,6 +46,7 @@ class Pictures:
     kind: np.ndarray
     severity: np.ndarray
     train: int
+    generated: bool = False  # all of them lie in a folder of --generated
 
     @property
     def labels(self) -> np.ndarray:
@@ -58,12 +59,15 @@ def gather(recipe: Recipe, system: System) -> list[Pictures]:
     out = []
     for argument in recipe.data:
         name, rows, count = rated_rows(recipe, argument)
-        out.append(rated_pictures(name, rows, kept_of(system, [row.image for row in rows], recipe.out, name), count))
+        found = rated_pictures(name, rows, kept_of(system, [row.image for row in rows], recipe.out, name), count)
+        found.generated = all(any(row.image.is_relative_to(f) for f in recipe.generated) for row in rows)
+        out.append(found)
     if recipe.generated:
         generated = generated_set(recipe)
         rows = [row for split in ("train", "val") for row in generated.split(split).rows]
         kept = kept_of(system, [row.image for row in rows], recipe.out, generated.name)
         out.append(rated_pictures(generated.name, rows, kept, len(generated.split("train"))))
+        out[-1].generated = True
     if recipe.synthetic:
         made = synthetic_sets(recipe)[:2]
         kept = kept_of(system, [*made[0].pixels, *made[1].pixels], recipe.out, "synthetic")

@@ -17,6 +17,7 @@ from iqassay.scoring import tiles
 from iqassay.scoring.square import shrunk_to_square
 from iqassay.systems.vision_transformer import SIDE
 from iqassay.training.export import in_fours, to_onnx
+from iqassay.training.optimise import optimise
 
 VIEW_AREA = 307_200  # pixels: up to here a picture is looked at whole and at native size, as the scorer does
 
@@ -46,6 +47,7 @@ def look(network: nn.Module, sources: Sequence[tuple[Path | np.ndarray, ...]], s
     graph = to_onnx(network.eval(), inputs=inputs)
     if square:
         in_fours(graph)
+    graph = optimise(graph)
     session = onnxruntime.InferenceSession(graph.SerializeToString(), options, providers=["CPUExecutionProvider"])
 
     def ask(source: tuple[Path | np.ndarray, ...]) -> list:

@@ -16,8 +16,9 @@ from iqassay.systems.dri import DRI, Seen
 from iqassay.systems.mfen import MFEN
 from iqassay.systems.yoto_extended import ExtendedYOTO
 from iqassay.training.build import build_system
-from iqassay.training.checkpoints import load_weights, settled
+from iqassay.training.checkpoints import NEW, load_weights, settled
 from iqassay.training.distortion_reader import fit_distortions, named
+from iqassay.training.generated import fit_generated
 from iqassay.training.head import fit_head, head_of
 from iqassay.training.kept_pictures import gather
 from iqassay.training.known_degradations import known_degradations
@@ -48,7 +49,7 @@ def fit_on_whole_pictures(recipe: Recipe) -> Path:
     torch.manual_seed(recipe.seed)  # the head may start from random weights
     system = build_system(recipe).eval()
     if start is not None:
-        load_weights(system, start, new=("predictor.", "distortions.") if isinstance(system, DRI) else ())
+        load_weights(system, start, new=NEW if isinstance(system, DRI) else ())
     elif isinstance(system, ExtendedYOTO):
         start_near(system, clean_views(recipe))
     recipe.out.mkdir(parents=True, exist_ok=True)
@@ -77,6 +78,8 @@ def fit_on_whole_pictures(recipe: Recipe) -> Path:
             labels = np.concatenate([s.labels[: s.train] for s in sets])
             if (labels[:, 0] >= 0).any():  # types without levels are not like any that is known by both
                 system.known.copy_(known_degradations(system, np.concatenate(vectors), labels))
+            if system.generated is not None and recipe.generated:
+                found |= fit_generated(system.generated, sets, recipe.decay)
     if isinstance(system, ExtendedYOTO) and far:
         found |= fit_distance(recipe, system, pairs)[1]
     # Each as a whole: a run that is killed here leaves what was there before, not half a file.
