@@ -94,3 +94,24 @@ def test_it_is_for_vision_transformers_alone(near):
         ExtendedYOTO(ExtendedYOTOConfig(YOTOConfig(**(NEAR | {"adapter": "concat"}))))
     with pytest.raises(ValueError, match="got a width of 8 for 3 heads"):
         NearAttention(8, 3, 1, tied=True)
+
+
+@torch.no_grad()
+def test_native_detail_describes_a_picture_that_has_no_reference_and_does_not_touch_one_that_has(monkeypatch):
+    net = tiny_near(monkeypatch, "efficientnet_lite0")
+    x, r = pictures()
+    alone, beside = net(x), net(x, r)
+    kept = net.kept(x)
+    assert kept[0].shape[1] == net.regressor.scale.num_features
+    torch.testing.assert_close(net.readable(*kept), alone.extras["statistics"])
+    assert alone.extras["statistics"].shape[1] == 2 * sum(net.detail.channels)
+    for parameter in net.detail.parameters():
+        parameter.mul_(1.1)
+    again = net(x)
+    assert (again.score != alone.score).all()
+    torch.testing.assert_close(net(x, r).score, beside.score)
+
+
+def test_native_detail_goes_with_neighbours_alone():
+    with pytest.raises(ValueError, match="without near, want it beside a vision transformer alone"):
+        ExtendedYOTO(ExtendedYOTOConfig(YOTOConfig("van_tiny", 8, pretrained=False), detail="van_tiny"))

@@ -39,12 +39,13 @@ CARD = {
 }
 
 
-@pytest.fixture(scope="module")
-def shipped(tmp_path_factory):
+@pytest.fixture(scope="module", params=["", "efficientnet_lite0"], ids=["tokens alone", "detail"])
+def shipped(tmp_path_factory, request):
     """A model file, and the torch system that was read back from it."""
     with pytest.MonkeyPatch.context() as patch:
-        system = tiny_near(patch)
-        statistics = np.random.default_rng(0).normal(size=(200, 8 * 64)).astype(np.float32)
+        system = tiny_near(patch, request.param)
+        width = system.distortions.scale.num_features
+        statistics = np.random.default_rng(0).normal(size=(200, width)).astype(np.float32)
         card = CARD | {"architecture": dataclasses.asdict(system.config)}
         file = export(system, *principal_axes(statistics), card, tmp_path_factory.mktemp("near") / "near.onnx")
         read = iqassay.systems.load_pretrained(file)

@@ -22,7 +22,7 @@ from torch.nn import functional as F
 from iqassay.systems.blocks import DistortionHead, Prediction, Regressor, pool_statistics
 from iqassay.systems.calibrated import Calibrated
 from iqassay.systems.distance import PLAIN, Distance, plain_maps
-from iqassay.systems.encoders import Encoder
+from iqassay.systems.encoders import Encoder, encoder
 from iqassay.systems.near_distance import NearDistance
 from iqassay.systems.yoto import YOTO, Cells, YOTOConfig, check_pair, halves
 
@@ -34,6 +34,9 @@ class ExtendedYOTOConfig:
     """What to build: the network, and the two terms of our own. The defaults are what ships.
 
     Attributes:
+        detail: beside a vision transformer whose attention looks at neighbours, an encoder of what its patches are too
+            coarse for: without a reference the whole picture is described by it, at full and at half size, and the
+            distortions are read from it; "": by the transformer's tokens.
         sway: how far a cell's quality may scale its distance, by exp(-sway) to exp(sway); 0 leaves it to the cell's
             weight.
     """
@@ -41,6 +44,7 @@ class ExtendedYOTOConfig:
     network: YOTOConfig = field(default_factory=YOTOConfig)
     whole_picture: bool = True
     distance: bool = True
+    detail: str = ""
     sway: float = 1.4
 
 
@@ -64,9 +68,15 @@ class ExtendedYOTO(Calibrated, nn.Module):
         self.network = YOTO(config.network, weights)
         self.config = replace(config, network=self.network.config)
         channels, width = self.network.encoder.channels, config.network.width
+        if config.detail and not config.network.near:
+            raise ValueError(f"got detail {config.detail!r} without near, want it beside a vision transformer alone")
+        self.detail = encoder(config.detail, config.network.pretrained) if config.detail else None
+        if self.detail is not None:
+            channels = self.detail.channels
         if config.whole_picture:
-            native = 2 * PLAIN if config.network.near else 2 * sum(channels)
-            self.regressor = Regressor(2 * sum(channels) + native + 8 * width)
+            smaller = 2 * sum(channels) if self.detail is not None or not config.network.near else 0
+            native = 2 * PLAIN if config.network.near else 0
+            self.regressor = Regressor(2 * sum(channels) + smaller + native + 8 * width)
         self.distortions = DistortionHead(2 * sum(channels))
         self.distance: Distance | NearDistance
         if config.distance and config.network.near:
@@ -86,13 +96,15 @@ class ExtendedYOTO(Calibrated, nn.Module):
             seen: Sequence[Tensor] = self.see(x)
             tokens = self.network.tokens(seen[1:])
             levels = self.network.merged(tokens, tokens, x.new_zeros(()))
-            raw, quality_map = self.without_reference(x, seen, levels, self.network.head(levels))
+            described = self.described(x, seen)
+            raw, quality_map = self.without_reference(x, seen, levels, self.network.head(levels), described)
         else:
             both = self.see(torch.cat([x, reference]))
             seen = halves(both)[0]
             levels, far = self.beside(*halves(self.network.tokens(both[1:])), x.new_ones(()))
             raw, quality_map = self.with_reference(*halves(both), self.network.head(levels), far)
-        return Prediction(raw, quality_map, self.causes(seen))
+            described = self.described(x, seen)
+        return Prediction(raw, quality_map, self.causes(described))
 
     def beside(self, x: Sequence[Tensor], r: Sequence[Tensor], paired: Tensor) -> tuple[list[Tensor], Tensor | None]:
         """The merged tokens of every level, and how far HA and SDA see x from r where they look at neighbours."""
@@ -105,41 +117,46 @@ class ExtendedYOTO(Calibrated, nn.Module):
         pyramid = self.network.encode(x)
         return plain_maps(x) if self.config.distance else x, *pyramid
 
-    def causes(self, seen: Sequence[Tensor]) -> dict[str, Tensor]:
+    def described(self, x: Tensor, seen: Sequence[Tensor]) -> Tensor:
+        """Statistics of x at full size (B, D): of the encoder of detail, or else of the network's."""
+        return pool_statistics(list(seen[1:]) if self.detail is None else list(self.detail.encode(x)))
+
+    def causes(self, described: Tensor) -> dict[str, Tensor]:
         """``statistics``, ``kind`` and ``severity`` of x."""
-        described = pool_statistics(list(seen[1:]))
         return {"statistics": described, **self.distortions(described.detach())}
 
     # ---- without a reference
 
     def without_reference(
-        self, x: Tensor, seen: Sequence[Tensor], levels: Sequence[Tensor], cells: Cells
+        self, x: Tensor, seen: Sequence[Tensor], levels: Sequence[Tensor], cells: Cells, described: Tensor
     ) -> tuple[Tensor, Tensor]:
         """Raw score (B,) and map (B, 1, H/32, W/32): the paper's, and the whole-picture term."""
         patch = cells.mean()
         if not self.config.whole_picture:
             return patch, cells.quality[:, None]
-        score = self.regressor(self.whole(x, seen, levels), patch)
+        score = self.regressor(self.whole(x, seen, levels, described), patch)
         return score, (cells.quality + (score - patch)[:, None, None])[:, None]
 
-    def whole(self, x: Tensor, seen: Sequence[Tensor], levels: Sequence[Tensor]) -> Tensor:
-        """What the regressor sees, (B, D): statistics of the encoder at full and at half size, and of merged tokens;
-        where it looks at neighbours, of the picture's plain maps instead of the half size."""
+    def whole(self, x: Tensor, seen: Sequence[Tensor], levels: Sequence[Tensor], described: Tensor) -> Tensor:
+        """What the regressor sees, (B, D): what x is ``described`` by, the same at half size (not by the tokens of a
+        transformer), and statistics of merged tokens; where it looks at neighbours, of the picture's plain maps too."""
+        rest = [t.permute(0, 3, 1, 2) for t in levels]
         if self.config.network.near:
-            pyramids = [*seen[1:], seen[0] if self.config.distance else plain_maps(x)]
-        else:
-            pyramids = [*seen[1:], *self.encoder.encode(F.avg_pool2d(x, 2))]
-        return pool_statistics([*pyramids, *(t.permute(0, 3, 1, 2) for t in levels)])
+            rest.insert(0, seen[0] if self.config.distance else plain_maps(x))
+        coarse = self.detail or (None if self.config.network.near else self.encoder)
+        if coarse is not None:
+            rest = [*coarse.encode(F.avg_pool2d(x, 2)), *rest]
+        return torch.cat([described, pool_statistics(rest)], 1)
 
     def kept(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """What the regressor sees of a picture without a reference: (B, D), and the paper's score (B,)."""
         seen = self.see(x)
         tokens = self.network.tokens(seen[1:])
         levels = self.network.merged(tokens, tokens, x.new_zeros(()))
-        return self.whole(x, seen, levels), self.network.head(levels).mean()
+        return self.whole(x, seen, levels, self.described(x, seen)), self.network.head(levels).mean()
 
     def readable(self, statistics: Tensor, *_: Tensor) -> Tensor:
-        """Of what is ``kept``, what the distortions are read from: the encoder's own statistics, which come first."""
+        """Of what is ``kept``, what the distortions are read from: the statistics at full size, which come first."""
         return statistics[:, : self.distortions.scale.num_features]
 
     # ---- with one
@@ -189,6 +206,6 @@ def rename(weights: dict[str, Tensor], prefix: str = "") -> None:
 
     Changes weights, in which the system's names begin with the prefix; leaves today's names alone.
     """
-    terms = tuple(f"{prefix}{own}." for own in ("network", "regressor", "distortions", "distance"))
+    terms = tuple(f"{prefix}{own}." for own in ("network", "regressor", "distortions", "distance", "detail"))
     for key in [key for key in weights if key.startswith(prefix) and not key.startswith(terms)]:
         weights[f"{prefix}network.{key.removeprefix(prefix)}"] = weights.pop(key)

@@ -29,7 +29,7 @@ def build_system(recipe: Recipe) -> System:
             network.near, network.heads, network.pool = recipe.near, recipe.heads, (1, 1, 1, 1)
         if paper:  # every position a token, and an attention over channels that knows crops of one size alone
             network.pool, network.crop = (1, 1, 1, 1), recipe.crop
-        terms = ExtendedYOTOConfig(network, recipe.whole_picture, recipe.distance, recipe.sway)
+        terms = ExtendedYOTOConfig(network, recipe.whole_picture, recipe.distance, recipe.detail, recipe.sway)
         system = ExtendedYOTO(terms, weights)
     elif recipe.system == "dri":
         config = DRIConfig(name, **flags("restoration", "interaction", "two_vectors", "semantic"))

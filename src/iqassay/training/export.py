@@ -75,11 +75,12 @@ def either(yoto: ExtendedYOTO, image: Tensor, pictures: Tensor) -> Prediction:
     levels, far = yoto.beside(x, r, references.clamp(max=1).to(image.dtype))
     far = None if far is None else far[:references]
     cells = network.head(levels)
+    described = yoto.described(image[:pictures], [f[:pictures] for f in seen])
     by_themselves = image[:alone], [f[:alone] for f in seen], [t[:alone] for t in levels]
-    without = yoto.without_reference(*by_themselves, cells[:alone])
+    without = yoto.without_reference(*by_themselves, cells[:alone], described[:alone])
     graded = yoto.with_reference([f[:references] for f in seen], [f[pictures:] for f in seen], cells[:references], far)
     score, quality_map = (torch.cat(parts) for parts in zip(without, graded, strict=True))
-    return Prediction(score, quality_map, yoto.causes([f[:pictures] for f in seen]))
+    return Prediction(score, quality_map, yoto.causes(described))
 
 
 def by_crops(yoto: ExtendedYOTO, image: Tensor, pictures: Tensor) -> Prediction:
@@ -135,6 +136,7 @@ def export(system: MFEN | ExtendedYOTO | DRI, centre: Tensor, axes: Tensor, card
     near = isinstance(system, ExtendedYOTO) and system.config.network.near
     parts = ("encoder.blocks.", "embed.", "ctr.", "ha.", "sda.") if near else ("encoder.blocks.",)
     whole = tuple(f"system.network.{part}" for part in parts)
+    whole += ("system.detail.", "system.regressor.", "system.distortions.") if near else ()
     untie(graph.graph, whole)  # before they are stored in another form
     quantise_weights(graph, whole)
     halve_weights(graph)

@@ -100,6 +100,9 @@ class Recipe:
         "yoto: HA and SDA look at tokens at most so many cells away (for a vision transformer); 0: at all",
     )
     heads: int = _flag(6, "yoto: heads of their attention with --near")
+    detail: str = _flag(
+        "", "yoto: encoder of native detail without a reference, beside a vision transformer with --near"
+    )
     whole_picture: bool = _flag(True, "yoto: our regression on whole-picture statistics, without a reference")
     distance: bool = _flag(True, "yoto: our distance, with a reference")
     restoration: bool = _flag(True, "dri: restoration network")
