@@ -50,7 +50,12 @@ def keep(
 def _thinned(output: np.ndarray, cells: int) -> np.ndarray:
     if output.ndim < 2:
         return output
-    return output[np.linspace(0, len(output) - 1, cells).astype(int)].astype(np.float16)
+    return output[thinned(len(output), cells)].astype(np.float16)
+
+
+def thinned(length: int, cells: int) -> np.ndarray:
+    """Which rows of a table of cells are kept: so many, evenly spread."""
+    return np.linspace(0, length - 1, cells).astype(int)
 
 
 def fingerprint(system: nn.Module, sources: Sequence[Path | np.ndarray]) -> str:

@@ -31,10 +31,10 @@ GROUPS: dict[str, tuple[str, ...]] = {
     "What is trained": ("smoke", "stage", "start", "out", "config", "seed"),
     "Pictures": (
         *("data", "columns", "shares", "limit", "left_out", "synthetic", "synthetic_count", "synthetic_size"),
-        *("synthetic_seed", "synthetic_without", "synthetic_covered", "teacher_heads"),
+        *("synthetic_seed", "synthetic_without", "synthetic_covered", "patched", "generated", "teacher_heads"),
     ),
     "Network of any system": ("encoder", "encoder_weights"),
-    TRAINING: ("epochs", "steps", "batch", "lr", "decay", "average", "patience", "rank", "kind", "severity"),
+    TRAINING: ("epochs", "steps", "batch", "lr", "decay", "average", "patience", "rank", "kind", "severity", "damaged"),
     "Stage network, on crops": (
         *("crop", "scales", "test_crops", "encoder_lr", "level_decay", "frozen", "dan_frozen"),
     ),

@@ -20,7 +20,7 @@ from iqassay.systems.dri import DRI, Predictor, Seen
 from iqassay.systems.yoto_extended import ExtendedYOTO
 from iqassay.training.build import System
 from iqassay.training.kept_pictures import Pictures
-from iqassay.training.losses import SetScales, ranking_loss, score_loss, semantic_loss
+from iqassay.training.losses import SetScales, damage_loss, ranking_loss, score_loss, semantic_loss
 from iqassay.training.recipes import Recipe
 
 Head = Regressor | Predictor
@@ -42,10 +42,13 @@ def fit_head(
     head: Head,
     sets: list[Pictures],
     after_epoch: Callable[[Head, SetScales], None] = lambda head, scales: None,
+    patched: Pictures | None = None,
 ) -> tuple[Head, dict[str, float]]:
     """Train a head on what is kept of the sets. Returns that of the best epoch and its val SRCC.
 
-    The epoch is chosen by the mean validation SRCC over the sets, of the running average of the weights.
+    patched: pictures of which a part is damaged, from which the quality of cells is learned beside, by
+    ``damage_loss``; for a head that has cells. The epoch is chosen by the mean validation SRCC over the sets, of the
+    running average of the weights.
     ``after_epoch`` is shown the head of every epoch, and the sets' learned scales.
 
     Raises:
@@ -67,6 +70,7 @@ def fit_head(
     total = recipe.steps * recipe.epochs
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, recipe.lr, total_steps=total, pct_start=0.1)
     average = AveragedModel(head, multi_avg_fn=get_ema_multi_avg_fn(recipe.average))
+    places = np.random.default_rng(recipe.seed)
     best: tuple[float, Head, dict[str, float]] = (-2.0, head, {})
     for epoch in range(recipe.epochs):
         sampler.set_epoch(epoch)
@@ -83,6 +87,11 @@ def fit_head(
             loss = score_loss(scales(raw, dataset), target) + recipe.rank * ranking_loss(raw, target, dataset)
             if vectors and recipe.representation:
                 loss = loss + recipe.representation * semantic_loss(vectors, target, dataset, labels)
+            if patched is not None and patched.damaged is not None:
+                some = places.integers(len(patched.damaged), size=max(1, recipe.batch // 4))
+                local = head(Seen.of(*_rows([patched], [some]))).local
+                damaged = torch.from_numpy(patched.damaged[some])
+                loss = loss + recipe.damaged * damage_loss(local[:, None, :, None], damaged[:, :, None])
             optimizer.zero_grad()
             loss.backward()
             optimizer.step()

@@ -10,11 +10,13 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from iqassay.data.pipeline import labels_of
+from iqassay.data.coverage import UNTOUCHED
+from iqassay.data.pipeline import CELL, LEAST_DAMAGE, labels_of, patch
 from iqassay.data.rating import Rating
+from iqassay.data.synthetic import UNKNOWN
 from iqassay.systems.dri import DRI
 from iqassay.training.build import System
-from iqassay.training.cached_pass import fingerprint, keep
+from iqassay.training.cached_pass import fingerprint, keep, thinned
 from iqassay.training.export import Understood
 from iqassay.training.losses import label
 from iqassay.training.recipes import Recipe
@@ -47,6 +49,7 @@ class Pictures:
     severity: np.ndarray
     train: int
     generated: bool = False  # all of them lie in a folder of --generated
+    damaged: np.ndarray | None = None  # (N, CELLS): of pictures damaged in a part, the share of each cell that is kept
 
     @property
     def labels(self) -> np.ndarray:
@@ -74,6 +77,25 @@ def gather(recipe: Recipe, system: System) -> list[Pictures]:
         score, kind, severity = (np.concatenate([getattr(m, k) for m in made]) for k in ("score", "kind", "severity"))
         out.append(Pictures("synthetic", kept, score, kind, severity, len(made[0])))
     return out
+
+
+def patched_pictures(recipe: Recipe, system: System) -> Pictures:
+    """Synthetic pictures of which a part is damaged and the rest is the reference, to learn from where damage is."""
+    made = synthetic_sets(recipe)[0]
+    ruined = np.flatnonzero(made.score < UNTOUCHED - LEAST_DAMAGE)
+    count = max(1, round(recipe.patched * len(made)))
+    rows = ruined[np.linspace(0, len(ruined) - 1, count).astype(int)]
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(recipe.synthetic_seed)
+        mixed, masks = zip(*(patch(made.pixels[i], made.reference[i]) for i in rows), strict=True)
+    side = len(masks[0]) // CELL
+    damaged = np.stack(masks)[:, : side * CELL, : side * CELL].reshape(-1, side, CELL, side, CELL).mean((2, 4))
+    kept = kept_of(system, mixed, recipe.out, "patched")
+    cells = thinned(side * side, CELLS)
+    none = np.full((len(rows), len(made.kind[0])), UNKNOWN), np.full((len(rows), len(made.severity[0])), UNKNOWN)
+    return Pictures(
+        "patched", kept, made.score[rows], *none, len(rows), damaged=damaged.reshape(len(rows), -1)[:, cells]
+    )
 
 
 def rated_pictures(name: str, rows: Sequence[Rating], kept: list[np.ndarray], train: int) -> Pictures:

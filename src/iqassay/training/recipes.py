@@ -52,14 +52,17 @@ class Recipe:
     )
     generated: list[Path] = _flag(
         [],
-        "mfen: folder of generated pictures that nobody rated, a further set with the teacher's opinions; repeatable",
+        "folder of generated pictures that nobody rated, a further set with the teacher's opinions (mfen, and stage "
+        "head of the others); repeatable",
     )
     teacher_heads: Path | None = _flag(
         None, "JSON of the linear heads sac and laion on CLIP ViT-B/16, by which the teacher has opinions"
     )
     taught: float = _flag(0.0, "mfen: weight of the loss of what the teacher, CLIP ViT-B/16, says of pictures")
-    patched: float = _flag(0.0, "mfen: share of the distorted pictures that are damaged in one part only")
-    damaged: float = _flag(0.0, "mfen: weight of the loss of the map on those")
+    patched: float = _flag(
+        0.0, "share of the distorted pictures that are damaged in one part only (mfen, and stage head of dri)"
+    )
+    damaged: float = _flag(0.0, "weight of the loss of the map on those (mfen, and stage head of dri)")
     limit: int = _flag(0, "use only the first so many rows of each rated split; 0 for all")
     out: Path = _flag(
         OUT,
@@ -178,11 +181,15 @@ class Recipe:
             raise ValueError(f"got --stage view for {self.system} without a --view, want mfen with one")
         if self.stage == "restoration" and (self.system != "dri" or not self.synthetic):
             raise ValueError(f"got --stage restoration for {self.system}, want dri, with --synthetic to make pairs of")
-        on_crops = self.taught or self.patched or self.damaged or (self.generated and self.stage != "head")
-        if self.system != "mfen" and on_crops:
+        dri_head = self.system == "dri" and self.stage == "head"
+        on_crops = self.taught or (self.generated and self.stage != "head")
+        if self.system != "mfen" and (on_crops or ((self.patched or self.damaged) and not dri_head)):
             raise ValueError(
-                f"got --taught, --patched, --damaged, or --generated without --stage head, for {self.system}, want mfen"
+                f"got --taught, --patched, --damaged, or --generated for --stage {self.stage} of {self.system}, want "
+                "mfen; or --generated for any --stage head, and --patched and --damaged for that of dri"
             )
+        if dri_head and bool(self.patched) != bool(self.damaged):
+            raise ValueError("got one of --patched and --damaged, want both: the one makes what the other learns from")
         sets = len(self.data) + bool(self.generated) + bool(self.synthetic)
         if not sets:
             raise ValueError("got neither --data nor --synthetic, want at least one set to train on")
