@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
 WEIGHTS = Path(__file__).parents[1] / "weights"
 OUTPUTS = ("score", "map", "presence", "severity", "unlike")
+TRAITS = ("spread", "score", "curve", "none", "severity", "map", "unlike")  # what the width of a panel may depend on
 
 
 class ModelFileError(ValueError):
@@ -63,12 +64,27 @@ class Interval:
 
 
 @dataclass(frozen=True)
-class PanelInterval(Interval):
-    """`below` and `above` are multiplied by how much the members disagree: `spread` points plus the deviation of their
-    scores. So the interval is wide where they differ.
+class Width:
+    """The error to expect of a picture, in points: exp(bias + the sum of weight * trait), kept within least..most; the
+    traits are those of `width.py`.
     """
 
-    spread: float  # points, > 0
+    bias: float
+    weights: dict[str, float]  # by the names of TRAITS
+    least: float  # points, > 0
+    most: float  # points, >= least
+
+
+@dataclass(frozen=True)
+class PanelInterval(Interval):
+    """`below` and `above` are multiplied by how large an error is to be expected of the picture: by `width`, or, on
+    cards of before, by `spread` points plus the deviation of the members' scores. No interval is wider than `widest`
+    points, except of pictures that are unlike the training data.
+    """
+
+    spread: float | None = None  # points, > 0
+    width: Width | None = None  # either this or `spread`
+    widest: float = 100.0  # points, > 0
 
 
 @dataclass(frozen=True)
@@ -359,10 +375,30 @@ def _interval(data: Any, *at: str) -> Interval:
 
 
 def _panel_interval(data: Any) -> PanelInterval:
-    table, spread = _interval(data), _number(data, "interval", "spread")
+    table, found = _interval(data), _get(data, dict, "interval")
+    widest = _number(data, "interval", "widest") if "widest" in found else 100.0
+    if widest <= 0:
+        raise ValueError(f"interval.widest is {widest:g}, want points above 0")
+    if "width" in found and "spread" in found:
+        raise ValueError("interval has both 'width' and 'spread', want one of them")
+    if "width" in found:
+        return PanelInterval(table.score, table.below, table.above, width=_width(data), widest=widest)
+    spread = _number(data, "interval", "spread")
     if spread <= 0:
         raise ValueError(f"interval.spread is {spread:g}, want points above 0")
-    return PanelInterval(table.score, table.below, table.above, spread)
+    return PanelInterval(table.score, table.below, table.above, spread, widest=widest)
+
+
+def _width(data: Any) -> Width:
+    at = ("interval", "width")
+    names = _get(data, dict, *at, "weights")
+    if unknown := [name for name in names if name not in TRAITS]:
+        raise ValueError(f"interval.width.weights has {unknown}, want names among {', '.join(TRAITS)}")
+    weights = {name: _number(data, *at, "weights", name) for name in names}
+    width = Width(_number(data, *at, "bias"), weights, _number(data, *at, "least"), _number(data, *at, "most"))
+    if not 0 < width.least <= width.most:
+        raise ValueError(f"interval.width runs from {width.least:g} to {width.most:g} points, want 0 < least <= most")
+    return width
 
 
 def _get(data: Any, kind: type, *keys: str) -> Any:

@@ -1,8 +1,9 @@
 """Panel: several models look at one picture, and what they say becomes one Verdict.
 
 Their scores are on one scale already, so the panel's is their mean, put through a table of its own; how far they lie
-apart widens the interval. The members are model files beside the panel's card, or shipped ones; the card names each
-with its sha256, because table and interval hold for these very files.
+apart, and what they say of the picture, sets the width of the interval (`width.py`). The members are model
+files beside the panel's card, or shipped ones; the card names each with its sha256, because table and interval hold for
+these very files.
 """
 
 from __future__ import annotations
@@ -30,8 +31,10 @@ from iqassay.scoring.model_file import (
 from iqassay.scoring.scorer import Scorer, calibrated, check_numbers, distortions, doubts, placed, raw_value
 from iqassay.scoring.tiles import Answers, look_together
 from iqassay.scoring.verdict import Verdict
+from iqassay.scoring.width import expected_error, traits
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
     from iqassay.scoring.scorer import Source
@@ -99,10 +102,11 @@ class Panel(Scorer):
         picture = self.read(picture)
         said = self._ask(picture)
         raws = {card.name: raw_value(answers, card) for card, answers in said}
-        spread = float(np.std([calibrated(raws[card.name], card) for card, _ in said]))
-        merged = _merge(said)
+        merged = merge(said)
         raw = float(merged.score)
-        score, low, high = placed(raw, self.card, spread + self.card.interval.spread)
+        score, low, high = placed(raw, self.card, expected_of(said, merged, self.card))
+        if not merged.unlike > 0:
+            low, high = narrowed(score, low, high, self.card.interval.widest)
         warnings = [*picture.warnings, *(doubt for card, answers in said for doubt in doubts(picture, answers, card))]
         return Verdict(
             score=score,
@@ -129,7 +133,7 @@ class Panel(Scorer):
         """
         if reference is not None:
             return self._for_pairs().look(picture, reference)
-        return _merge(self._ask(self.read(picture)))
+        return merge(self._ask(self.read(picture)))
 
     def member(self, name: str) -> Scorer:
         """One of the members, by its name, to be asked alone; opened when it is first needed, and the panel's own."""
@@ -193,7 +197,25 @@ def member_files(
     return found
 
 
-def _merge(said: list[tuple[NetworkCard, Answers]]) -> Answers:
+def expected_of(said: Sequence[tuple[NetworkCard, Answers]], merged: Answers, card: PanelCard) -> float:
+    """How large an error is to be expected of a picture, in the units of the card's interval."""
+    scores = [float(calibrated(answers.score, member)) for member, answers in said]
+    if card.interval.width is None:
+        assert card.interval.spread is not None
+        return float(np.std(scores)) + card.interval.spread
+    score = float(calibrated(merged.score, card))
+    return expected_error(card.interval.width, traits(said, scores, merged, score))
+
+
+def narrowed(score: float, low: float, high: float, widest: float) -> tuple[float, float]:
+    """The interval, or where it is wider than so many points, one of that width around the score, with the same
+    shares on both sides.
+    """
+    share = min(1.0, widest / (high - low)) if high > low else 1.0
+    return score - share * (score - low), score + share * (high - score)
+
+
+def merge(said: Sequence[tuple[NetworkCard, Answers]]) -> Answers:
     """The mean of the members. A severity counts as much as its member finds the distortion present.
 
     All maps of a picture have one grid, since that depends on its size alone.

@@ -1,0 +1,89 @@
+"""What models say of pictures, kept in a file picture by picture, so that a long pass goes on where it was stopped.
+
+An answer belongs to the bytes of the picture and the sha256 of the model file: neither a name nor a date is trusted.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import sqlite3
+import sys
+from collections.abc import Sequence
+from contextlib import closing
+from dataclasses import astuple, fields
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from iqassay.scoring.model_file import default_threads
+from iqassay.scoring.scorer import Scorer, raw_value
+from iqassay.scoring.tiles import Answers
+from iqassay.support.parallel import in_order
+
+FILE = "answers.sqlite"
+EVERY = 200  # pictures between two words about how far it is
+_TABLE = "CREATE TABLE IF NOT EXISTS answers (model TEXT, picture TEXT, answer BLOB, PRIMARY KEY (model, picture))"
+
+
+def kept_answers(
+    members: Sequence[Scorer], pictures: Sequence[Path | NDArray[np.uint8]], cache: Path, what: str = "pictures"
+) -> list[list[Answers]]:
+    """What each model says of each picture, ``[picture][model]``; asked of a model only where ``cache`` lacks it.
+
+    cache: a folder, made where there is none. what: the pictures, for the words about how far it is.
+
+    Raises ImageError as ``Scorer.look`` does, and for a raw value that is not a number.
+    """
+    cache.mkdir(parents=True, exist_ok=True)
+    names = [_name(picture) for picture in pictures]
+    with closing(sqlite3.connect(cache / FILE)) as held:
+        held.execute(_TABLE)
+        known = {(member.card.sha256, name): _kept(held, member, name) for member in members for name in names}
+        todo = [i for i, name in enumerate(names) if any(known[m.card.sha256, name] is None for m in members)]
+
+        def ask(i: int) -> list[tuple[Scorer, Answers]]:
+            seen = members[0].read(pictures[i])
+            lacking = [member for member in members if known[member.card.sha256, names[i]] is None]
+            return [(member, member.look(seen)) for member in lacking]
+
+        # Small pictures: one for each thread is faster than all threads for one.
+        for done, (i, said) in enumerate(zip(todo, in_order(ask, todo, default_threads()), strict=True), 1):
+            for member, answers in said:
+                raw_value(answers, member.card)
+                known[member.card.sha256, names[i]] = answers
+                row = (member.card.sha256, names[i], _packed(answers))
+                held.execute("INSERT OR REPLACE INTO answers VALUES (?, ?, ?)", row)
+            held.commit()
+            if done % EVERY == 0 or done == len(todo):
+                print(f"iqassay export: {done} of {len(todo)} {what}", file=sys.stderr, flush=True)
+    return [[_there(known[member.card.sha256, name]) for member in members] for name in names]
+
+
+def _name(picture: Path | NDArray[np.uint8]) -> str:
+    if isinstance(picture, np.ndarray):
+        return hashlib.sha256(str(picture.shape).encode() + np.ascontiguousarray(picture).tobytes()).hexdigest()
+    return hashlib.sha256(picture.read_bytes()).hexdigest()
+
+
+def _kept(held: sqlite3.Connection, member: Scorer, name: str) -> Answers | None:
+    where = "SELECT answer FROM answers WHERE model = ? AND picture = ?"
+    found = held.execute(where, (member.card.sha256, name)).fetchone()
+    if found is None:
+        return None
+    with np.load(io.BytesIO(found[0])) as kept:
+        return Answers(**{field.name: kept[field.name] for field in fields(Answers)})
+
+
+def _packed(answers: Answers) -> bytes:
+    out = io.BytesIO()
+    names = [field.name for field in fields(Answers)]
+    np.savez_compressed(out, **{name: np.asarray(value) for name, value in zip(names, astuple(answers), strict=True)})
+    return out.getvalue()
+
+
+def _there(answers: Answers | None) -> Answers:
+    if answers is None:  # a picture twice in the list is asked once
+        raise RuntimeError("an answer is missing that was just asked for")
+    return answers
