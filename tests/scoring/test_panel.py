@@ -20,11 +20,14 @@ from iqassay.cli import main
 from iqassay.folders.records import write_csv
 from iqassay.models.opening import open_scorer
 from iqassay.pictures.image import Picture
-from iqassay.scoring import model_file, panel, scorer
+from iqassay.scoring import model_file, panel, scorer, width
 from iqassay.scoring.model_file import ModelFileError
 from iqassay.scoring.panel import Panel
 from iqassay.scoring.scorer import Scorer
 
+# Two points of error where nothing is wrong, more where the members differ.
+WIDTH = {"bias": 0.0, "weights": {"spread": 1.0, "none": -0.5}, "least": 2.0, "most": 20.0}
+WIDE = {"score": [0.0, 100.0], "below": [2.0, 1.0], "above": [1.0, 0.5], "width": WIDTH, "widest": 50.0}
 OWN_SCALE = {"raw": [0.0, 1.0], "score": [20.0, 100.0]}
 
 
@@ -74,6 +77,39 @@ def test_the_interval_is_the_floor_and_the_spread_times_the_table(card: Path) ->
     # The members are 8 points from their mean, the floor is 4; the multipliers at 32.4 are 1.676 and 0.838.
     assert verdict.score - verdict.low == pytest.approx(1.676 * 12, abs=0.02)
     assert verdict.high - verdict.score == pytest.approx(0.838 * 12, abs=0.02)
+
+
+def test_a_width_on_the_card_follows_what_the_members_say(card: Path) -> None:
+    panel = Panel(write_panel(card.parent, "wide", interval=WIDE), threads=1)
+    verdict, answers = panel.score(flat(51)), panel.look(flat(51))
+    # The members are 8 points from their mean: exp(ln(2 + 8) - none / 2) points of error; 1.676 and 0.838 at 32.4.
+    error = 10 * np.exp(-answers.presence[-1] / 2)
+    assert 0 < answers.presence[-1] < 1
+    assert verdict.score - verdict.low == pytest.approx(1.676 * error, abs=0.02)
+    assert verdict.high - verdict.score == pytest.approx(0.838 * error, abs=0.02)
+    most = {**WIDE, "width": {**WIDTH, "most": 3.0}}
+    bounded = Panel(write_panel(card.parent, "bounded", interval=most), threads=1).score(flat(51))
+    assert bounded.high - bounded.score == pytest.approx(0.838 * 3, abs=0.02)
+
+
+def test_no_interval_is_wider_than_the_card_allows_but_of_pictures_that_are_unlike(card: Path) -> None:
+    narrow = write_panel(card.parent, "narrow", interval={**WIDE, "widest": 3.0})
+    verdict = Panel(narrow, threads=1).score(flat(51))
+    assert verdict.high - verdict.low == pytest.approx(3)
+    assert verdict.score - verdict.low == pytest.approx(2, abs=0.01)  # two thirds below, as before
+    unlike = Panel(narrow, threads=1).score(flat(191))  # mfen is doubtful from .7 on
+    assert any("unlike" in warning for warning in unlike.warnings)
+    assert unlike.high - unlike.low > 3
+
+
+def test_the_traits_are_those_that_cards_may_name(card: Path) -> None:
+    members = [Scorer(card.parent / f"{name}.onnx", threads=1) for name in ("mfen", "yoto")]
+    said = [(member.card, member.look(flat(51))) for member in members]
+    found = width.traits(said, [36, 20], panel.merge(said), 40)
+    assert tuple(found) == model_file.TRAITS
+    assert (found["spread"], found["score"], found["curve"]) == pytest.approx((np.log(10), 0.4, 0.16))
+    assert found["unlike"] == pytest.approx(0.2 / 0.7, abs=1e-3)
+    assert found["map"] == pytest.approx(0, abs=0.01)
 
 
 def test_members_that_agree_leave_the_floor_alone_and_the_scale_has_ends(card: Path) -> None:
@@ -280,6 +316,16 @@ def test_a_member_that_does_not_fit_is_named_before_any_picture(
         ({"members": {"mfen": 7, "yoto": "0"}}, "members has 'mfen': 7"),
         ({"interval": {"score": [0], "below": [1], "above": [1]}}, "interval.spread is missing"),
         ({"interval": {"score": [0], "below": [1], "above": [1], "spread": 0}}, "interval.spread is 0"),
+        ({"interval": {**WIDE, "spread": 2}}, "interval has both 'width' and 'spread', want one of them"),
+        ({"interval": {**WIDE, "widest": 0}}, "interval.widest is 0, want points above 0"),
+        (
+            {"interval": {**WIDE, "width": {**WIDTH, "weights": {"mood": 1}}}},
+            "interval.width.weights has ['mood'], want",
+        ),
+        ({"interval": {**WIDE, "width": {**WIDTH, "weights": {"map": "1"}}}}, "interval.width.weights.map is '1'"),
+        ({"interval": {**WIDE, "width": {**WIDTH, "least": 0}}}, "interval.width runs from 0 to 20 points"),
+        ({"interval": {**WIDE, "width": {**WIDTH, "most": 1}}}, "interval.width runs from 2 to 1 points"),
+        ({"interval": {**WIDE, "width": {"weights": {}}}}, "interval.width.bias is missing"),
         ({"calibration": {"raw": [0], "score": [101]}}, "want 0 to 100"),
     ],
 )

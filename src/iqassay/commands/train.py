@@ -89,8 +89,8 @@ def export(
         list[Path],
         typer.Option(
             metavar="FOLDER",
-            help="Panel: folder of clean photos. Of the held-out ones KADID-10k's damage and blurs to nothing are made, "
-            "which are anchors of the table, as flat frames are; repeatable.",
+            help="Panel: folder of clean photos. Of the held-out ones KADID-10k's damage and blurs to nothing are "
+            "made, which are anchors of the table, as flat frames are; repeatable.",
         ),
     ] = [],  # noqa: B006
     professional: Annotated[

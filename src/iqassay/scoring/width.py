@@ -27,10 +27,10 @@ def traits(
     as ``Panel.look`` gives it. score: the panel's, 0 to 100.
 
     Returns:
-        spread: ln(2 + the deviation of the members' scores); score, 0 to 1, and its square, curve; none: the probability
-        that nothing is wrong; severity: the levels of all damage together, each as much as it is present, over 5; map:
-        ln(1 + the deviation of the map); unlike: how far from the training data the farthest member finds it, in its
-        thresholds, 0 to 2.
+        spread: ln(2 + the deviation of the members' scores); score, 0 to 1, and its square, curve; none: the
+        probability that nothing is wrong; severity: the levels of all damage together, each as much as it is present,
+        over 5; map: ln(1 + the deviation of the map); unlike: how far from the training data the farthest member finds
+        it, in its thresholds, 0 to 2.
     """
     away = max(answers.unlike / max(card.unlike_threshold, 1e-9) for card, answers in said)
     return {

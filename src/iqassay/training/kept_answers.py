@@ -1,6 +1,7 @@
 """What models say of pictures, kept in a file picture by picture, so that a long pass goes on where it was stopped.
 
-An answer belongs to the bytes of the picture and the sha256 of the model file: neither a name nor a date is trusted.
+An answer belongs to the bytes of the picture, the sha256 of the model file and the views that its card asks for:
+neither a name nor a date is trusted.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from iqassay.scoring.model_file import default_threads
+from iqassay.scoring.model_file import NetworkCard, default_threads
 from iqassay.scoring.scorer import Scorer, raw_value
 from iqassay.scoring.tiles import Answers
 from iqassay.support.parallel import in_order
@@ -40,25 +41,31 @@ def kept_answers(
     names = [_name(picture) for picture in pictures]
     with closing(sqlite3.connect(cache / FILE)) as held:
         held.execute(_TABLE)
-        known = {(member.card.sha256, name): _kept(held, member, name) for member in members for name in names}
-        todo = [i for i, name in enumerate(names) if any(known[m.card.sha256, name] is None for m in members)]
+        keys = [_key(member.card) for member in members]
+        known = {(key, name): _kept(held, key, name) for key in keys for name in names}
+        todo = [i for i, name in enumerate(names) if any(known[key, name] is None for key in keys)]
 
-        def ask(i: int) -> list[tuple[Scorer, Answers]]:
+        def ask(i: int) -> dict[str, Answers]:
             seen = members[0].read(pictures[i])
-            lacking = [member for member in members if known[member.card.sha256, names[i]] is None]
-            return [(member, member.look(seen)) for member in lacking]
+            lacking = {key: member for key, member in zip(keys, members, strict=True) if known[key, names[i]] is None}
+            found = {key: member.look(seen) for key, member in lacking.items()}
+            for key, answers in found.items():
+                raw_value(answers, lacking[key].card)
+            return found
 
         # Small pictures: one for each thread is faster than all threads for one.
         for done, (i, said) in enumerate(zip(todo, in_order(ask, todo, default_threads()), strict=True), 1):
-            for member, answers in said:
-                raw_value(answers, member.card)
-                known[member.card.sha256, names[i]] = answers
-                row = (member.card.sha256, names[i], _packed(answers))
-                held.execute("INSERT OR REPLACE INTO answers VALUES (?, ?, ?)", row)
+            for key, answers in said.items():
+                known[key, names[i]] = answers
+                held.execute("INSERT OR REPLACE INTO answers VALUES (?, ?, ?)", (key, names[i], _packed(answers)))
             held.commit()
             if done % EVERY == 0 or done == len(todo):
                 print(f"iqassay export: {done} of {len(todo)} {what}", file=sys.stderr, flush=True)
-    return [[_there(known[member.card.sha256, name]) for member in members] for name in names]
+    return [[_there(known[key, name]) for key in keys] for name in names]
+
+
+def _key(card: NetworkCard) -> str:
+    return f"{card.sha256} {card.views}"
 
 
 def _name(picture: Path | NDArray[np.uint8]) -> str:
@@ -67,9 +74,9 @@ def _name(picture: Path | NDArray[np.uint8]) -> str:
     return hashlib.sha256(picture.read_bytes()).hexdigest()
 
 
-def _kept(held: sqlite3.Connection, member: Scorer, name: str) -> Answers | None:
+def _kept(held: sqlite3.Connection, key: str, name: str) -> Answers | None:
     where = "SELECT answer FROM answers WHERE model = ? AND picture = ?"
-    found = held.execute(where, (member.card.sha256, name)).fetchone()
+    found = held.execute(where, (key, name)).fetchone()
     if found is None:
         return None
     with np.load(io.BytesIO(found[0])) as kept:

@@ -1,9 +1,9 @@
 """The interval of a panel: how wide, by what its members say of a picture; made to hold nine in ten opinions.
 
 On one half of the rated pictures the logarithm of the error to expect is fitted, linear in the traits of
-``scoring.width``, as the scale of a Laplace distribution: the mean of abs(error) / s + ln(s) is smallest, which is
-convex in ln(s). On the other half the errors, divided by it, make the half widths by split conformal prediction, as for one
-model (``calibrate.conformal_interval``).
+``scoring.width``, as the scale s of a Laplace distribution: the mean of abs(error) / s + ln(s) is smallest, which is
+convex in ln(s). On the other half the errors, divided by it, make the half widths by split conformal prediction, as
+for one model (``calibrate.conformal_interval``).
 """
 
 from __future__ import annotations
