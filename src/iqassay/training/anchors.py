@@ -62,12 +62,14 @@ class Placed:
     met: bool
 
     def record(self) -> dict[str, Any]:
-        """For the card: numbers, and what they are."""
+        """For the card: numbers, and what they are. raw: the median; point: whether wanted and got are scores there."""
         return {
             "name": self.anchor.name,
             "kind": self.anchor.kind,
             "pictures": len(self.anchor.raw),
             "weight": round(self.anchor.weight, 3),
+            "raw": round(float(np.median(self.anchor.raw)), 2),
+            "point": self.anchor.kind in ("median", "at most"),
             "wanted": round(self.wanted, 2),
             "got": round(self.got, 2),
         }

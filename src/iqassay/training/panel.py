@@ -28,7 +28,7 @@ from iqassay.scoring.width import traits
 from iqassay.statistics.correlation import srcc
 from iqassay.support.version import __version__
 from iqassay.training import widths
-from iqassay.training.anchor_pictures import blurred_to_nothing, damaged, flat_frames
+from iqassay.training.anchor_pictures import Damaged, blurred_to_nothing, damaged, flat_frames
 from iqassay.training.anchors import Anchor, fit_table, missed, on_our_scale, opinion_table, placed
 from iqassay.training.calibrate import doubts, measured, refuse_few
 from iqassay.training.kept_answers import kept_answers
@@ -154,7 +154,7 @@ def make_panel(job: PanelExport) -> Path:
         _say(str(result))
         card["scale"]["anchors"].append(result.record())
     if made:
-        _say_levels(made, np.interp(hurt.raw, card["calibration"]["raw"], card["calibration"]["score"]))
+        card["scale"]["levels"] = _levels(made, hurt.raw, card["calibration"])
     for sentence in missed(results):
         _say(f"warning: {sentence}")
         card["limits"].append(sentence)
@@ -209,12 +209,16 @@ def _expected(clean: dict[str, Floats], raw: Floats, opinion: Floats) -> float |
     return expected
 
 
-def _say_levels(made: Sequence[Any], score: Floats) -> None:
+def _levels(made: Sequence[Damaged], raw: Floats, table: dict[str, list[float]]) -> list[dict[str, float]]:
     """The mean over all types at each of KADID's levels: what its people said, and what the table gives."""
+    score, rows = np.interp(raw, table["raw"], table["score"]), []
     for level in sorted({one.level for one in made}):
         at = np.array([one.level == level for one in made])
         wanted = float(np.mean([one.opinion for one in made if one.level == level]))
-        _say(f"level {level}: wanted {wanted:.1f}, got {float(score[at].mean()):.1f}")
+        row = {"level": level, "raw": raw[at].mean(), "wanted": wanted, "got": score[at].mean()}
+        rows.append({name: round(float(value), 2) for name, value in row.items()} | {"level": level})
+        _say(f"damage of KADID-10k's level {level}: mean score {rows[-1]['got']:.1f}, wanted {wanted:.1f}")
+    return rows
 
 
 def _members(job: PanelExport) -> list[ModelFile]:
