@@ -147,13 +147,23 @@ def test_distortions_are_merged_by_presence(tmp_path: Path) -> None:
 
 
 def test_warnings_are_united_without_repetition(card: Path) -> None:
-    unlike = "unlike the training data: take the score with care"
+    unlike = "unlike the training data, perhaps a frame of one colour: take the score with care"
     both = Panel(card, threads=1)
     assert both.score(flat(150)).warnings == ()
     assert both.score(flat(200)).warnings == (unlike,), "mfen alone says so, from 0.7 on"
     assert both.score(Picture(flat(255, 9, 9), ("odd",))).warnings == (
         "odd",
         "only 9x9 pixels: take the score with care",
+        unlike,
+    )
+
+
+def test_members_that_disagree_more_than_on_photos_make_a_picture_unlike(card: Path) -> None:
+    kind = "a generated or edited picture, since the models disagree"
+    unlike = f"unlike the training data, perhaps {kind}: take the score with care"
+    texture = np.random.default_rng(0).integers(40, 60, (80, 100, 3)).astype(np.uint8)  # the members are 8 points apart
+    assert Panel(write_panel(card.parent, "far", unlike={"spread": 9.0}), threads=1).score(texture).warnings == ()
+    assert Panel(write_panel(card.parent, "near", unlike={"spread": 7.0}), threads=1).score(texture).warnings == (
         unlike,
     )
 
@@ -317,6 +327,7 @@ def test_a_member_that_does_not_fit_is_named_before_any_picture(
         ({"interval": {"score": [0], "below": [1], "above": [1]}}, "interval.spread is missing"),
         ({"interval": {"score": [0], "below": [1], "above": [1], "spread": 0}}, "interval.spread is 0"),
         ({"interval": {**WIDE, "spread": 2}}, "interval has both 'width' and 'spread', want one of them"),
+        ({"unlike": {"spread": 0}}, "unlike.spread is 0, want points above 0"),
         ({"interval": {**WIDE, "widest": 0}}, "interval.widest is 0, want points above 0"),
         (
             {"interval": {**WIDE, "width": {**WIDTH, "weights": {"mood": 1}}}},

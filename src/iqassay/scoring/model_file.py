@@ -130,6 +130,7 @@ class PanelCard(Card):
 
     members: dict[str, str]  # name -> sha256 of its .onnx file; in the order of the names, so that it does not matter
     interval: PanelInterval
+    unlike_spread: float | None = None  # points: where the members' scores deviate by more, a picture is unlike photos
 
 
 @dataclass(frozen=True)
@@ -327,7 +328,10 @@ def _card(data: Any) -> NetworkCard | PanelCard:
         )
     if "sha256" in data:
         raise ValueError("has both 'members' and 'sha256', want 'members' for a panel or 'sha256' for a model file")
-    return PanelCard(**shared, members=_members(data), interval=_panel_interval(data))
+    spread = _number(data, "unlike", "spread") if "unlike" in data else None
+    if spread is not None and spread <= 0:
+        raise ValueError(f"unlike.spread is {spread:g}, want points above 0")
+    return PanelCard(**shared, members=_members(data), interval=_panel_interval(data), unlike_spread=spread)
 
 
 def _members(data: Any) -> dict[str, str]:

@@ -16,6 +16,7 @@ import numpy as np
 from iqassay.pictures.image import MAX_PIXELS, Picture
 from iqassay.scoring.device import find_device
 from iqassay.scoring.lock import opening
+from iqassay.scoring.looks import GENERATED, kind_of
 from iqassay.scoring.model_file import (
     Card,
     ModelFileError,
@@ -28,7 +29,17 @@ from iqassay.scoring.model_file import (
     load_model_file,
     read_card,
 )
-from iqassay.scoring.scorer import Scorer, calibrated, check_numbers, distortions, doubts, placed, raw_value
+from iqassay.scoring.scorer import (
+    UNLIKE,
+    Scorer,
+    calibrated,
+    check_numbers,
+    distortions,
+    doubts,
+    placed,
+    raw_value,
+    unlike,
+)
 from iqassay.scoring.tiles import Answers, look_together
 from iqassay.scoring.verdict import Verdict
 from iqassay.scoring.width import expected_error, traits
@@ -105,9 +116,14 @@ class Panel(Scorer):
         merged = merge(said)
         raw = float(merged.score)
         score, low, high = placed(raw, self.card, expected_of(said, merged, self.card))
-        if not merged.unlike > 0:
+        apart = float(np.std([float(calibrated(answers.score, card)) for card, answers in said]))
+        differ = self.card.unlike_spread is not None and apart > self.card.unlike_spread
+        kind = kind_of(picture.pixels) or (GENERATED if differ else "")
+        warnings = [*picture.warnings, *(doubt for card, one in said for doubt in doubts(picture, one, card, kind))]
+        if differ:
+            warnings.append(unlike(kind))
+        if not any(warning.startswith(UNLIKE) for warning in warnings):
             low, high = narrowed(score, low, high, self.card.interval.widest)
-        warnings = [*picture.warnings, *(doubt for card, answers in said for doubt in doubts(picture, answers, card))]
         return Verdict(
             score=score,
             low=low,

@@ -162,6 +162,8 @@ def make_panel(job: PanelExport) -> Path:
     found_traits = [one.traits(np.interp(one.raw, *card["calibration"].values())) for one in seen]
     together = {name: np.concatenate([one[name] for one in found_traits[:count]]) for name in found_traits[0]}
     card["interval"] = widths.fit_interval(score, truth, together, table, interval)
+    spread = np.concatenate([one.scores.std(1) for one in seen[:count]])
+    card["unlike"] = {"spread": round(float(np.quantile(spread, 0.99)), 2)}  # as of networks: one photo in a hundred
     low, high = widths.ends(card["interval"], score, together)
     _say(widths.coverage_text("the interval's half", low[interval], high[interval], truth[interval], subset[interval]))
     for ratings, one, own, theirs in zip(sets, seen, found_traits, opinions, strict=True):
