@@ -58,7 +58,7 @@ def fingerprint(picture: Path) -> NDArray[np.float32]:
     return _of_thumbnail(_thumbnail(picture), picture.read_bytes)
 
 
-def fingerprint_of(pixels: NDArray[np.generic]) -> NDArray[np.float32]:
+def fingerprint_of(pixels: np.ndarray) -> NDArray[np.float32]:
     """The fingerprint (112,) of a decoded picture (H, W, 3) of any depth. A large one is looked at in every few pixels:
     the mean greys of 64 parts need no more.
     """
@@ -114,7 +114,7 @@ def _thumbnail(picture: Path) -> Image.Image:
     return _small(Image.fromarray(_eight_bit(read_image(picture).pixels)))
 
 
-def _eight_bit(pixels: NDArray[np.generic]) -> NDArray[np.uint8]:
+def _eight_bit(pixels: np.ndarray) -> NDArray[np.uint8]:
     if pixels.dtype != np.uint8:
         pixels = np.rint(pixels / (np.float32(257) if pixels.dtype == np.uint16 else np.float32(1 / 255)))
     return pixels.astype(np.uint8, copy=False)

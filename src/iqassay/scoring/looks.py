@@ -12,12 +12,12 @@ from iqassay.pictures.emptiness import is_empty
 from iqassay.pictures.image import to_float
 
 WINDOW, PLACES = 256, 3  # native pixels of a window's side, and windows along each side of a picture
-COLOURS, MOST = 4, 0.65  # so many colours, in steps of 8 of 255, fill this share of what is no photo, or more
+COLOURS, MOST = 4, 0.6  # so many colours, in steps of 8 of 255, fill this share of what is no photo, or more
 STEP = 24 / 255  # between neighbours, of their mean: a strong edge
-EDGES = 0.012  # share of pixels at strong edges, at least
+EDGES = 0.004  # share of pixels at strong edges, at least
 # Strong edges for each pixel of other colours, and some more, at least. Of 160 photos of BIQ2021 and 14 of CLIC those
-# with so much of a few colours had .11 at most; screenshots, pages, plots and drawings saved as JPEG had .15 or more.
-OF_REST, MORE = 0.14, 0.02
+# with so much of a few colours had .11 at most; screenshots, pages, plots and drawings saved as JPEG had .13 or more.
+OF_REST, MORE = 0.12, 0.02
 LONG, STRAIGHT = 16, 0.12  # pixels of a straight edge that is upright or level, and their share in a screenshot
 FLAT, SCREEN, DRAWING = "a frame of one colour", "a screenshot or a plot", "a drawing or a page of text"
 GENERATED = "a generated or edited picture, since the models disagree"  # what pixels do not tell
