@@ -102,7 +102,11 @@ def make_panel(job: PanelExport) -> Path:
     count = len(job.calibrate)
     refuse_few(sum(map(len, sets[:count])), job.force)
     ordinary = _ordinary(job)
-    professional = {folder.name or str(folder): pristine_files([folder]) for folder in job.professional}
+    names = [folder.name for folder in job.professional]
+    professional = {
+        folder.name if names.count(folder.name) == 1 else str(folder): pristine_files([folder])
+        for folder in job.professional
+    }
     held = held_out(pristine_files(job.synthetic)) if job.synthetic else []
     cache = job.cache or job.out.parent / "cache"
     made = damaged(held, EACH, cache) if held else []
