@@ -29,6 +29,7 @@ KNOTS = 21
 SLOPE = 0.02  # points a raw point: what the table rises everywhere at least, so that no two ranks become one
 SMOOTH = 0.5  # of the bends of the table, beside an anchor of weight 1
 BEST = 97.0
+WORTH_A_WORD, TOO_LOW = 0.01, 5.0  # share of the rated photos, and points below what people gave them
 # Two scales of opinions agree up to here, "fair" on the five words of both; above, professional photos set the scale.
 FAIR = 50.0
 STEEPEST = 2.0  # points of ours for a point of opinion: more than that is no other use of words, but other ranks
@@ -171,27 +172,38 @@ def placed(anchors: Sequence[Anchor], table: dict[str, list[float]]) -> list[Pla
     return found
 
 
-def missed(found: Sequence[Placed]) -> list[str]:
-    """A sentence for each anchor that the table misses: what was wanted, what came out, and what the ranks have to do
-    with it.
+def missed(found: Sequence[Placed], table: dict[str, list[float]]) -> list[str]:
+    """A sentence for each anchor that the table misses, what was wanted, what came out, and what the ranks have to do
+    with it; and for each that it meets, or half meets, at the cost of rated photos that rank with it.
     """
     photos = next((one.anchor for one in found if one.anchor.kind == "apart"), None)
     rated = next((one.anchor for one in found if one.anchor.kind == "opinions"), None)
     others = photos or rated
     said = []
     for one in found:
-        if one.met:
-            continue
         anchor, middle = one.anchor, float(np.median(one.anchor.raw))
         want = {"median": "a median of", "at most": "at most", "apart": "a middle half over"}.get(anchor.kind, "off by")
         text = f"the scale misses its anchor '{anchor.name}': got {one.got:.0f}, want {want} {one.wanted:.0f} points"
         if anchor.kind == "at most" and rated is not None:
-            share = float((rated.raw <= middle).mean())
-            text += f"; half of these rank above {share:.0%} of the rated photos, which no increasing table can part"
-        elif anchor.kind == "median" and others is not None:
-            share = float((others.raw >= middle).mean())
-            text += f"; {share:.0%} of the {others.name} rank above half of these, which no increasing table can part"
-        said.append(text)
+            low = rated.raw <= middle
+            if not one.met:
+                text += f"; half of these rank above {low.mean():.0%} of the rated photos"
+                text += ", which no increasing table can part" if low.any() else ""
+                said.append(text)
+            score = float(np.interp(rated.raw[low], table["raw"], table["score"]).mean()) if low.any() else 0.0
+            opinion = float(rated.wanted[low].mean()) if low.any() else 0.0
+            if low.mean() >= WORTH_A_WORD and opinion - score > TOO_LOW:
+                said.append(
+                    f"for the anchor '{anchor.name}' the scale gives {low.mean():.0%} of the rated photos, which rank "
+                    f"below it, {score:.0f} points on average where people gave {opinion:.0f}"
+                )
+        elif not one.met:
+            if anchor.kind == "median" and others is not None:
+                share = float((others.raw >= middle).mean())
+                text += (
+                    f"; {share:.0%} of the {others.name} rank above half of these, which no increasing table can part"
+                )
+            said.append(text)
     return said
 
 

@@ -39,8 +39,8 @@ PROFESSIONAL, NOTHING, APART = 90.0, 10.0, 20.0  # points: what the anchors are 
 # How much a mean square miss of each anchor counts beside that of the rated photos' opinions, which is 1. The median of
 # professional photos and the spread of ordinary ones are single numbers that a table can nearly always meet, so they
 # weigh most; KADID-10k's means are a hundred numbers of the same kind as opinions; the pictures of nothing could drag
-# every photo that ranks with them down, and do so no more than their share.
-WEIGHTS = {"professional": 4.0, "ordinary": 4.0, "kadid": 2.0, "flat": 0.5, "blurred": 0.5, "rated": 1.0}
+# every photo that ranks with them down, so they weigh no more than the few ruined photos that people rated.
+WEIGHTS = {"professional": 4.0, "ordinary": 4.0, "kadid": 2.0, "flat": 0.05, "blurred": 0.05, "rated": 1.0}
 EACH, FRAMES, BLURRED = 4, 12, 16  # pictures of each type and level, of one colour, and blurred to nothing
 
 
@@ -159,7 +159,7 @@ def make_panel(job: PanelExport) -> Path:
         card["scale"]["anchors"].append(result.record())
     if made:
         card["scale"]["levels"] = _levels(made, hurt.raw, card["calibration"])
-    for sentence in missed(results):
+    for sentence in missed(results, card["calibration"]):
         _say(f"warning: {sentence}")
         card["limits"].append(sentence)
 
