@@ -145,7 +145,8 @@ def test_the_table_is_aligned_plain_text(run: Run, album: Path, monkeypatch: pyt
 
 def test_the_table_says_what_is_unlike_the_training_data(run: Run, tmp_path: Path) -> None:
     Image.new("RGB", (80, 70), "white").save(tmp_path / "white.png")
-    assert "unlike the training data: take the score with care" in run("score", tmp_path / "white.png").out
+    said = run("score", tmp_path / "white.png").out
+    assert "unlike the training data, perhaps a frame of one colour: take the score with care" in said
 
 
 def _json(result: SimpleNamespace) -> Any:
@@ -616,7 +617,7 @@ def test_compare_takes_a_small_copy_and_its_original_at_one_size(run: Run, tmp_p
     assert "times the pixels: both show the same, and a small copy hides flaws" in lines[-1]
     assert lines[-1].count("80x70") == 2
     found = _json(run(*words, "--format", "json"))
-    assert found["difference"] == pytest.approx(0, abs=0.1)
+    assert found["difference"] == pytest.approx(0, abs=0.2)
     assert found["win_probability"] == pytest.approx(0.5, abs=0.02)
 
 
