@@ -145,7 +145,8 @@ def test_the_table_is_aligned_plain_text(run: Run, album: Path, monkeypatch: pyt
 
 def test_the_table_says_what_is_unlike_the_training_data(run: Run, tmp_path: Path) -> None:
     Image.new("RGB", (80, 70), "white").save(tmp_path / "white.png")
-    assert "unlike the training data: take the score with care" in run("score", tmp_path / "white.png").out
+    said = run("score", tmp_path / "white.png").out
+    assert "unlike the training data, perhaps a frame of one colour: take the score with care" in said
 
 
 def _json(result: SimpleNamespace) -> Any:
@@ -603,6 +604,21 @@ def test_compare_says_when_sizes_differ_and_what_that_means(run: Run, picture: P
         last = run("compare", *paths, "--model", tiny_model).out.splitlines()[-1]
         assert last.startswith("the sizes differ, 80x70 to 320x280, 16 times the pixels: each is judged as it is")
     assert "16 times" in _json(run("compare", picture, large, "--model", tiny_model, "--format", "json"))["note"]
+
+
+def test_compare_takes_a_small_copy_and_its_original_at_one_size(run: Run, tmp_path: Path, tiny_model: Path) -> None:
+    y, x = np.mgrid[0:280, 0:320] / 320
+    scene = Image.fromarray((120 * (1 + np.sin(7 * x) * np.cos(5 * y))).astype(np.uint8)).convert("RGB")
+    scene.save(tmp_path / "large.png")
+    scene.resize((80, 70), Image.Resampling.BOX).save(tmp_path / "small.png")
+    words = ["compare", tmp_path / "small.png", tmp_path / "large.png", "--model", tiny_model]
+    lines = run(*words).out.splitlines()
+    assert lines[0].startswith("no clear difference at one size: ")
+    assert "times the pixels: both show the same, and a small copy hides flaws" in lines[-1]
+    assert lines[-1].count("80x70") == 2
+    found = _json(run(*words, "--format", "json"))
+    assert found["difference"] == pytest.approx(0, abs=0.2)
+    assert found["win_probability"] == pytest.approx(0.5, abs=0.02)
 
 
 # ---- usage ----------------------------------------------------------------------------------------------------------

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import itertools
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -9,8 +10,9 @@ from conftest import write_model
 from PIL import Image
 
 from iqassay.pictures.image import ImageError
-from iqassay.scoring.comparison import best_probabilities, compare
+from iqassay.scoring.comparison import SHARED, best_probabilities, compare, correlation_of, of_verdicts
 from iqassay.scoring.scorer import Scorer
+from iqassay.scoring.verdict import Verdict
 
 
 @pytest.fixture(scope="module")
@@ -121,3 +123,57 @@ def test_many_agree_with_a_simulation() -> None:
         drawn.append(score + np.where(away < 0, away * (score - low), away * (high - score)))
     counts = np.bincount(np.argmax(drawn, axis=0), minlength=3) / 400_000
     assert best_probabilities(intervals) == pytest.approx(counts.tolist(), abs=0.004)
+
+
+def verdict(score: float, half: float) -> Verdict:
+    return Verdict(score, score - half, score + half, (), np.zeros((1, 1), np.float32), score, {}, "m", "1")
+
+
+def test_errors_in_common_make_a_comparison_surer() -> None:
+    """Scores of 60 and 50, deviations of 10 and 10: a difference of 10 with a deviation of 14.14, or of 10 at a
+    correlation of one half."""
+    one, other = verdict(60, 16.45), verdict(50, 16.45)
+    assert of_verdicts(one, other).win_probability == pytest.approx(0.7602, abs=2e-4)  # Phi(0.7071), from a table
+    assert of_verdicts(one, other, 0.5).win_probability == pytest.approx(0.8413, abs=2e-4)  # Phi(1)
+    assert of_verdicts(other, one, 0.5).win_probability == 1 - of_verdicts(one, other, 0.5).win_probability
+    apart = best_probabilities([(60, 43.55, 76.45), (50, 33.55, 66.45)])
+    alike = best_probabilities([(60, 43.55, 76.45), (50, 33.55, 66.45)], 0.5)
+    assert apart == pytest.approx([0.7602, 0.2398], abs=1e-3)
+    assert alike == pytest.approx([0.8413, 0.1587], abs=1e-3)
+
+
+def test_errors_agree_as_much_as_pictures_look_alike() -> None:
+    assert [correlation_of(alike) for alike in (-1, 0.5, 0.7, 0.9, 1)] == pytest.approx(
+        [0, 0, SHARED / 2, SHARED, SHARED]
+    )
+
+
+def scene(height: int, width: int, light: float = 1.0) -> np.ndarray:
+    y, x = np.mgrid[0:height, 0:width] / height
+    return np.repeat((light * 120 * (1 + np.sin(7 * x) * np.cos(5 * y)))[..., None], 3, axis=2).astype(np.uint8)
+
+
+def test_versions_of_one_picture_err_together_and_so_does_all_that_has_a_reference(scorer: Scorer) -> None:
+    assert compare(scorer, scene(80, 100), scene(80, 100, 0.8)).correlation == pytest.approx(SHARED)
+    assert compare(scorer, scene(80, 100), scene(80, 100)[::-1, ::-1]).correlation < SHARED / 2
+    assert compare(scorer, flat(1), flat(9), flat(5)).correlation == SHARED
+
+
+def test_a_small_copy_does_not_win_by_its_size(tmp_path: Path) -> None:
+    """A model that likes noise less, as real ones do: the small copy has less of it. At one size both are the same."""
+    scorer = Scorer(write_model(tmp_path), threads=1)
+    big = scene(256, 320)
+    small = big.reshape(64, 4, 80, 4, 3).mean((1, 3)).round().astype(np.uint8)
+    score = Scorer.score
+    likes_small = pytest.MonkeyPatch()
+    likes_small.setattr(
+        Scorer, "score", lambda self, *given: replace(score(self, *given), score=100 - given[0].pixels.shape[0] / 4)
+    )
+    found = compare(scorer, small, big)
+    likes_small.undo()
+    assert found.at_one_size
+    assert (found.a.score, found.b.score) == (84, 36)
+    assert (found.difference, found.win_probability) == (0, 0.5)
+    other = compare(scorer, small, scene(256, 320)[::-1, ::-1])  # another picture: each as it is
+    assert not other.at_one_size
+    assert other.difference == other.a.score - other.b.score

@@ -21,11 +21,14 @@ from iqassay.cli import main
 from iqassay.folders.records import write_csv
 from iqassay.models.opening import open_scorer
 from iqassay.pictures.image import Picture
-from iqassay.scoring import model_file, panel, scorer
+from iqassay.scoring import model_file, panel, scorer, width
 from iqassay.scoring.model_file import ModelFileError
 from iqassay.scoring.panel import Panel
 from iqassay.scoring.scorer import Scorer
 
+# Two points of error where nothing is wrong, more where the members differ.
+WIDTH = {"bias": 0.0, "weights": {"spread": 1.0, "none": -0.5}, "least": 2.0, "most": 20.0}
+WIDE = {"score": [0.0, 100.0], "below": [2.0, 1.0], "above": [1.0, 0.5], "width": WIDTH, "widest": 50.0}
 OWN_SCALE = {"raw": [0.0, 1.0], "score": [20.0, 100.0]}
 
 
@@ -77,6 +80,39 @@ def test_the_interval_is_the_floor_and_the_spread_times_the_table(card: Path) ->
     assert verdict.high - verdict.score == pytest.approx(0.838 * 12, abs=0.02)
 
 
+def test_a_width_on_the_card_follows_what_the_members_say(card: Path) -> None:
+    panel = Panel(write_panel(card.parent, "wide", interval=WIDE), threads=1)
+    verdict, answers = panel.score(flat(51)), panel.look(flat(51))
+    # The members are 8 points from their mean: exp(ln(2 + 8) - none / 2) points of error; 1.676 and 0.838 at 32.4.
+    error = 10 * np.exp(-answers.presence[-1] / 2)
+    assert 0 < answers.presence[-1] < 1
+    assert verdict.score - verdict.low == pytest.approx(1.676 * error, abs=0.02)
+    assert verdict.high - verdict.score == pytest.approx(0.838 * error, abs=0.02)
+    most = {**WIDE, "width": {**WIDTH, "most": 3.0}}
+    bounded = Panel(write_panel(card.parent, "bounded", interval=most), threads=1).score(flat(51))
+    assert bounded.high - bounded.score == pytest.approx(0.838 * 3, abs=0.02)
+
+
+def test_no_interval_is_wider_than_the_card_allows_but_of_pictures_that_are_unlike(card: Path) -> None:
+    narrow = write_panel(card.parent, "narrow", interval={**WIDE, "widest": 3.0})
+    verdict = Panel(narrow, threads=1).score(flat(51))
+    assert verdict.high - verdict.low == pytest.approx(3)
+    assert verdict.score - verdict.low == pytest.approx(2, abs=0.01)  # two thirds below, as before
+    unlike = Panel(narrow, threads=1).score(flat(191))  # mfen is doubtful from .7 on
+    assert any("unlike" in warning for warning in unlike.warnings)
+    assert unlike.high - unlike.low > 3
+
+
+def test_the_traits_are_those_that_cards_may_name(card: Path) -> None:
+    members = [Scorer(card.parent / f"{name}.onnx", threads=1) for name in ("mfen", "yoto")]
+    said = [(member.card, member.look(flat(51))) for member in members]
+    found = width.traits(said, [36, 20], panel.merge(said, Panel(card).card.weights), 40)
+    assert tuple(found) == model_file.TRAITS
+    assert (found["spread"], found["score"], found["curve"]) == pytest.approx((np.log(10), 0.4, 0.16))
+    assert found["unlike"] == pytest.approx(0.2 / 0.7, abs=1e-3)
+    assert found["map"] == pytest.approx(0, abs=0.01)
+
+
 def test_members_that_agree_leave_the_floor_alone_and_the_scale_has_ends(card: Path) -> None:
     agreed = Panel(card, threads=1).score(flat(255))  # both say 100
     assert agreed.score == pytest.approx(90, abs=0.01)
@@ -103,14 +139,19 @@ def test_members_count_by_their_weights_and_others_where_a_picture_was_generated
 
         return said
 
-    for probability, raw, spread in ((1.0, 20.0, 0.0), (0.5, 0.5 * 32 + 0.5 * 20, 16 * (0.375 * 0.625) ** 0.5)):
+    for probability, raw in ((1.0, 20.0), (0.5, 0.5 * 32 + 0.5 * 20)):
         monkeypatch.setattr(both, "_ask", sure(probability))
         verdict = both.score(flat(51))
         assert verdict.raw == pytest.approx(raw, abs=0.01)
-        floor = both.card.interval.spread
-        below = np.interp(verdict.score, both.card.interval.score, both.card.interval.below)
-        assert verdict.score - verdict.low == pytest.approx(below * (floor + spread), abs=0.02)
     assert Panel(card, threads=1).look(flat(51)).generated == 0
+
+
+def test_a_member_without_a_share_is_not_asked_but_beside_a_reference(card: Path, opened: list[str]) -> None:
+    one = Panel(write_panel(card.parent, "one", weights={"mfen": 1, "yoto": 0}), threads=1)
+    verdict = one.score(flat(51))
+    assert (verdict.raws, opened) == ({"mfen": pytest.approx(0.2, abs=1e-4)}, ["mfen"])
+    assert one.asked(reference=False) == ("mfen",)
+    assert one.score(flat(51), flat(51)).raws == {"yoto": 2.0}
 
 
 @pytest.mark.parametrize("shape", [(80, 100), (700, 900)])
@@ -137,13 +178,23 @@ def test_distortions_are_merged_by_presence(tmp_path: Path) -> None:
 
 
 def test_warnings_are_united_without_repetition(card: Path) -> None:
-    unlike = "unlike the training data: take the score with care"
+    unlike = "unlike the training data, perhaps a frame of one colour: take the score with care"
     both = Panel(card, threads=1)
     assert both.score(flat(150)).warnings == ()
     assert both.score(flat(200)).warnings == (unlike,), "mfen alone says so, from 0.7 on"
     assert both.score(Picture(flat(255, 9, 9), ("odd",))).warnings == (
         "odd",
         "only 9x9 pixels: take the score with care",
+        unlike,
+    )
+
+
+def test_members_that_disagree_more_than_on_photos_make_a_picture_unlike(card: Path) -> None:
+    kind = "a generated or edited picture, since the models disagree"
+    unlike = f"unlike the training data, perhaps {kind}: take the score with care"
+    texture = np.random.default_rng(0).integers(40, 60, (80, 100, 3)).astype(np.uint8)  # the members are 8 points apart
+    assert Panel(write_panel(card.parent, "far", unlike={"spread": 9.0}), threads=1).score(texture).warnings == ()
+    assert Panel(write_panel(card.parent, "near", unlike={"spread": 7.0}), threads=1).score(texture).warnings == (
         unlike,
     )
 
@@ -310,6 +361,17 @@ def test_a_member_that_does_not_fit_is_named_before_any_picture(
         ({"generated": {"mfen": True, "yoto": 0}}, "want a number of at least 0"),
         ({"interval": {"score": [0], "below": [1], "above": [1]}}, "interval.spread is missing"),
         ({"interval": {"score": [0], "below": [1], "above": [1], "spread": 0}}, "interval.spread is 0"),
+        ({"interval": {**WIDE, "spread": 2}}, "interval has both 'width' and 'spread', want one of them"),
+        ({"unlike": {"spread": 0}}, "unlike.spread is 0, want points above 0"),
+        ({"interval": {**WIDE, "widest": 0}}, "interval.widest is 0, want points above 0"),
+        (
+            {"interval": {**WIDE, "width": {**WIDTH, "weights": {"mood": 1}}}},
+            "interval.width.weights has ['mood'], want",
+        ),
+        ({"interval": {**WIDE, "width": {**WIDTH, "weights": {"map": "1"}}}}, "interval.width.weights.map is '1'"),
+        ({"interval": {**WIDE, "width": {**WIDTH, "least": 0}}}, "interval.width runs from 0 to 20 points"),
+        ({"interval": {**WIDE, "width": {**WIDTH, "most": 1}}}, "interval.width runs from 2 to 1 points"),
+        ({"interval": {**WIDE, "width": {"weights": {}}}}, "interval.width.bias is missing"),
         ({"calibration": {"raw": [0], "score": [101]}}, "want 0 to 100"),
     ],
 )

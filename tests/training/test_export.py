@@ -17,7 +17,6 @@ from PIL import Image
 import iqassay
 import iqassay.systems
 from iqassay.data.distortions import KINDS
-from iqassay.data.synthetic import SyntheticSet
 from iqassay.pictures.image import read_image, to_float
 from iqassay.scoring.model_file import load_model_file, open_session
 from iqassay.scoring.scorer import Scorer
@@ -439,8 +438,8 @@ def test_several_models_become_a_panel(rated, capsys):
     assert export_main(["steep.onnx", "plain.onnx", *words]) == 0
     caught = capsys.readouterr()
     assert caught.out == "panel.json\n"
-    assert "100 of 100 pictures" in caught.err
-    assert "without" in caught.err
+    assert "100 of 100 pictures of set" in caught.err
+    assert "the interval's half: the interval holds" in caught.err
     panel = iqassay.load("panel.json", threads=1)
     card = panel.card
     assert list(card.members) == ["plain", "steep"]
@@ -457,33 +456,42 @@ def test_several_models_become_a_panel(rated, capsys):
     assert Path("panel.json").read_text() == written
 
 
-def test_synthetic_pictures_join_the_table_of_a_panel(rated, monkeypatch):
-    """Of photos held out; dark ones here, whose score of 7 the rated pictures do not know."""
+def test_anchors_set_the_scale_of_a_panel_and_a_second_run_asks_nothing(rated, monkeypatch, capsys):
+    """Gray photos of 0.9 are the professional ones here, and a flat frame is as good as its brightness: what anchors
+    want of black and white cannot all be had, and the card says so."""
+    made = importlib.import_module("iqassay.training.anchor_pictures")
+    for name, value in {"KINDS": ("darken",), "LEVELS": (1, 5), "WIDTH": 80, "HEIGHT": 64}.items():
+        monkeypatch.setattr(made, name, value)
+    for folder, level in (("clean", 128), ("best", 230)):
+        (rated / folder).mkdir()
+        for i in range(20):
+            noise = np.random.default_rng(i).integers(-9, 9, (64, 80, 3))
+            Image.fromarray(np.clip(level + noise, 0, 255).astype(np.uint8)).save(f"{folder}/{i}.png")
+    words = ["plain.onnx", "steep.onnx", "-o", "panel.json", "--calibrate", "set.csv:.:0..100", "--cache", "kept"]
+    more = ["--professional", "best", "--synthetic", "clean", "--ordinary", "set.csv:.:0..100"]
+    assert export_main([*words, *more]) == 0
+    said = capsys.readouterr().err
+    card = json.loads(Path("panel.json").read_text())
+    anchors = {row["name"]: row for row in card["scale"]["anchors"]}
+    assert set(anchors) == {"best", "clean photos held out", "ordinary photos", "KADID-10k's means", "rated photos",
+                            "frames of one colour", "blurred to nothing"}  # fmt: skip
+    assert anchors["best"]["got"] == pytest.approx(90, abs=3)
+    assert anchors["clean photos held out"]["got"] < 80  # as gray as others that people gave 50
+    assert anchors["KADID-10k's means"]["pictures"] == 2 * 4
+    assert "'frames of one colour'" in "".join(card["limits"])
+    assert "iqassay export: damage of KADID-10k's level 5: mean score " in said
+    assert [row["level"] for row in card["scale"]["levels"]] == [1, 5]
+    assert "warning: the scale misses its anchor 'frames of one colour'" in said
+    panel = iqassay.load("panel.json", threads=1)
+    assert panel.score("best/3.png").score == pytest.approx(90, abs=5)
+    assert panel.card.interval.width is not None
+    assert panel.card.interval.widest == 50
 
-    def render(photos, config, cache):
-        assert [photo.name for photo in photos] == ["0.png", "18.png"]
-        made.append((config.count, config.covered))
-        dark = np.random.default_rng(1).integers(0, 9, (config.count, 64, 64, 3)).astype(np.uint8)
-        return SyntheticSet(dark, dark, np.full(config.count, 7.0), dark, dark)
-
-    made = []
-    module = importlib.import_module("iqassay.training.panel")
-    monkeypatch.setattr(module, "render", render)
-    monkeypatch.setattr(module, "ENOUGH", 44)
-    (rated / "clean").mkdir()
-    for i in range(20):
-        Image.new("RGB", (8, 8)).save(f"clean/{i}.png")
-    words = ["plain.onnx", "steep.onnx", "-o", "panel.json", "--calibrate", "set.csv:.:0..100"]
-    scores = []
-    for more in ([], ["--synthetic", "clean"]):
-        assert export_main([*words, *more]) == 0
-        scores.append(iqassay.load("panel.json", threads=1).score(Image.new("RGB", (64, 64))).score)
-    assert scores[0] > 15
-    assert scores[1] < 12
-    assert made == [(20, 0.0)]  # 2 for every 5 of the half
-    write_model(rated, "plain", name="plain", synthetic_covered=0.25)  # a member that has seen what people feed
-    assert export_main([*words, "--synthetic", "clean"]) == 0
-    assert made[1:] == [(20, 0.25)]
+    written = Path("panel.json").read_text()
+    monkeypatch.setattr(Scorer, "look", lambda *given: pytest.fail("asked again"))
+    assert export_main([*words, *more]) == 0
+    assert Path("panel.json").read_text() == written
+    assert export_main([*words, *more, "--ordinary-subset", "none"]) == 0  # the set has no subsets
 
 
 def test_a_worthless_panel_is_refused_unless_forced_and_then_says_so(rated, capsys):
@@ -538,6 +546,11 @@ def test_what_is_said_about_a_panel_is_on_its_card(rated):
         (["plain.onnx", "steep.onnx", "-o", "panel.json"], "want at least one rated set"),
         (["plain.onnx", "steep.onnx", "-o", "panel.json", "--calibrate", "few.csv"], "got 3 rows of split val"),
         (["a.ckpt", "-o", "x.onnx", "--synthetic", "clean"], "--synthetic: got a checkpoint"),
+        (
+            ["a.ckpt", "-o", "x.onnx", "--professional", "clean"],
+            "--professional: got a checkpoint",
+        ),
+        (["a.ckpt", "-o", "x.onnx", "--cache", "kept"], "--cache: got a checkpoint, want it with a panel only"),
     ],
 )
 def test_what_is_no_panel_is_one_line_and_status_2(rated, arguments, error, capsys):

@@ -38,7 +38,7 @@ def compare(
     Exit status: 0 compared, 1 a picture could not be read, 2 wrong usage.
     """
     from iqassay.folders.folder import Beside, Pair, score_pairs
-    from iqassay.scoring.comparison import of_verdicts
+    from iqassay.scoring.comparison import SHARED, of_pictures, of_verdicts
     from iqassay.support.errors import UsageError
     from iqassay.support.progress import with_bar
 
@@ -56,7 +56,12 @@ def compare(
     if len(found) == 2 and not failed:
         a, b = found
         assert a.verdict is not None and b.verdict is not None  # noqa: PT018  # for the type checker
-        _print_two(a, b, of_verdicts(a.verdict, b.verdict), format)
+        if ref is None:
+            read = scorer.read(a.path), scorer.read(b.path)
+            compared = of_pictures(scorer, read, (a.verdict, b.verdict))
+        else:
+            compared = of_verdicts(a.verdict, b.verdict, SHARED)
+        _print_two(a, b, compared, format)
     elif len(found) - len(failed) >= 2:
         _print_many([result for result in found if result.verdict], format, ref is not None)
     return int(bool(failed))
@@ -92,26 +97,35 @@ def _comparison_text(a: Result, b: Result, found: Comparison) -> str:
         sides.reverse()
     (better, high), (worse, low) = sides
     probability = max(found.win_probability, 1 - found.win_probability)
+    where = " at one size" if found.at_one_size else ""
     if probability < CLEAR:
-        text = f"no clear difference: {better} {high.score:.1f}, {worse} {low.score:.1f}; people would prefer {better}"
+        text = (
+            f"no clear difference{where}: {better} {high.score:.1f}, {worse} {low.score:.1f}; "
+            f"people would prefer {better}"
+        )
     else:
         text = (
             f"{better} looks better than {worse}: {high.score:.1f} against {low.score:.1f}, "
-            f"by {abs(found.difference):.1f} points; people would prefer it"
+            f"by {abs(found.difference):.1f} points{where}; people would prefer it"
         )
     doubts = [printable(f"{name}: {warning}") for name, verdict in sides for warning in verdict.warnings]
-    lines = [f"{text} with probability {probability:.2f}", "; ".join(doubts), printable(size_note([a, b]))]
+    lines = [
+        f"{text} with probability {probability:.2f}",
+        "; ".join(doubts),
+        printable(size_note([a, b], found.at_one_size)),
+    ]
     return "\n".join(line for line in lines if line)
 
 
 def _print_many(found: list[Result], format: TextFormat, reference: bool) -> None:
     """The ranking, the best first."""
     from iqassay.folders.comparing import size_note
-    from iqassay.scoring.comparison import best_probabilities
+    from iqassay.scoring.comparison import SHARED, best_probabilities
     from iqassay.support.text import printable
 
     records = [result.record() for result in found]
-    chances = best_probabilities([(one["score"], one["low"], one["high"]) for one in records])
+    intervals = [(one["score"], one["low"], one["high"]) for one in records]
+    chances = best_probabilities(intervals, SHARED if reference else _shared([one["path"] for one in records]))
     order = sorted(range(len(found)), key=lambda at: -records[at]["score"])
     if format is TextFormat.json:
         import json
@@ -133,3 +147,16 @@ def _print_many(found: list[Result], format: TextFormat, reference: bool) -> Non
         )
     if note := size_note(found):
         print(printable(note), file=out)
+
+
+def _shared(paths: list[str]) -> float:
+    """How much of their errors pictures have in common, the mean over all pairs, by how alike they look."""
+    from itertools import combinations
+    from pathlib import Path
+
+    from iqassay.pictures.fingerprints import fingerprint, likeness
+    from iqassay.scoring.comparison import correlation_of
+
+    prints = [fingerprint(Path(path)) for path in paths]
+    shared = [correlation_of(likeness(one, other)) for one, other in combinations(prints, 2)]
+    return sum(shared) / len(shared)

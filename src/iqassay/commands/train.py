@@ -89,9 +89,54 @@ def export(
         list[Path],
         typer.Option(
             metavar="FOLDER",
-            help="Panel: folder of clean photos whose held-out ones, distorted, join the table; repeatable.",
+            help="Panel: folder of clean photos. Of the held-out ones KADID-10k's damage and blurs to nothing are "
+            "made, which are anchors of the table, as flat frames are; repeatable.",
         ),
     ] = [],  # noqa: B006
+    professional: Annotated[
+        list[Path],
+        typer.Option(
+            metavar="FOLDER",
+            help="Panel: folder of clean professional photos, whose median becomes 90; repeatable.",
+        ),
+    ] = [],  # noqa: B006
+    ordinary: Annotated[
+        list[str],
+        typer.Option(
+            metavar="SET",
+            help="Panel: set of ordinary photos, whose val split's middle half spreads over 20 points at least; "
+            "repeatable.",
+        ),
+    ] = [],  # noqa: B006
+    ordinary_subset: Annotated[
+        list[str],
+        typer.Option(
+            metavar="NAME",
+            help="Panel: only this subset of --ordinary sets that have a column subset; repeatable.",
+        ),
+    ] = [],  # noqa: B006
+    cache: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FOLDER",
+            help="Panel: where its members' answers are kept, so that it goes on when stopped; default: cache, beside "
+            "the card.",
+        ),
+    ] = None,
+    weights: Annotated[
+        str,
+        typer.Option(
+            metavar="NAME=X,...",
+            help="Panel: shares of its members in the score, none for a member that is not named; default: equal.",
+        ),
+    ] = "",
+    generated_weights: Annotated[
+        str,
+        typer.Option(
+            metavar="NAME=X,...",
+            help="Panel: shares for a picture that a member is sure was generated; default: those of --weights.",
+        ),
+    ] = "",
     about: Annotated[
         Path | None,
         typer.Option(metavar="FILE.json", help="JSON with the words of the card: summary, licence, limits, ..."),
@@ -111,9 +156,15 @@ def export(
     if len(files) > 1:
         from iqassay.training.panel import PanelExport, make_panel
 
-        return make_panel(PanelExport(files, out, calibrate, report, synthetic, about, force, columns))
+        of_panels = (professional, ordinary, ordinary_subset, cache, weights, generated_weights)
+        return make_panel(PanelExport(files, out, calibrate, report, synthetic, about, force, columns, *of_panels))
     if synthetic:
         raise ValueError("--synthetic: got a checkpoint, which knows its clean photos, want it with a panel only")
+    given = {"--professional": professional, "--ordinary": ordinary, "--ordinary-subset": ordinary_subset}
+    given |= {"--weights": weights, "--generated-weights": generated_weights}
+    for option, value in {**given, "--cache": cache}.items():
+        if value:
+            raise ValueError(f"{option}: got a checkpoint, want it with a panel only")
     if Path(files[0]).suffix != ".ckpt":
         raise ValueError(f"got {files[0]} alone, want a checkpoint (.ckpt), or two models or more to make a panel of")
     from iqassay.training.ship import Export, ship

@@ -19,7 +19,7 @@ from iqassay.folders.records import Record
 from iqassay.pictures.capture import Capture, read_capture
 from iqassay.pictures.fingerprints import ALIKE, crop_fingerprints
 from iqassay.pictures.image import Picture, read_image
-from iqassay.scoring.comparison import best_probabilities
+from iqassay.scoring.comparison import SHARED, best_probabilities
 from iqassay.scoring.heatmap import LUMA
 from iqassay.scoring.scorer import Scorer
 from iqassay.scoring.tiles import shrink_to
@@ -162,7 +162,7 @@ def rank(records: Sequence[Record], empty: Sequence[bool], scorer: Scorer) -> li
         return at in looked, near, areas[at] if near else 0, intervals[at][0]
 
     order = sorted(range(len(records)), key=worth, reverse=True)
-    chances = dict(zip(looked, best_probabilities([intervals[at] for at in looked]), strict=True))
+    chances = dict(zip(looked, best_probabilities([intervals[at] for at in looked], SHARED), strict=True))
     return [(order.index(at) + 1, round(chances.get(at, 0.0), 4)) for at in range(len(records))]
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import itertools
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -22,6 +22,7 @@ from iqassay.pictures.image import MAX_PIXELS, read_image
 # 3 % on every side nine in ten are still known, by 5 % one in three.
 ALIKE = 0.9
 _SIDE, _THUMBNAIL, _BLOCK = 8, 64, 1024
+_ENOUGH = 512  # pixels of the shorter side
 PARTS = (0.94, 0.88, 0.82)  # of a side: how much of a picture another one may show
 _FLAT = 0.5  # of 255 grey levels: below it a picture shows rounding and noise, nothing to know it by
 Pair = tuple[int, int, float]  # the places of two pictures, and how alike they are, up to 1
@@ -54,7 +55,21 @@ def fingerprint(picture: Path) -> NDArray[np.float32]:
     """(112,) of norm 1: the steps between neighbours among 8x8 mean greys, or rather the square roots of them, so that
     no one strong edge, a horizon or a frame, decides alone. Gain and offset of brightness fall out. Raises ImageError.
     """
-    return _of_thumbnail(_thumbnail(picture), picture)
+    return _of_thumbnail(_thumbnail(picture), picture.read_bytes)
+
+
+def fingerprint_of(pixels: np.ndarray) -> NDArray[np.float32]:
+    """The fingerprint (112,) of a decoded picture (H, W, 3) of any depth. A large one is looked at in every few pixels:
+    the mean greys of 64 parts need no more.
+    """
+    step = max(1, min(pixels.shape[:2]) // _ENOUGH)
+    seen = _eight_bit(np.ascontiguousarray(pixels[::step, ::step]))
+    return _of_thumbnail(_small(Image.fromarray(seen)), seen.tobytes)
+
+
+def likeness(a: NDArray[np.float32], b: NDArray[np.float32]) -> float:
+    """How alike two pictures look at a glance, by their fingerprints: -1 to 1, 1 for the same one."""
+    return float(np.clip(a @ b, -1, 1))
 
 
 def crop_fingerprints(picture: Path) -> NDArray[np.float32]:
@@ -62,23 +77,23 @@ def crop_fingerprints(picture: Path) -> NDArray[np.float32]:
     that shows a part alone is like one of them. Raises ImageError.
     """
     whole = _thumbnail(picture)
-    prints = [_of_thumbnail(whole, picture)]
+    prints = [_of_thumbnail(whole, picture.read_bytes)]
     for side in (_THUMBNAIL * share for share in PARTS):
         room = _THUMBNAIL - side
         for top, left in itertools.product((0, room / 2, room), repeat=2):
             box = (left, top, left + side, top + side)
             part = whole.resize(whole.size, Image.Resampling.BILINEAR, box=box)
-            prints.append(_of_thumbnail(part, picture))
+            prints.append(_of_thumbnail(part, picture.read_bytes))
     return np.stack(prints)
 
 
-def _of_thumbnail(thumbnail: Image.Image, picture: Path) -> NDArray[np.float32]:
+def _of_thumbnail(thumbnail: Image.Image, content: Callable[[], bytes]) -> NDArray[np.float32]:
     seen = np.asarray(thumbnail, np.float32)
     step = _THUMBNAIL // _SIDE
     greys = seen.reshape(_SIDE, step, _SIDE, step).mean((1, 3))
     steps = np.concatenate([np.diff(greys, axis=0).ravel(), np.diff(greys, axis=1).ravel()])
     if np.abs(steps).max() < _FLAT:  # nothing to see: alike are those of the same bytes
-        digest = np.frombuffer(hashlib.sha256(picture.read_bytes()).digest(), np.uint8)
+        digest = np.frombuffer(hashlib.sha256(content()).digest(), np.uint8)
         steps = np.unpackbits(digest)[: steps.size] - np.float32(0.5)
     steps = np.sign(steps) * np.sqrt(np.abs(steps))
     return (steps / np.linalg.norm(steps)).astype(np.float32)
@@ -96,10 +111,13 @@ def _thumbnail(picture: Path) -> Image.Image:
                     return _small(image)
     except (OSError, ValueError, SyntaxError):
         pass  # read_image knows what to make of it, or says what is wrong
-    pixels = read_image(picture).pixels
+    return _small(Image.fromarray(_eight_bit(read_image(picture).pixels)))
+
+
+def _eight_bit(pixels: np.ndarray) -> NDArray[np.uint8]:
     if pixels.dtype != np.uint8:
         pixels = np.rint(pixels / (np.float32(257) if pixels.dtype == np.uint16 else np.float32(1 / 255)))
-    return _small(Image.fromarray(pixels.astype(np.uint8)))
+    return pixels.astype(np.uint8, copy=False)
 
 
 def _small(image: Image.Image) -> Image.Image:

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
 WEIGHTS = Path(__file__).parents[1] / "weights"
 OUTPUTS = ("score", "map", "presence", "severity", "unlike")
+TRAITS = ("spread", "score", "curve", "none", "severity", "map", "unlike")  # what the width of a panel may depend on
 
 
 class ModelFileError(ValueError):
@@ -63,12 +64,27 @@ class Interval:
 
 
 @dataclass(frozen=True)
-class PanelInterval(Interval):
-    """`below` and `above` are multiplied by how much the members disagree: `spread` points plus the deviation of their
-    scores. So the interval is wide where they differ.
+class Width:
+    """The error to expect of a picture, in points: exp(bias + the sum of weight * trait), kept within least..most; the
+    traits are those of `width.py`.
     """
 
-    spread: float  # points, > 0
+    bias: float
+    weights: dict[str, float]  # by the names of TRAITS
+    least: float  # points, > 0
+    most: float  # points, >= least
+
+
+@dataclass(frozen=True)
+class PanelInterval(Interval):
+    """`below` and `above` are multiplied by how large an error is to be expected of the picture: by `width`, or, on
+    cards of before, by `spread` points plus the deviation of the members' scores. No interval is wider than `widest`
+    points, except of pictures that are unlike the training data.
+    """
+
+    spread: float | None = None  # points, > 0
+    width: Width | None = None  # either this or `spread`
+    widest: float = 100.0  # points, > 0
 
 
 @dataclass(frozen=True)
@@ -110,13 +126,21 @@ class NetworkCard(Card):
 
 
 @dataclass(frozen=True)
+class Weights:
+    """Of the members of a panel, by name: the share of its score that each has, 1 in all."""
+
+    ordinary: dict[str, float]
+    generated: dict[str, float]  # for a picture that a member is sure was made by a generator
+
+
+@dataclass(frozen=True)
 class PanelCard(Card):
     """The card of a panel; `calibration` starts from the weighted mean of the members' scores."""
 
     members: dict[str, str]  # name -> sha256 of its .onnx file; in the order of the names, so that it does not matter
     interval: PanelInterval
-    weights: dict[str, float]  # name -> share of the panel's score, 1 in all
-    generated: dict[str, float]  # the same for a picture that a member is sure was generated
+    weights: Weights
+    unlike_spread: float | None = None  # points: where the members' scores deviate by more, a picture is unlike photos
 
 
 @dataclass(frozen=True)
@@ -320,10 +344,12 @@ def _card(data: Any) -> NetworkCard | PanelCard:
         )
     if "sha256" in data:
         raise ValueError("has both 'members' and 'sha256', want 'members' for a panel or 'sha256' for a model file")
+    spread = _number(data, "unlike", "spread") if "unlike" in data else None
+    if spread is not None and spread <= 0:
+        raise ValueError(f"unlike.spread is {spread:g}, want points above 0")
     members = _members(data)
-    weights = _weights(data, members, "weights")
-    generated = _weights(data, members, "generated") if "generated" in data else weights
-    return PanelCard(**shared, members=members, interval=_panel_interval(data), weights=weights, generated=generated)
+    weights = panel_weights(data, members)
+    return PanelCard(**shared, members=members, interval=_panel_interval(data), weights=weights, unlike_spread=spread)
 
 
 def _members(data: Any) -> dict[str, str]:
@@ -334,6 +360,12 @@ def _members(data: Any) -> dict[str, str]:
         if not name or "/" in name or "\\" in name or not isinstance(digest, str):
             raise ValueError(f"members has {name!r}: {digest!r}, want the name of a model and the sha256 of its file")
     return {name: members[name].lower() for name in sorted(members)}
+
+
+def panel_weights(data: Any, members: dict[str, str]) -> Weights:
+    """The weights on a panel's card; equal where it says nothing. Raises ValueError for ones that make no sense."""
+    ordinary = _weights(data, members, "weights")
+    return Weights(ordinary, _weights(data, members, "generated") if "generated" in data else ordinary)
 
 
 def _weights(data: Any, members: dict[str, str], key: str) -> dict[str, float]:
@@ -383,10 +415,30 @@ def _interval(data: Any, *at: str) -> Interval:
 
 
 def _panel_interval(data: Any) -> PanelInterval:
-    table, spread = _interval(data), _number(data, "interval", "spread")
+    table, found = _interval(data), _get(data, dict, "interval")
+    widest = _number(data, "interval", "widest") if "widest" in found else 100.0
+    if widest <= 0:
+        raise ValueError(f"interval.widest is {widest:g}, want points above 0")
+    if "width" in found and "spread" in found:
+        raise ValueError("interval has both 'width' and 'spread', want one of them")
+    if "width" in found:
+        return PanelInterval(table.score, table.below, table.above, width=_width(data), widest=widest)
+    spread = _number(data, "interval", "spread")
     if spread <= 0:
         raise ValueError(f"interval.spread is {spread:g}, want points above 0")
-    return PanelInterval(table.score, table.below, table.above, spread)
+    return PanelInterval(table.score, table.below, table.above, spread, widest=widest)
+
+
+def _width(data: Any) -> Width:
+    at = ("interval", "width")
+    names = _get(data, dict, *at, "weights")
+    if unknown := [name for name in names if name not in TRAITS]:
+        raise ValueError(f"interval.width.weights has {unknown}, want names among {', '.join(TRAITS)}")
+    weights = {name: _number(data, *at, "weights", name) for name in names}
+    width = Width(_number(data, *at, "bias"), weights, _number(data, *at, "least"), _number(data, *at, "most"))
+    if not 0 < width.least <= width.most:
+        raise ValueError(f"interval.width runs from {width.least:g} to {width.most:g} points, want 0 < least <= most")
+    return width
 
 
 def _get(data: Any, kind: type, *keys: str) -> Any:

@@ -1,9 +1,9 @@
 """Panel: several models look at one picture, and what they say becomes one Verdict.
 
 Their scores are on one scale already, so the panel's is their weighted mean, put through a table of its own; how far
-they lie apart widens the interval. A member that can tell a generated picture lets other weights count for one. The
-members are model files beside the panel's card, or shipped ones; the card names each with its sha256, because table and
-interval hold for these very files.
+they lie apart, and what they say of the picture, sets the width of the interval (`width.py`). A member that can tell a
+generated picture lets other weights count for one. The members are model files beside the panel's card, or shipped
+ones; the card names each with its sha256, because table and interval hold for these very files.
 """
 
 from __future__ import annotations
@@ -16,11 +16,13 @@ import numpy as np
 from iqassay.pictures.image import MAX_PIXELS, Picture
 from iqassay.scoring.device import find_device
 from iqassay.scoring.lock import opening
+from iqassay.scoring.looks import GENERATED, kind_of
 from iqassay.scoring.model_file import (
     Card,
     ModelFileError,
     NetworkCard,
     PanelCard,
+    Weights,
     address,
     default_model,
     find_member,
@@ -28,11 +30,23 @@ from iqassay.scoring.model_file import (
     load_model_file,
     read_card,
 )
-from iqassay.scoring.scorer import Scorer, calibrated, check_numbers, distortions, doubts, placed, raw_value
+from iqassay.scoring.scorer import (
+    UNLIKE,
+    Scorer,
+    calibrated,
+    check_numbers,
+    distortions,
+    doubts,
+    placed,
+    raw_value,
+    unlike,
+)
 from iqassay.scoring.tiles import Answers, look_together
 from iqassay.scoring.verdict import Verdict
+from iqassay.scoring.width import expected_error, traits
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
     from iqassay.scoring.scorer import Source
@@ -69,6 +83,8 @@ class Panel(Scorer):
         self._threads = threads
         self._files = member_files(path, card.members, card.distortions)
         self._grader = next((name for name, (_, found) in self._files.items() if found.reference is not None), None)
+        shares = card.weights.ordinary, card.weights.generated
+        self._alone = [name for name in card.members if any(share[name] for share in shares)]
         self._opened: dict[str, Scorer] = {}
 
     def __repr__(self) -> str:
@@ -81,7 +97,7 @@ class Panel(Scorer):
 
     def asked(self, reference: bool) -> tuple[str, ...]:
         """The names of the models whose raw values a verdict has, beside a reference or without one."""
-        return (self._for_pairs().card.name,) if reference else tuple(self.card.members)
+        return (self._for_pairs().card.name,) if reference else tuple(self._alone)
 
     @property
     def restores(self) -> bool:
@@ -100,12 +116,19 @@ class Panel(Scorer):
         picture = self.read(picture)
         said = self._ask(picture)
         raws = {card.name: raw_value(answers, card) for card, answers in said}
-        merged = _merge(said, self.card)
+        merged = merge(said, self.card.weights)
         raw = float(merged.score)
-        apart = [calibrated(raws[card.name], card) - raw for card, _ in said]
-        spread = float(np.dot(_weights(said, self.card), np.square(apart)) ** 0.5)
-        score, low, high = placed(raw, self.card, spread + self.card.interval.spread)
-        warnings = [*picture.warnings, *(doubt for card, answers in said for doubt in doubts(picture, answers, card))]
+        score, low, high = placed(raw, self.card, expected_of(said, merged, self.card))
+        apart = float(np.std([float(calibrated(answers.score, card)) for card, answers in said]))
+        differ = self.card.unlike_spread is not None and apart > self.card.unlike_spread
+        tell = any(answers.generated is not None for _, answers in said)
+        generated = _generated(said) > 0.5 if tell else differ
+        kind = kind_of(picture.pixels) or (GENERATED if generated else "")
+        warnings = [*picture.warnings, *(doubt for card, one in said for doubt in doubts(picture, one, card, kind))]
+        if differ:
+            warnings.append(unlike(kind))
+        if not any(warning.startswith(UNLIKE) for warning in warnings):
+            low, high = narrowed(score, low, high, self.card.interval.widest)
         return Verdict(
             score=score,
             low=low,
@@ -131,7 +154,7 @@ class Panel(Scorer):
         """
         if reference is not None:
             return self._for_pairs().look(picture, reference)
-        return _merge(self._ask(self.read(picture)), self.card)
+        return merge(self._ask(self.read(picture)), self.card.weights)
 
     def member(self, name: str) -> Scorer:
         """One of the members, by its name, to be asked alone; opened when it is first needed, and the panel's own."""
@@ -142,8 +165,8 @@ class Panel(Scorer):
         return self._opened[name]
 
     def _ask(self, picture: Picture) -> list[tuple[NetworkCard, Answers]]:
-        """What each member says, and its card."""
-        members = [self.member(name) for name in self.card.members]
+        """What each member with a share in the score says, and its card."""
+        members = [self.member(name) for name in self._alone]
         said: dict[str, Answers] = {}
         for views in dict.fromkeys(member.card.views for member in members):  # that our own members share
             alike = [member for member in members if member.card.views == views]
@@ -196,30 +219,48 @@ def member_files(
     return found
 
 
-def _weights(said: list[tuple[NetworkCard, Answers]], panel: PanelCard) -> list[float]:
-    """What each member counts, 1 in all, where one of them finds it so probable that the picture was generated."""
+def shares(said: Sequence[tuple[NetworkCard, Answers]], weights: Weights) -> list[float]:
+    """What each member counts for a picture, 1 in all: by how probable it is that it was generated."""
     sure = _generated(said)
-    return [(1 - sure) * panel.weights[card.name] + sure * panel.generated[card.name] for card, _ in said]
+    return [(1 - sure) * weights.ordinary[card.name] + sure * weights.generated[card.name] for card, _ in said]
 
 
-def _generated(said: list[tuple[NetworkCard, Answers]]) -> float:
+def _generated(said: Sequence[tuple[NetworkCard, Answers]]) -> float:
     """How probable it is that the picture was generated, by the member that finds it the most so; else 0."""
     return max((float(answers.generated) for _, answers in said if answers.generated is not None), default=0.0)
 
 
-def _merge(said: list[tuple[NetworkCard, Answers]], panel: PanelCard) -> Answers:
+def expected_of(said: Sequence[tuple[NetworkCard, Answers]], merged: Answers, card: PanelCard) -> float:
+    """How large an error is to be expected of a picture, in the units of the card's interval."""
+    scores = [float(calibrated(answers.score, member)) for member, answers in said]
+    if card.interval.width is None:
+        assert card.interval.spread is not None
+        return float(np.std(scores)) + card.interval.spread
+    score = float(calibrated(merged.score, card))
+    return expected_error(card.interval.width, traits(said, scores, merged, score))
+
+
+def narrowed(score: float, low: float, high: float, widest: float) -> tuple[float, float]:
+    """The interval, or where it is wider than so many points, one of that width around the score, with the same
+    shares on both sides.
+    """
+    share = min(1.0, widest / (high - low)) if high > low else 1.0
+    return score - share * (score - low), score + share * (high - score)
+
+
+def merge(said: Sequence[tuple[NetworkCard, Answers]], weights: Weights) -> Answers:
     """The members together: score and map by their weights, the rest on average. A severity counts as much as its
     member finds the distortion present.
 
     All maps of a picture have one grid, since that depends on its size alone.
     """
-    weights = _weights(said, panel)
+    counted = shares(said, weights)
     presence = np.stack([answers.presence for _, answers in said])  # (members, kinds + 1)
     severity = np.stack([answers.severity for _, answers in said])  # (members, kinds)
     share = presence[:, :-1]
     return Answers(
-        score=np.dot(weights, [calibrated(answers.score, card) for card, answers in said]),
-        map=np.tensordot(weights, [calibrated(answers.map, card) for card, answers in said], 1),
+        score=np.dot(counted, [calibrated(answers.score, card) for card, answers in said]),
+        map=np.tensordot(counted, [calibrated(answers.map, card) for card, answers in said], 1),
         presence=presence.mean(0),
         severity=(share * severity).sum(0) / np.maximum(share.sum(0), 1e-12),
         unlike=np.max([answers.unlike - card.unlike_threshold for card, answers in said]),

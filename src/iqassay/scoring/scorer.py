@@ -19,6 +19,7 @@ from iqassay.pictures.image import MAX_PIXELS, ImageError, Picture, TooManyPixel
 from iqassay.scoring import tiles
 from iqassay.scoring.batches import sources_in
 from iqassay.scoring.device import find_device
+from iqassay.scoring.looks import DRAWING, SCREEN, kind_of
 from iqassay.scoring.model_file import (
     OUTPUTS,
     Card,
@@ -169,7 +170,7 @@ class Scorer:
             raws={self.card.name: raw},
             model=self.card.name,
             version=self.card.version,
-            warnings=picture.warnings + said + doubts(picture, answers, self.card),
+            warnings=picture.warnings + said + doubts(picture, answers, self.card, kind_of(picture.pixels)),
             full_reference=reference is not None,
         )
 
@@ -420,14 +421,22 @@ def distortions(answers: tiles.Answers, card: Card) -> tuple[Distortion, ...]:
     )
 
 
-def doubts(picture: Picture, answers: tiles.Answers, card: NetworkCard) -> tuple[str, ...]:
-    """What to warn of."""
+def doubts(picture: Picture, answers: tiles.Answers, card: NetworkCard, kind: str) -> tuple[str, ...]:
+    """What to warn of. kind: what the picture seems to be when it is no photo, see `looks.kind_of`; a drawn one is
+    always unlike the photos that models learn from, whatever they find themselves.
+    """
     found = []
     if min(picture.height, picture.width) < tiles.MIN_SIDE:
         found.append(f"only {picture.width}x{picture.height} pixels: take the score with care")
-    if not answers.unlike <= card.unlike_threshold:  # "not <=", so that NaN is unlike too
-        found.append(f"{UNLIKE}: take the score with care")
+    # "not <=", so that NaN is unlike too
+    if kind in (SCREEN, DRAWING) or not answers.unlike <= card.unlike_threshold:
+        found.append(unlike(kind))
     return tuple(found)
+
+
+def unlike(kind: str) -> str:
+    """The warning of a picture that is unlike the training data, and seems to be of this kind, "" for no known one."""
+    return f"{UNLIKE}{f', perhaps {kind}' if kind else ''}: take the score with care"
 
 
 def check_numbers(**numbers: int | None) -> None:

@@ -20,7 +20,7 @@ from iqassay.pages.shots import SIDE, thumbnail
 from iqassay.pictures.align import align
 from iqassay.pictures.image import ImageError, Picture, read_image
 from iqassay.scoring import explanation
-from iqassay.scoring.comparison import of_verdicts
+from iqassay.scoring.comparison import SHARED, of_pictures, of_verdicts
 from iqassay.scoring.heatmap import heatmap
 from iqassay.scoring.scorer import Scorer, one_large_at_a_time
 from iqassay.scoring.words import meaning
@@ -65,7 +65,11 @@ def compared(a: Sent, b: Sent, reference: Sent | None, question: Question, image
         one, other, beside = pictures
         first, second = (_result(question, sent, read, reference, beside) for sent, read in ((a, one), (b, other)))
         assert first.verdict is not None and second.verdict is not None  # noqa: PT018  # for the type checker
-        record = two_records(first, second, of_verdicts(first.verdict, second.verdict))
+        if beside is None:
+            found = of_pictures(question.scorer, (one, other), (first.verdict, second.verdict))
+        else:
+            found = of_verdicts(first.verdict, second.verdict, SHARED)
+        record = two_records(first, second, found)
         if images:
             shown = {"a": one, "b": other, **({} if beside is None else {"reference": beside})}
             record["images"] = {name: jpeg(fit(picture.pixels, LONG_SIDE)) for name, picture in shown.items()}
