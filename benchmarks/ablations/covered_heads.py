@@ -14,12 +14,12 @@ from __future__ import annotations
 
 import argparse
 import csv
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import torch
-from middle import middle
 
 from iqassay.bench.learners import Statistics
 from iqassay.bench.sanity import Answer, Answers
@@ -37,6 +37,9 @@ from iqassay.training.head import fit_head
 from iqassay.training.kept_pictures import Pictures
 from iqassay.training.recipes import Recipe
 from iqassay.training.sets import synthetic_sets
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "common"))
+from middle import middle
 
 SHOWN = ("up by 0.5", "up by 2", "mean score", "least score", "up again", "mean shift", "mean change")
 

@@ -25,7 +25,6 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from middle import middle
 from scipy import linalg
 from torch import Tensor
 
@@ -36,6 +35,9 @@ from iqassay.systems.blocks import pool_statistics, shrink_to
 from iqassay.systems.encoders import encoder
 from iqassay.systems.vision_transformer import VisionTransformer
 from iqassay.training.onnx_pass import whole_view
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "common"))
+from middle import middle
 
 VIEW = 224
 PENALTIES = 10.0 ** np.arange(-3, 2.5, 0.5)  # relative to the number of pictures

@@ -16,12 +16,12 @@ from __future__ import annotations
 import argparse
 import csv
 import dataclasses
+import sys
 from pathlib import Path
 from unittest.mock import patch
 
 import numpy as np
 import torch
-from middle import middle
 from torch import Tensor, nn
 
 from iqassay.data.opening import open_set
@@ -37,6 +37,9 @@ from iqassay.training.head import fit_head, predict
 from iqassay.training.kept_pictures import CELLS, Pictures
 from iqassay.training.recipes import Recipe
 from iqassay.training.sets import held_out
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "common"))
+from middle import middle
 
 ARMS = ("shipped restorer", "true reference", "no restorer", "another's reference")
 SIZE = 256

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import argparse
 import csv
+import sys
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from pathlib import Path
@@ -21,7 +22,6 @@ from unittest.mock import patch
 
 import numpy as np
 import torch
-from middle import middle
 from torch import Tensor, nn
 
 from iqassay.data.opening import open_set
@@ -30,6 +30,9 @@ from iqassay.pictures.image import to_float
 from iqassay.statistics.correlation import srcc
 from iqassay.statistics.significance import paired_bootstrap
 from iqassay.systems import load_pretrained
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "common"))
+from middle import middle
 
 # A part: the modules and their methods whose answers are replaced, or, by its number, whose argument.
 Place = tuple[nn.Module, str, int | None]
