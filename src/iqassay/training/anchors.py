@@ -30,6 +30,7 @@ SLOPE = 0.02  # points a raw point: what the table rises everywhere at least, so
 SMOOTH = 0.5  # of the bends of the table, beside an anchor of weight 1
 BEST = 97.0
 WORTH_A_WORD, TOO_LOW = 0.01, 5.0  # share of the rated photos, and points below what people gave them
+MOVED = 8.0  # points by which a fifth of the rated photos may be away from their opinions without a word
 # Two scales of opinions agree up to here, "fair" on the five words of both; above, professional photos set the scale.
 FAIR = 50.0
 STEEPEST = 2.0  # points of ours for a point of opinion: more than that is no other use of words, but other ranks
@@ -204,6 +205,16 @@ def missed(found: Sequence[Placed], table: dict[str, list[float]]) -> list[str]:
                     f"; {share:.0%} of the {others.name} rank above half of these, which no increasing table can part"
                 )
             said.append(text)
+    if rated is not None and len(rated.raw) >= 5:  # which fifth of them, by rank, pays most for the other anchors
+        score = np.interp(rated.raw, table["raw"], table["score"])
+        fifths = np.array_split(np.argsort(rated.raw, kind="stable"), 5)
+        worst = max(fifths, key=lambda at: abs(float((score - rated.wanted)[at].mean())))
+        given, wanted = float(score[worst].mean()), float(rated.wanted[worst].mean())
+        if abs(given - wanted) > MOVED:
+            said.append(
+                f"for its anchors the scale gives a fifth of the rated photos {given:.0f} points on average where "
+                f"people gave {wanted:.0f}"
+            )
     return said
 
 
