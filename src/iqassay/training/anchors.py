@@ -206,10 +206,10 @@ def missed(found: Sequence[Placed], table: dict[str, list[float]]) -> list[str]:
                 )
             said.append(text)
     if rated is not None and len(rated.raw) >= 5:  # which fifth of them, by rank, pays most for the other anchors
-        score = np.interp(rated.raw, table["raw"], table["score"])
+        scores = np.interp(rated.raw, table["raw"], table["score"])
         fifths = np.array_split(np.argsort(rated.raw, kind="stable"), 5)
-        worst = max(fifths, key=lambda at: abs(float((score - rated.wanted)[at].mean())))
-        given, wanted = float(score[worst].mean()), float(rated.wanted[worst].mean())
+        worst = max(fifths, key=lambda at: abs(float((scores - rated.wanted)[at].mean())))
+        given, wanted = float(scores[worst].mean()), float(rated.wanted[worst].mean())
         if abs(given - wanted) > MOVED:
             said.append(
                 f"for its anchors the scale gives a fifth of the rated photos {given:.0f} points on average where "
