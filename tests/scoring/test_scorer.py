@@ -293,7 +293,7 @@ def test_a_pair_that_is_off_by_a_pixel_is_compared_where_both_show_the_same(
     found = pair_scorer.score(shifted, picture).map
     assert found.shape == pair_scorer.score(picture, picture).map.shape
     assert found[: len(found) // 4 - 1].max() < 90
-    assert found[len(found) // 4 + 2 :].min() == pytest.approx(98)
+    assert found[len(found) // 4 + 2 :].min() == pytest.approx(98, abs=0.1)
 
 
 def test_measures_are_not_registered(photo: np.ndarray) -> None:
