@@ -22,7 +22,7 @@ CELL = 32  # pixels
 SIDE = 8  # of a cell, in places of the plain maps
 LEVEL = 1 / 255
 FLAT = 1.5 * LEVEL  # the deviation of a band below which it counts as flat
-UNSEEN = 1.2 * LEVEL  # the difference of two cells, root mean square, that is half seen
+UNSEEN = LEVEL  # the difference of cells, root mean square, that is half seen
 # Of the plain maps: the mean of luma; its lowest bands, by the sum of both frequencies; both colours.
 SEEN = (0, *(8 * u + v for u in range(8) for v in range(8) if 0 < u + v <= 2), 64, 65)
 KINDS = ((0, 1), (1, 6), (6, 8))  # where each of the three begins and ends among these
@@ -95,7 +95,11 @@ def few_maps(x: Tensor) -> Tensor:
 
 
 def visible(x: Tensor, reference: Tensor) -> Tensor:
-    """How much of what differs in a cell can be seen, (B, H/32, W/32), from 0 to 1: half of it where samples differ by
-    ``UNSEEN``. 0 where they are equal, and so is its gradient."""
-    apart = F.avg_pool2d((x - reference).square().mean(1, keepdim=True), CELL)[:, 0] / UNSEEN**2
-    return apart.square() / (1 + apart.square())
+    """How much of what differs in a cell can be seen, (B, H/32, W/32), from 0 to 1: half of it where samples of the
+    cell and those around it differ by ``UNSEEN``. 0 where all are equal, and so is its gradient.
+
+    Those around it, because tokens see what surrounds them: beside visible damage they count as they are.
+    """
+    apart = F.avg_pool2d((x - reference).square().mean(1, keepdim=True), CELL) / UNSEEN**2
+    seen = F.avg_pool2d(apart, 3, 1, 1, count_include_pad=False)[:, 0].square()
+    return seen / (1 + seen)
