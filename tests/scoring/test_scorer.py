@@ -11,6 +11,7 @@ import pytest
 from conftest import write_model
 from PIL import Image
 
+from iqassay.measures.measure import Measure
 from iqassay.pictures.image import ImageError, Picture, read_image
 from iqassay.scoring.comparison import compare
 from iqassay.scoring.heatmap import heatmap
@@ -269,11 +270,38 @@ def test_threads_and_order_do_not_change_the_score_of_a_pair(pair_model: Path, s
 
 
 @pytest.mark.parametrize("shape", [(375, 500), (700, 900)])
-def test_a_pair_that_is_off_by_a_pixel_is_seen_everywhere(pair_scorer: Scorer, shape: tuple[int, int]) -> None:
+def test_a_pair_that_is_off_by_many_pixels_is_seen_everywhere(pair_scorer: Scorer, shape: tuple[int, int]) -> None:
     picture = noise(*shape)
-    verdict = pair_scorer.score(picture, np.roll(picture, 1, axis=1))
+    verdict = pair_scorer.score(picture, np.roll(picture, 9, axis=1))
     assert verdict.map.max() < 85
     assert verdict.score < 85
+    assert verdict.warnings == ()
+
+
+@pytest.mark.parametrize("shape", [(375, 500), (700, 900)])
+def test_a_pair_that_is_off_by_a_pixel_is_compared_where_both_show_the_same(
+    pair_scorer: Scorer, shape: tuple[int, int]
+) -> None:
+    picture = noise(*shape)
+    shifted = np.roll(picture, (2, -1), axis=(0, 1))
+    verdict = pair_scorer.score(shifted, picture)
+    assert verdict.score == 98
+    assert (verdict.map == 98).all()
+    size = f"{shape[1] - 1}x{shape[0] - 2}"
+    said = f"2 pixels below and 1 pixel left of its reference: the {size} that both show compared"
+    assert verdict.warnings == (said,)
+    shifted[: shape[0] // 4] //= 2
+    found = pair_scorer.score(shifted, picture).map
+    assert found.shape == pair_scorer.score(picture, picture).map.shape
+    assert found[: len(found) // 4 - 1].max() < 90
+    assert found[len(found) // 4 + 2 :].min() == pytest.approx(98, abs=0.1)
+
+
+def test_measures_are_not_registered(photo: np.ndarray) -> None:
+    shifted = np.roll(photo, 1, axis=1)
+    verdict = Measure("psnr").score(shifted, photo)
+    assert verdict.warnings == ()
+    assert verdict.raw < 40
 
 
 def test_a_stored_rotation_is_undone_before_the_two_are_compared(pair_scorer: Scorer, tmp_path: Path) -> None:

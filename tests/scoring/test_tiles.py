@@ -362,3 +362,17 @@ def test_memory_stays_small_beside_a_large_picture(pair: bool) -> None:
     finally:
         tracemalloc.stop()
     assert peak < 40e6
+
+
+def test_the_map_of_a_part_becomes_that_of_the_whole_picture() -> None:
+    whole = tiles.widened(np.full((3, 4), 7.0), tiles.Window(2, 0, 98, 130), 100, 131)
+    assert whole.shape == (3, 4)
+    assert np.allclose(whole, 7)
+    part = np.zeros((4, 4))
+    part[1, 2] = 16
+    moved = tiles.widened(part, tiles.Window(8, 0, 128, 128), 136, 128)
+    assert moved.shape == (4, 4)
+    assert np.allclose(moved[[0, 3]], 0)
+    assert moved.argmax() == 6
+    assert 12 < moved[1, 2] < 16
+    assert moved[1, 2] + moved[2, 2] == pytest.approx(16 * 32 / 34)

@@ -5,7 +5,7 @@ import torch
 from small_yoto import NEAR, pictures, tiny_near
 
 from iqassay.systems.near_attention import NearAttention, neighbours
-from iqassay.systems.near_distance import NearDistance
+from iqassay.systems.near_distance import NearDistance, visible
 from iqassay.systems.vision_transformer import shrink_cells
 from iqassay.systems.yoto import YOTOConfig
 from iqassay.systems.yoto_extended import TOP, ExtendedYOTO, ExtendedYOTOConfig
@@ -75,16 +75,19 @@ def test_gradient_is_zero_at_identity_and_finite_beside_it(near):
 
 
 @torch.no_grad()
-def test_a_level_on_a_flat_area_is_nothing_and_noise_is_something():
-    distance = NearDistance(2).eval()
-    x = torch.zeros(1, 66, 16, 16)
-    x[:, 0] = 4.0
-    other = x.clone()
-    other[:, 0] += 8 / 255  # a level, as the band of mean luma has it
-    far = torch.zeros(1, 2, 2, 2)
-    noisy = x + 0.1 * torch.randn(x.shape)
-    levels, noise = (float(distance.differences(f, x, far).mean()) for f in (other, noisy))
-    assert levels < 0.05 * noise
+def test_what_nobody_sees_is_nothing_and_noise_is_something():
+    distance, generator = NearDistance(2).eval(), torch.Generator().manual_seed(0)
+    x, far = torch.full((1, 3, 64, 128), 0.5), torch.full((1, 2, 4, 2), 0.05)
+    level = torch.randint(-1, 2, x.shape, generator=generator) / 255
+    for other in (x + 1 / 255, x + level.abs(), x + level):
+        assert distance.differences(other, x, far).max() < 0.6 * distance.differences(x + 10 * level, x, far).max()
+        assert (visible(other, x) < 0.55).all()
+    assert (visible(x + 4 * level, x) > 0.95).all()
+    assert (distance.differences(x, x, far) == 0).all()
+    dot = x.clone()
+    dot[:, :, 40, 10] = 1.0  # small, but seen, also by the tokens around it
+    assert (visible(dot, x)[0, :, :2] > 0.7).all()
+    assert (visible(dot, x)[0, :, 2:] == 0).all()
 
 
 def test_it_is_for_vision_transformers_alone(near):

@@ -27,7 +27,7 @@ from iqassay.scoring.verdict import Verdict
 from iqassay.support.parallel import WORKERS, Answer, in_order
 
 EMPTY, CUT = "empty: one colour all over", "cut short, it seems:"  # how such warnings begin
-RECORDS = 3  # raise it when a record says other things: answers of before are then worked out anew
+RECORDS = 4  # raise it when a record says other things: answers of before are then worked out anew
 
 
 @dataclass(frozen=True)

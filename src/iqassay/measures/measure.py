@@ -112,6 +112,7 @@ class Measure(Scorer):
     """
 
     card: MeasureCard  # type: ignore[assignment]
+    registers = False  # a published definition compares place by place
 
     def __init__(
         self, name: str, threads: int | None = None, max_pixels: int = MAX_PIXELS, device: str = "cpu"

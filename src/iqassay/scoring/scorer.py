@@ -16,6 +16,7 @@ import numpy as np
 
 from iqassay.pictures.align import align as to_one_size
 from iqassay.pictures.image import MAX_PIXELS, ImageError, Picture, TooManyPixels, read_image
+from iqassay.pictures.register import register
 from iqassay.scoring import tiles
 from iqassay.scoring.batches import sources_in
 from iqassay.scoring.device import find_device
@@ -78,6 +79,7 @@ class Scorer:
     lower_is_better = False
     score_range = (0, 100)
     needs_reference = False  # of the models only some measures do
+    registers = True  # measures, which are defined place by place, do not
 
     def __init__(
         self,
@@ -129,6 +131,8 @@ class Scorer:
         """Score one picture: a path, the bytes of a file, a Pillow image, an array (see `read_image`) or a Picture.
 
         The same picture gets the same score on every run, whatever was scored before and with any number of threads.
+        Where all of it lies up to 8 whole pixels beside its reference, which nobody sees, what both show is compared,
+        and a warning says so; the map is still that of the whole picture. Measures take pictures as they are.
 
         Args:
             reference: the picture as it should look, in any of these forms; identical pixels get the top score. None
@@ -152,7 +156,14 @@ class Scorer:
         pair = to_one_size(self.read(picture, ground=ground), self.read(reference, ground=ground), align)
         decoded = isinstance(picture, Picture), isinstance(reference, Picture)
         shows = any(one.see_through and not done for one, done in zip(pair, decoded, strict=True))
-        return self._judged(*pair), shows
+        if not self.registers:
+            return self._judged(*pair), shows
+        ours, theirs, (top, left) = register(*pair)
+        verdict = self._judged(ours, theirs)
+        if ours.pixels.shape != pair[0].pixels.shape:
+            part = tiles.Window(top, left, ours.height, ours.width)
+            verdict = replace(verdict, map=tiles.widened(verdict.map, part, pair[0].height, pair[0].width))
+        return verdict, shows
 
     def _judged(self, picture: Picture, reference: Picture | None = None) -> Verdict:
         tables = self._tables(reference is not None)

@@ -123,6 +123,20 @@ def _conclude(
     return _combine(answers, weights, canvas.blend(answers[-1].map[0], size, weight))
 
 
+def widened(part: Floats, at: Window, height: int, width: int) -> NDArray[np.float32]:
+    """The map of a part of a picture -> one of the whole picture; the cells at the edges of the part stand for what
+    lies beyond them."""
+    canvas = _Canvas(height, width)
+    rows, columns = (
+        start + np.linspace(0, length, cells + 1)
+        for start, length, cells in ((at.top, at.height, part.shape[0]), (at.left, at.width, part.shape[1]))
+    )
+    rows[[0, -1]], columns[[0, -1]] = (0, height), (0, width)
+    down, across = _overlap(canvas.rows, rows), _overlap(canvas.columns, columns)
+    sums = down @ part @ across.T
+    return (sums / np.outer(down.sum(1), across.sum(1))).astype(np.float32)
+
+
 def global_size(height: int, width: int, area: int) -> tuple[int, int]:
     """Height and width of the global view: the picture's own when it is small enough to be looked at whole.
 

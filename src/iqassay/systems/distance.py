@@ -20,18 +20,24 @@ from torch.nn import functional as F
 
 EPSILON = 1e-3  # under the root that compresses a difference: keeps the gradient finite where pictures are the same
 FLOOR = 0.05  # energy, in units of a channel's ordinary energy, below which two textures count as the same
+LUMA = ((0.299, 0.587, 0.114),)  # of RGB
+CHROMA = ((-0.169, -0.331, 0.5), (0.5, -0.419, -0.081))  # blue, red
 PLAIN = 66  # channels of the picture itself: 64 DCT bands of luma, two of chroma
 
 
 def plain_maps(x: Tensor) -> Tensor:
     """(B, 3, H, W) RGB in [0, 1] -> (B, 66, H/4, W/4): the 8x8 DCT of luma at every fourth pixel, and the chroma."""
-    luma, blue, red = (0.299, 0.587, 0.114), (-0.169, -0.331, 0.5), (0.5, -0.419, -0.081)
-    y, c = (F.conv2d(x, x.new_tensor(rows)[:, :, None, None]) for rows in ([luma], [blue, red]))
-    n = torch.arange(8, device=x.device, dtype=x.dtype)
+    y, c = (F.conv2d(x, x.new_tensor(rows)[:, :, None, None]) for rows in (LUMA, CHROMA))
+    bands = dct_bands(x)[:, None]
+    return torch.cat([F.conv2d(F.pad(y, (2, 2, 2, 2), mode="reflect"), bands, stride=4), F.avg_pool2d(c, 4)], 1)
+
+
+def dct_bands(like: Tensor) -> Tensor:
+    """The 64 bands of the 8x8 DCT, (64, 8, 8), of the type and on the device of ``like``."""
+    n = torch.arange(8, device=like.device, dtype=like.dtype)
     basis = torch.cos(math.pi / 8 * (n[None] + 0.5) * n[:, None]) / 2  # (frequency, place)
     basis = basis * torch.where(n == 0, math.sqrt(0.5), 1.0)[:, None]
-    bands = torch.einsum("uy,vx->uvyx", basis, basis).reshape(64, 1, 8, 8)
-    return torch.cat([F.conv2d(F.pad(y, (2, 2, 2, 2), mode="reflect"), bands, stride=4), F.avg_pool2d(c, 4)], 1)
+    return torch.einsum("uy,vx->uvyx", basis, basis).reshape(64, 8, 8)
 
 
 def compressed(difference: Tensor) -> Tensor:

@@ -79,8 +79,8 @@ def neighbours(x: Tensor, radius: int) -> Tensor:
     """(B, h, w, C) -> (B, h, w, places, C): the tokens up to ``radius`` cells away from each, row by row; those at an
     edge repeated."""
     b, h, w, c = x.shape
-    around = F.pad(x.permute(0, 3, 1, 2), (radius,) * 4, mode="replicate").permute(0, 2, 3, 1)
-    ends = [(start, start - 2 * radius or None) for start in range(2 * radius + 1)]  # counted from either edge
-    found = torch.stack([around[:, top:bottom, left:right] for top, bottom in ends for left, right in ends], 3)
-    # The shape that it has; but a traced graph would take that of its example for it.
-    return found.reshape(b, h, w, len(ends) ** 2, c)
+    steps = torch.arange(-radius, radius + 1, device=x.device)
+    rows, columns = ((torch.arange(n, device=x.device)[:, None] + steps).clamp(min=0).clamp(max=n - 1) for n in (h, w))
+    places = rows[:, None, :, None] * w + columns[:, None, :]  # (h, w, 2 radius + 1, 2 radius + 1)
+    found = x.reshape(b, h * w, int(c)).index_select(1, places.flatten())
+    return found.reshape(b, h, w, (2 * radius + 1) ** 2, int(c))

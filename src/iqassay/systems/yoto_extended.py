@@ -99,7 +99,7 @@ class ExtendedYOTO(Calibrated, nn.Module):
             described = self.described(x, seen)
             raw, quality_map = self.without_reference(x, seen, levels, self.network.head(levels), described)
         else:
-            both = self.see(torch.cat([x, reference]))
+            both = self.see(torch.cat([x, reference]), True)
             seen = halves(both)[0]
             levels, far = self.beside(*halves(self.network.tokens(both[1:])), x.new_ones(()))
             raw, quality_map = self.with_reference(*halves(both), self.network.head(levels), far)
@@ -112,10 +112,13 @@ class ExtendedYOTO(Calibrated, nn.Module):
             return self.network.matched(x, r, paired)
         return self.network.merged(x, r, paired), None
 
-    def see(self, x: Tensor) -> tuple[Tensor, ...]:
-        """The pyramid of a batch: plain maps (for the distance), then the encoder's at strides 4, 8, 16, 32."""
-        pyramid = self.network.encode(x)
-        return plain_maps(x) if self.config.distance else x, *pyramid
+    def see(self, x: Tensor, paired: bool = False) -> tuple[Tensor, ...]:
+        """The pyramid of a batch: ``itself``, then the encoder's at strides 4, 8, 16, 32."""
+        return self.itself(x, paired), *self.network.encode(x)
+
+    def itself(self, x: Tensor, paired: bool) -> Tensor:
+        """Plain maps of pictures, for the distance; of pairs among neighbours the pictures, since it compares few."""
+        return plain_maps(x) if self.config.distance and not (paired and self.config.network.near) else x
 
     def described(self, x: Tensor, seen: Sequence[Tensor]) -> Tensor:
         """Statistics of x at full size (B, D): of the encoder of detail, or else of the network's."""
@@ -174,7 +177,7 @@ class ExtendedYOTO(Calibrated, nn.Module):
     def compared(self, x: Tensor, reference: Tensor) -> tuple[Tensor, Tensor]:
         """What the score with a reference is made of: the cells' differences (B, cells, K), and their qualities and
         weights (B, cells, 2)."""
-        both = self.see(torch.cat([x, reference]))
+        both = self.see(torch.cat([x, reference]), True)
         levels, far = self.beside(*halves(self.network.tokens(both[1:])), x.new_ones(()))
         return self.differences(*halves(both), far), _answers(self.network.head(levels))
 

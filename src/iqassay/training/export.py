@@ -69,16 +69,21 @@ def either(yoto: ExtendedYOTO, image: Tensor, pictures: Tensor) -> Prediction:
     """YOTO's answer for the first ``pictures`` of a batch, whose rest are their references."""
     count, network = image.shape[0], yoto.network
     references, alone = count - pictures, 2 * pictures - count
-    seen = yoto.see(image)
-    tokens = network.tokens(seen[1:])
+    pyramid = network.encode(image)
+    tokens = network.tokens(pyramid)
     x, r = [t[:pictures] for t in tokens], [t[references:] for t in tokens]  # without references, r is x
     levels, far = yoto.beside(x, r, references.clamp(max=1).to(image.dtype))
     far = None if far is None else far[:references]
     cells = network.head(levels)
-    described = yoto.described(image[:pictures], [f[:pictures] for f in seen])
-    by_themselves = image[:alone], [f[:alone] for f in seen], [t[:alone] for t in levels]
+    described = yoto.described(image[:pictures], [image, *(f[:pictures] for f in pyramid)])
+    seen = [yoto.itself(image[:alone], False), *(f[:alone] for f in pyramid)]
+    by_themselves = image[:alone], seen, [t[:alone] for t in levels]
     without = yoto.without_reference(*by_themselves, cells[:alone], described[:alone])
-    graded = yoto.with_reference([f[:references] for f in seen], [f[pictures:] for f in seen], cells[:references], far)
+    ours, theirs = (
+        [yoto.itself(image[part], True), *(f[part] for f in pyramid)]
+        for part in (slice(references), slice(pictures, None))
+    )
+    graded = yoto.with_reference(ours, theirs, cells[:references], far)
     score, quality_map = (torch.cat(parts) for parts in zip(without, graded, strict=True))
     return Prediction(score, quality_map, yoto.causes(described))
 
