@@ -11,8 +11,7 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from iqassay.pictures.picture import Picture
-from iqassay.pictures.pixels import to_float
+from iqassay.pictures.picture import Picture, to_float
 
 REACH = 8  # pixels: the largest displacement that is looked for, in either direction
 PATCH = 128  # pixels: the side of each of the parts that are looked at
@@ -62,6 +61,8 @@ def displacement(pixels: np.ndarray, reference: np.ndarray) -> tuple[int, int]:
     if np.array_equal(ours, theirs):
         return 0, 0
     left = _unexplained(ours, theirs)
+    if not np.isfinite(left).all():  # of samples that are no numbers
+        return 0, 0
     steps = np.arange(-REACH, REACH + 1)
     far = np.add.outer(steps**2, steps**2)
     best = np.flatnonzero(left <= left.min() + ROUNDING * left.max())
