@@ -90,7 +90,7 @@ def _comparison_text(a: Result, b: Result, found: Comparison) -> str:
     """One line that says which looks better, the better one first; others where there is something to know."""
     from iqassay.folders.comparing import size_note
     from iqassay.scoring.comparison import CLEAR
-    from iqassay.support.text import printable
+    from iqassay.support.text import odds, printable
 
     sides = [(printable(a.path), found.a), (printable(b.path), found.b)]
     if found.better == "b":
@@ -110,7 +110,7 @@ def _comparison_text(a: Result, b: Result, found: Comparison) -> str:
         )
     doubts = [printable(f"{name}: {warning}") for name, verdict in sides for warning in verdict.warnings]
     lines = [
-        f"{text} with probability {probability:.2f}",
+        f"{text} with probability {odds(probability)}",
         "; ".join(doubts),
         printable(size_note([a, b], found.at_one_size)),
     ]
@@ -121,7 +121,7 @@ def _print_many(found: list[Result], format: TextFormat, reference: bool) -> Non
     """The ranking, the best first."""
     from iqassay.folders.comparing import size_note
     from iqassay.scoring.comparison import SHARED, best_probabilities
-    from iqassay.support.text import printable
+    from iqassay.support.text import odds, printable
 
     records = [result.record() for result in found]
     intervals = [(one["score"], one["low"], one["high"]) for one in records]
@@ -141,7 +141,7 @@ def _print_many(found: list[Result], format: TextFormat, reference: bool) -> Non
         interval, size = f"{one['low']:.1f} to {one['high']:.1f}", f"{one['width']}x{one['height']}"
         doubts = "".join(f"; {printable(warning)}" for warning in one["warnings"])
         print(
-            f"{printable(one['path']):<{width}}  {one['score']:5.1f}  {interval:<13}  {chances[at]:16.2f}  "
+            f"{printable(one['path']):<{width}}  {one['score']:5.1f}  {interval:<13}  {odds(chances[at]):>16}  "
             f"{size}{doubts}",
             file=out,
         )

@@ -104,7 +104,7 @@ def group(
 
 def _table(found: list[Record]) -> str:
     """Each group with the best first, then how many stand alone, for people."""
-    from iqassay.support.text import counted, printable
+    from iqassay.support.text import counted, odds, printable
 
     groups: dict[int, list[Record]] = {}
     for record in found:
@@ -115,9 +115,7 @@ def _table(found: list[Record]) -> str:
     for number, group in groups.items():
         lines.append(f"group {number}, {counted(len(group), 'picture')}")
         for record in sorted(group, key=lambda record: record["place"]):
-            sure = (
-                f"the best with probability {record['best']:.2f}" if record["place"] == 1 else f"{record['best']:.2f}"
-            )
+            sure = f"the best with probability {odds(record['best'])}" if record["place"] == 1 else odds(record["best"])
             doubts = "".join(f"; {printable(warning)}" for warning in record["warnings"])
             lines.append(f"  {printable(record['path']):<{width}}  {record['score']:5.1f}  {sure}{doubts}")
     alone = sum("group" not in record and "error" not in record for record in found)

@@ -53,3 +53,8 @@ def did_you_mean(word: str, known: Iterable[str]) -> str:
 def unescaped(text: str) -> str:
     """Text whose \\udc80 to \\udcff, as records write what is not text in a file name, are that again."""
     return re.sub(r"\\u(dc[89a-f][0-9a-f])", lambda code: chr(int(code[1], 16)), text)
+
+
+def odds(probability: float) -> str:
+    """A probability as it is shown: two decimals, but never 1.00 or 0.00, since nothing is certain here."""
+    return "over 0.99" if probability > 0.995 else "under 0.01" if probability < 0.005 else f"{probability:.2f}"
