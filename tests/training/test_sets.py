@@ -119,6 +119,6 @@ def _said(files, cache):
 
 def test_what_belongs_to_mfen_alone_is_refused_for_others():
     for given in ({"taught": 1.0}, {"generated": ["a"]}, {"patched": 0.5}, {"damaged": 0.5}):
-        with pytest.raises(ValueError, match="for dri, want mfen"):
+        with pytest.raises(ValueError, match="of dri, want mfen"):
             smoke(system="dri", data=["a.csv"], **given)
     smoke(system="dri", data=["a.csv"], generated=["a"], stage="head")  # a rated set as any other
