@@ -136,7 +136,8 @@ def _doubt(record: Record, before: Record | None) -> str:
     """
     starts = (EMPTY, CUT) if "reference" in record else (EMPTY, CUT, UNLIKE)
     accepted = before["warnings"] if before else ()
-    return next((said for said in record["warnings"] if said.startswith(starts) and said not in accepted), "")
+    new = [said for said in record["warnings"] if said not in accepted]
+    return next((said for start in starts for said in new if said.startswith(start)), "")  # the surest first
 
 
 def worst_part(map: NDArray[np.floating], width: int, height: int) -> Worst:
