@@ -131,7 +131,7 @@ def principal_axes(statistics: np.ndarray, keep: int = 48) -> tuple[Tensor, Tens
 
 
 def export(system: MFEN | ExtendedYOTO | DRI, centre: Tensor, axes: Tensor, card: dict, file: Path) -> Path:
-    """Write ``file`` (.onnx; weights are float16, those of a transformer's blocks int8, of a semantic encoder's four
+    """Write ``file`` (.onnx; weights are float16, in a file with a transformer int8, those of a semantic encoder four
     bits; all arithmetic is float32) and, beside it, its card, which gains the sha256."""
     semantic = isinstance(system, DRI) and system.semantic is not None
     inputs = ("image", *(["pictures"] if isinstance(system, ExtendedYOTO) else ["meaning"] if semantic else []))
@@ -139,9 +139,8 @@ def export(system: MFEN | ExtendedYOTO | DRI, centre: Tensor, axes: Tensor, card
     outputs += ("generated",) if semantic else ()
     graph = to_onnx(Deployed(system, centre, axes).eval(), outputs, inputs)
     near = isinstance(system, ExtendedYOTO) and system.config.network.near
-    parts = ("encoder.blocks.", "embed.", "ctr.", "ha.", "sda.") if near else ("encoder.blocks.",)
-    whole = tuple(f"system.network.{part}" for part in parts)
-    whole += ("system.detail.", "system.regressor.", "system.distortions.") if near else ()
+    # A file that has a transformer is large as it is, so that all of its matrices become whole numbers.
+    whole = ("system.",) if near or semantic else ("system.network.encoder.blocks.",)
     untie(graph.graph, whole)  # before they are stored in another form
     quantise_weights(graph, whole)
     halve_weights(graph)
