@@ -230,12 +230,23 @@ class YOTO(nn.Module):
 
     def tokens(self, pyramid: Sequence[Tensor]) -> list[Tensor]:
         """Each level's map -> tokens (B, h, w, width): pooled to mean and deviation, normalised, embedded, then CTR."""
+        return self.embedded(self.pooled(pyramid))
+
+    def pooled(self, pyramid: Sequence[Tensor]) -> list[Tensor]:
+        """Each level's map -> the mean and, where it is pooled, the deviation of every token's patch, (B, C, h, w)."""
         out = []
-        for i, (f, pool) in enumerate(zip(pyramid, self.config.pool, strict=True)):
+        for f, pool in zip(pyramid, self.config.pool, strict=True):
             if pool > 1:
                 mean = F.avg_pool2d(f, pool)
                 spread = (F.avg_pool2d(f.square(), pool) - mean.square()).clamp(min=0)
                 f = torch.cat([mean, (spread + 1e-6).sqrt()], 1)
+            out.append(f)
+        return out
+
+    def embedded(self, pooled: Sequence[Tensor]) -> list[Tensor]:
+        """What ``pooled`` gave -> tokens (B, h, w, width)."""
+        out = []
+        for i, f in enumerate(pooled):
             t = self.ctr[i](self.embed[i](self.norms[i](f.flatten(2).transpose(1, 2))))
             out.append(t.reshape(-1, f.shape[2], f.shape[3], self.config.width))
         return out
