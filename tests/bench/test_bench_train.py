@@ -172,7 +172,7 @@ def test_the_frozen_statistics_tell_noise_and_are_kept_once(rated, other, tmp_pa
     sets, looks = [open_set(rated), open_set(other)], []
     look = cached_pass.look
     monkeypatch.setattr(
-        cached_pass, "look", lambda network, sources: looks.append(len(sources)) or look(network, sources)
+        cached_pass, "look", lambda network, sources, *_: looks.append(len(sources)) or look(network, sources)
     )
     parts = split_parts(sets[0], 0, others=sets[1:])
     first, second = (
@@ -192,7 +192,7 @@ def test_a_limit_limits_what_is_looked_at(rated, tmp_path, monkeypatch):
     """With --limit the pass over the pictures saw all of them all the same."""
     looks, look = [], cached_pass.look
     monkeypatch.setattr(
-        cached_pass, "look", lambda network, sources: looks.append(len(sources)) or look(network, sources)
+        cached_pass, "look", lambda network, sources, *_: looks.append(len(sources)) or look(network, sources)
     )
     start = made_start(tmp_path / "before", system="dri", encoder="van_tiny", frozen=0)
     flags = ["--smoke", "--encoder", "van_tiny", "--steps", "2", "--limit", "4"]

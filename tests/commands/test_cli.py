@@ -28,6 +28,7 @@ from iqassay.folders.finding import find_pictures
 from iqassay.scoring import model_file
 from iqassay.scoring.scorer import Scorer
 from iqassay.support.install import install_command
+from iqassay.support.text import odds
 
 Run = Callable[..., SimpleNamespace]
 COMMAND = [sys.executable, "-m", "iqassay"]
@@ -529,7 +530,7 @@ def test_compare_says_which_is_better_by_how_much_and_how_surely(run: Run, again
     assert other["win_probability"] == pytest.approx(1 - found["win_probability"])
     text = (
         "shots/a.bmp looks better than shots/b.bmp: 78.4 against 39.2, by 39.2 points; "
-        f"people would prefer it with probability {found['win_probability']:.2f}\n"
+        f"people would prefer it with probability {odds(found['win_probability'])}\n"
     )
     for order in (words, swapped):
         result = run(*order)
@@ -595,7 +596,7 @@ def test_compare_ranks_many_with_the_probability_that_each_is_the_best(
     assert ranked[0]["best"] > 0.9 > ranked[1]["best"] > ranked[2]["best"]
     lines = run("compare", *paths, "--model", tiny_model).out.splitlines()
     assert [line.split()[0] for line in lines] == ["picture", *(one["path"] for one in ranked)]
-    assert lines[1].split()[5] == f"{ranked[0]['best']:.2f}"
+    assert f"  {odds(ranked[0]['best'])}  80x70" in lines[1]
 
 
 def test_compare_says_when_sizes_differ_and_what_that_means(run: Run, picture: Path, tiny_model: Path) -> None:

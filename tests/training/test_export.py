@@ -510,8 +510,9 @@ def test_a_worthless_panel_is_refused_unless_forced_and_then_says_so(rated, caps
         assert re.search(error, said)
         assert not Path("panel.json").exists()
         assert export_main([*words, "--force"]) == 0
-        (limit,) = set(iqassay.load("panel.json").card.limits) - {"knows nothing", "a limit"}
-        assert limit.startswith({"bad": "SRCC of scores", "few": "calibrated on 21 rated pictures"}[name])
+        limits = set(iqassay.load("panel.json").card.limits) - {"knows nothing", "a limit"}
+        begins = {"bad": "SRCC of scores", "few": "calibrated on 21 rated pictures"}[name]
+        assert any(limit.startswith(begins) for limit in limits)  # what its anchors cost may stand there too
         Path("panel.json").unlink()
 
 
