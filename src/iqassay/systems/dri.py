@@ -68,7 +68,7 @@ class DRIConfig:
     interaction: bool = True
     two_vectors: bool = True
     semantic: str = ""
-    dropout: float = 0.5  # of the regressor's hidden layers; 0.6 of it for tokens and vectors
+    dropout: float = 0.5  # of the regressor's hidden layers and of the meaning; 0.6 of it for tokens and vectors
     pretrained: bool = True
     encoder_sha256: str = ""
 
@@ -194,6 +194,7 @@ class Predictor(nn.Module):
         self.scales = nn.ModuleList(Standardise(n) for n in sizes)
         width = config.width
         self.drop = drop = nn.Dropout(0.6 * config.dropout)
+        self.forget = nn.Dropout(config.dropout)  # of what a picture shows: by it training pictures are known by heart
         self.embed = nn.Linear(cells, width)
         if config.two_vectors:
             self.degradation = nn.Linear(vector, width)
@@ -222,7 +223,7 @@ class Predictor(nn.Module):
             beside = self.embed_restored(self.drop(seen.restored))
             maps = (v.transpose(1, 2)[..., None] for v in (tokens, beside))  # (B, C, N, 1)
             tokens = self.fuse(*maps)[..., 0].transpose(1, 2)
-        meaning = [] if seen.meaning is None else [seen.meaning]
+        meaning = [] if seen.meaning is None else [self.forget(seen.meaning)]
         q = self.quality(torch.cat([_pooled(tokens), *([seen.degradation] if d is None else []), *meaning], 1))
         q, d = self.drop(q)[:, None], None if d is None else self.drop(d)[:, None]
         for interact in self.rounds:
