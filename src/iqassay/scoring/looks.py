@@ -23,10 +23,13 @@ FLAT, SCREEN, DRAWING = "a frame of one colour", "a screenshot or a plot", "a dr
 GENERATED = "a generated or edited picture, since the models disagree"  # what pixels do not tell
 
 
-def kind_of(pixels: np.ndarray) -> str:
-    """What a picture (H, W, 3) of any depth seems to be: `FLAT`, `SCREEN`, `DRAWING`, or "" for a photo."""
-    if is_empty(pixels):
-        return FLAT
+def kind_of(pixels: np.ndarray, otherwise: str = "") -> str:
+    """What a picture (H, W, 3) of any depth seems to be: `FLAT`, `SCREEN`, `DRAWING`, or ``otherwise`` for a photo."""
+    return drawn(pixels) or (FLAT if is_empty(pixels) else otherwise)
+
+
+def drawn(pixels: np.ndarray) -> str:
+    """`SCREEN` or `DRAWING` for a picture that seems to be one, else "", also for a frame of one colour."""
     counts = np.zeros(32**3, np.int64)
     windows = _windows(pixels)
     for window in windows:
@@ -46,6 +49,8 @@ def kind_of(pixels: np.ndarray) -> str:
             straight += _in_runs(signs) / 2
     share = edges / seen
     if share < EDGES or share < OF_REST * (1 - most + MORE):
+        return ""
+    if is_empty(pixels):
         return ""
     return SCREEN if straight >= STRAIGHT * edges else DRAWING
 

@@ -16,7 +16,7 @@ import numpy as np
 from iqassay.pictures.image import MAX_PIXELS, Picture
 from iqassay.scoring.device import find_device
 from iqassay.scoring.lock import opening
-from iqassay.scoring.looks import GENERATED, kind_of
+from iqassay.scoring.looks import GENERATED, drawn, kind_of
 from iqassay.scoring.model_file import (
     Card,
     ModelFileError,
@@ -123,10 +123,10 @@ class Panel(Scorer):
         differ = self.card.unlike_spread is not None and apart > self.card.unlike_spread
         tell = any(answers.generated is not None for _, answers in said)
         generated = _generated(said) > 0.5 if tell else differ
-        kind = kind_of(picture.pixels) or (GENERATED if generated else "")
-        warnings = [*picture.warnings, *(doubt for card, one in said for doubt in doubts(picture, one, card, kind))]
+        looks = drawn(picture.pixels), GENERATED if generated else ""
+        warnings = [*picture.warnings, *(doubt for card, one in said for doubt in doubts(picture, one, card, *looks))]
         if differ:
-            warnings.append(unlike(kind))
+            warnings.append(unlike(kind_of(picture.pixels, looks[1])))
         if not any(warning.startswith(UNLIKE) for warning in warnings):
             low, high = narrowed(score, low, high, self.card.interval.widest)
         return Verdict(

@@ -20,7 +20,7 @@ from iqassay.pictures.register import register
 from iqassay.scoring import tiles
 from iqassay.scoring.batches import sources_in
 from iqassay.scoring.device import find_device
-from iqassay.scoring.looks import DRAWING, SCREEN, kind_of
+from iqassay.scoring.looks import drawn, kind_of
 from iqassay.scoring.model_file import (
     OUTPUTS,
     Card,
@@ -181,7 +181,7 @@ class Scorer:
             raws={self.card.name: raw},
             model=self.card.name,
             version=self.card.version,
-            warnings=picture.warnings + said + doubts(picture, answers, self.card, kind_of(picture.pixels)),
+            warnings=picture.warnings + said + doubts(picture, answers, self.card, drawn(picture.pixels)),
             full_reference=reference is not None,
         )
 
@@ -432,16 +432,18 @@ def distortions(answers: tiles.Answers, card: Card) -> tuple[Distortion, ...]:
     )
 
 
-def doubts(picture: Picture, answers: tiles.Answers, card: NetworkCard, kind: str) -> tuple[str, ...]:
-    """What to warn of. kind: what the picture seems to be when it is no photo, see `looks.kind_of`; a drawn one is
-    always unlike the photos that models learn from, whatever they find themselves.
+def doubts(
+    picture: Picture, answers: tiles.Answers, card: NetworkCard, drawn: str, otherwise: str = ""
+) -> tuple[str, ...]:
+    """What to warn of. drawn: see `looks.drawn`; such a picture is always unlike the photos that models learn from,
+    whatever they find themselves. otherwise: what a picture that is unlike them is called if its pixels do not tell.
     """
     found = []
     if min(picture.height, picture.width) < tiles.MIN_SIDE:
         found.append(f"only {picture.width}x{picture.height} pixels: take the score with care")
     # "not <=", so that NaN is unlike too
-    if kind in (SCREEN, DRAWING) or not answers.unlike <= card.unlike_threshold:
-        found.append(unlike(kind))
+    if drawn or not answers.unlike <= card.unlike_threshold:
+        found.append(unlike(kind_of(picture.pixels, otherwise)))
     return tuple(found)
 
 
