@@ -31,11 +31,13 @@ from torch import Tensor
 from iqassay.data.opening import open_set
 from iqassay.data.pipeline import standard_of
 from iqassay.data.synthetic import SyntheticConfig, pristine_files, render
-from iqassay.pictures.image import read_image
 from iqassay.statistics.correlation import srcc
 from iqassay.systems.yoto import YOTO, YOTOConfig
 from iqassay.training.losses import SetScales, ranking_loss, score_loss
 from iqassay.training.sets import held_out
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "common"))
+from middle import middle
 
 SIDE, FEW, BATCH = 256, 24, 32
 PAIRS, JUDGED = 3000, 600
@@ -79,7 +81,7 @@ def main() -> None:
     for argument in args.data:
         ratings = open_set(argument)
         parts = ratings.split("train").rows[: args.limit], ratings.split("val").rows
-        crops = [[middle(row.image) for row in rows] for rows in parts]
+        crops = [[square(row.image) for row in rows] for rows in parts]
         rated[ratings.name] = [
             Kept(levels(c, args.work / f"{ratings.name}-{k}"), None, np.array([r.score for r in rows]))
             for k, c, rows in zip(("train", "val"), crops, parts, strict=True)
@@ -180,13 +182,11 @@ def made(files: list[Path], count: int, seed: int, work: Path) -> Kept:
     return Kept(*both, pictures.pair_score)
 
 
-def middle(file: Path) -> np.ndarray:
+def square(file: Path) -> np.ndarray:
     """The middle 256x256 pixels of a picture; of a smaller one all, repeated at its edges."""
-    pixels = read_image(file).pixels
-    missing = [max(0, SIDE - side) for side in pixels.shape[:2]]
-    pixels = np.pad(pixels, [(0, missing[0]), (0, missing[1]), (0, 0)], mode="edge")
-    top, left = ((side - SIDE) // 2 for side in pixels.shape[:2])
-    return pixels[top : top + SIDE, left : left + SIDE]
+    pixels = middle(file, (SIDE, SIDE))
+    missing = [SIDE - side for side in pixels.shape[:2]]
+    return np.pad(pixels, [(0, missing[0]), (0, missing[1]), (0, 0)], mode="edge")
 
 
 def levels(pictures: list[np.ndarray], folder: Path) -> Levels:

@@ -19,8 +19,8 @@ from iqassay.folders.records import Record
 from iqassay.pictures.capture import Capture, read_capture
 from iqassay.pictures.fingerprints import ALIKE, crop_fingerprints
 from iqassay.pictures.image import Picture, read_image
+from iqassay.pictures.picture import LUMA
 from iqassay.scoring.comparison import SHARED, best_probabilities
-from iqassay.scoring.heatmap import LUMA
 from iqassay.scoring.scorer import Scorer
 from iqassay.scoring.tiles import shrink_to
 from iqassay.support.parallel import WORKERS, in_order

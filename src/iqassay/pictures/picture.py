@@ -6,6 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+LUMA = np.array([0.299, 0.587, 0.114], np.float32)  # of RGB: how bright a pixel looks
+
 OVER = "transparency shown over "
 
 

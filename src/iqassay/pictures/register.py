@@ -11,7 +11,7 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from iqassay.pictures.picture import Picture, to_float
+from iqassay.pictures.picture import LUMA, Picture, to_float
 
 REACH = 8  # pixels: the largest displacement that is looked for, in either direction
 PATCH = 128  # pixels: the side of each of the parts that are looked at
@@ -19,7 +19,6 @@ PATCHES = 3  # of them along either side of a picture: 384 pixels, or an even sp
 LEAST = 6 * REACH  # pixels: smaller pictures are left alone
 CLEARLY = 0.5  # of what no displacement leaves unexplained, a displacement may leave so much at most
 ROUNDING = 1e-5  # of the energy of a part: less is the rounding of the transform
-LUMA = np.array([0.299, 0.587, 0.114], np.float32)
 
 
 def register(picture: Picture, reference: Picture) -> tuple[Picture, Picture, tuple[int, int]]:

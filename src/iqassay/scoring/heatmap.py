@@ -7,10 +7,10 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from iqassay.pictures.image import Picture
+from iqassay.pictures.picture import LUMA
 from iqassay.scoring.tiles import shrink_to
 
 LONG_SIDE = 1024  # pixels
-LUMA = np.array([0.299, 0.587, 0.114], dtype=np.float32)
 # Local quality -> red, green, blue, opacity (0..1). The scale is absolute, so that maps of different pictures compare:
 # what is good stays plain gray. Lightness falls with quality, so that the order survives colour blindness and a black
 # and white print.

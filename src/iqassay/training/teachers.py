@@ -17,18 +17,18 @@ from typing import IO
 
 import numpy as np
 import torch
-from PIL import Image
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from iqassay.data.pipeline import SAID
 from iqassay.data.rating import Rating, Ratings
 from iqassay.data.synthetic import eight_bit_photo, pristine_files
+from iqassay.scoring.square import shrunk_to_square
 from iqassay.support.files import replace_file
-from iqassay.systems.vision_transformer import VisionTransformer
+from iqassay.systems.vision_transformer import MEANING, SIDE, VisionTransformer
 
-TEACHER, SIDE = "clip_vit_b16", 224
-EMBEDDING = 512  # of the SAID numbers; the others are the opinions of the two heads
+TEACHER = "clip_vit_b16"
+EMBEDDING = MEANING  # of the SAID numbers; the others are the opinions of the two heads
 BATCH = 32
 
 
@@ -65,8 +65,7 @@ def _write(known: dict[str, np.ndarray], out: IO[bytes]) -> None:
 
 
 def _small(file: Path) -> np.ndarray:
-    picture = eight_bit_photo(file).resize((SIDE, SIDE), Image.Resampling.BILINEAR)
-    return np.asarray(picture, np.float32).transpose(2, 0, 1) / 255
+    return shrunk_to_square(np.asarray(eight_bit_photo(file)), SIDE)[0]
 
 
 def opinions(embedding: np.ndarray, heads: Path) -> np.ndarray:

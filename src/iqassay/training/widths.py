@@ -8,6 +8,7 @@ for one model (``calibrate.conformal_interval``).
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Any
 
 import numpy as np
@@ -62,8 +63,7 @@ def fit_interval(
     width = fit_width((truth - score)[fitted], {name: values[fitted] for name, values in traits.items()})
     doubt = expected(width, traits)
     halves = conformal_interval(score[conformed], truth[conformed], COVERAGE, GROUPS, doubt[conformed])
-    said = {"bias": width.bias, "weights": width.weights, "least": width.least, "most": width.most}
-    return {**halves, "width": said, "widest": WIDEST}
+    return {**halves, "width": dataclasses.asdict(width), "widest": WIDEST}
 
 
 def expected(width: Width, traits: dict[str, Floats]) -> Floats:
