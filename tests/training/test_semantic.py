@@ -13,7 +13,7 @@ from iqassay.data.distortions import KINDS
 from iqassay.scoring.model_file import ModelFileError, load_model_file
 from iqassay.scoring.scorer import Scorer
 from iqassay.scoring.square import shrunk_to_square
-from iqassay.systems.dri import DRI, DRIConfig
+from iqassay.systems.dri import DRI, PEOPLE, DRIConfig, Generated
 from iqassay.systems.pretrained import named_weights
 from iqassay.systems.vision_transformer import MEANING, SHAPES, SIDE, Shape
 from iqassay.training.export import GROUP, export, fours
@@ -167,20 +167,61 @@ def test_the_square_is_the_same_at_any_depth():
     assert shrunk_to_square(photo(8, 8), SIDE).shape == (1, 3, SIDE, SIDE)
 
 
-def test_generated_pictures_are_told_from_others_by_what_they_show():
+def sets_of_both_kinds():
+    """Photos, generated pictures of a teacher's opinion, and a few that people rated."""
     rng = np.random.default_rng(0)
-    apart = rng.normal(size=MEANING)
-    blank = {"score": np.zeros(60), "kind": np.zeros((60, 26)), "severity": np.zeros((60, 25)), "train": 40}
+    apart, liked, disliked = rng.normal(size=(3, MEANING))
 
-    def drawn(side):
-        return [(rng.normal(size=(60, MEANING)) + side * 0.3 * apart).astype(np.float32)]
+    def drawn(name, count, train, side, generated):
+        taste = rng.normal(size=(2, count, 1))
+        meaning = rng.normal(size=(count, MEANING)) + side * 0.3 * apart + taste[0] * liked + taste[1] * disliked
+        described = rng.normal(size=(count, 6))
+        score = 50 + 10 * (taste[0] - (name == "people") * taste[1])[:, 0]
+        kept = [described.astype(np.float32), meaning.astype(np.float32)]
+        return Pictures(name, kept, score, np.zeros((count, 26)), np.zeros((count, 25)), train, generated)
 
-    sets = [Pictures("photos", drawn(-1), **blank), Pictures("taught", drawn(1), **blank, generated=True)]
-    head = torch.nn.Linear(MEANING, 1)
-    found = fit_generated(head, sets, decay=0.3)
-    assert set(found) == {"generated pictures told", "other pictures told"}
-    assert min(found.values()) > 0.8
+    photos, taught = drawn("photos", 60, 40, -1, False), drawn("taught", 60, 40, 1, True)
+    return [photos, taught, drawn("people", 200, 150, 1, True)]
+
+
+def test_generated_pictures_are_told_from_others_and_have_a_score_of_their_own():
+    sets, head = sets_of_both_kinds(), Generated(6).eval()
+    found = fit_generated(head, sets)
+    assert set(found) == {
+        "generated pictures told",
+        "other pictures told",
+        "appeal of taught",
+        "appeal of people",
+    }
+    assert min(found.values()) > 0.7
     with torch.no_grad():
-        assert (head(torch.from_numpy(sets[1].kept[0][40:])) > 0).float().mean() == found["generated pictures told"]
+        described, meaning = (torch.from_numpy(v) for v in sets[2].kept)
+        sure, appeal = head(meaning, described)
+    assert (sure > 0.5).float().mean() > 0.8
+    assert abs(20 * appeal.mean() + 60 - 50) < 3  # people's scores, as raw ones
     with pytest.raises(ValueError, match="want both kinds"):
-        fit_generated(head, sets[:1], decay=0.3)
+        fit_generated(head, sets[:1])
+
+
+def test_without_people_the_teacher_alone_is_asked():
+    sets, head = sets_of_both_kinds()[:2], Generated(6).eval()
+    assert fit_generated(head, sets)["appeal of taught"] > 0.7
+
+
+@torch.no_grad()
+def test_a_picture_that_is_surely_generated_has_mostly_the_score_of_one(system):
+    x, meaning = torch.rand(1, 3, 64, 96), torch.randn(1, MEANING)
+    before = [p.clone() for p in system.generated.parameters()]
+    try:
+        system.generated.sure.bias.fill_(-1e3)
+        photo = system(x, meaning=meaning)
+        system.generated.sure.bias.fill_(1e3)
+        generated = system(x, meaning=meaning)
+    finally:
+        for parameter, value in zip(system.generated.parameters(), before, strict=True):
+            parameter.copy_(value)
+    assert (photo.extras["generated"].item(), generated.extras["generated"].item()) == (0, 1)
+    appeal = system.generated(meaning, torch.zeros(1, system.generated.scale.num_features - MEANING))[1]
+    torch.testing.assert_close(generated.score, (1 - PEOPLE) * photo.score + PEOPLE * appeal)
+    moved = generated.quality_map - photo.quality_map
+    torch.testing.assert_close(moved, (generated.score - photo.score).expand_as(moved))

@@ -44,6 +44,7 @@ from iqassay.systems.restorer import Modulation, Restorer
 from iqassay.systems.vision_transformer import MEANING, SIDE, VisionTransformer
 
 LEVELS = 5  # of KADID-10k, for each distortion
+PEOPLE = 0.8  # share of what people say of generated pictures in the score of one; the rest is that of a photo
 
 
 @dataclass
@@ -238,6 +239,23 @@ class Predictor(nn.Module):
         return Predicted(score, q[:, 0], None if d is None else d[:, 0], s, w)
 
 
+class Generated(nn.Module):
+    """Of the meaning (B, 512) of whole pictures and what is described of them, (B, 6S): how probable it is that a
+    generator made them, (B,), and the raw score (B,) that people would then give, which is an axis of its own: of
+    photos it says nothing of use.
+    """
+
+    def __init__(self, described: int) -> None:
+        super().__init__()
+        self.scale = Standardise(MEANING + described)
+        self.sure = nn.Linear(MEANING + described, 1)
+        self.appeal = nn.Linear(MEANING, 1)  # of meanings of length 1, as the teacher's heads
+
+    def forward(self, meaning: Tensor, described: Tensor) -> tuple[Tensor, Tensor]:
+        seen = self.scale(torch.cat([meaning, described], 1).float()).clamp(-6, 6)
+        return torch.sigmoid(self.sure(seen))[:, 0], self.appeal(F.normalize(meaning, dim=1))[:, 0]
+
+
 def _weighted(s: Tensor, w: Tensor) -> Tensor:
     return (s * w).sum(1) / w.sum(1)
 
@@ -275,9 +293,9 @@ class DRI(Calibrated, nn.Module):
         self.semantic = VisionTransformer(config.semantic, config.pretrained) if config.semantic else None
         if self.semantic is not None and self.semantic.shape.embedding != MEANING:
             raise ValueError(f"got {config.semantic!r} as semantic encoder, want clip_vit_b16, which has an embedding")
-        self.generated = nn.Linear(MEANING, 1) if self.semantic is not None else None
         channels = self.encoder.channels
         total = sum(channels)
+        self.generated = Generated(6 * total) if self.semantic is not None else None
         sizes = [6 * total, 2 * total - channels[-1], config.vector]
         if self.restorer is not None:
             changes = sum(self.restorer.channels) + 3 + total
@@ -295,16 +313,20 @@ class DRI(Calibrated, nn.Module):
         if self.semantic is not None:
             seen.meaning = self.understand(shrink_to(x, SIDE)) if meaning is None else meaning
         said = self.predictor(seen)
-        local = said.local + (said.score - said.patch())[:, None]
+        score, generated = said.score, {}
+        if self.generated is not None:
+            sure, appeal = self.generated(seen.meaning, seen.described)
+            score, generated = torch.lerp(score, appeal, PEOPLE * sure), {"generated": sure}
+        local = said.local + (score - said.patch())[:, None]
         extras = {
-            **({} if self.generated is None else {"generated": torch.sigmoid(self.generated(seen.meaning))[:, 0]}),
+            **generated,
             "statistics": _at_full_size(seen.described),
             **self.distortions(self.readable(*seen.tensors()).detach()),
             "vectors": torch.stack(said.vectors, 1),  # (B, 2, C), quality first
             "estimate": estimate.clamp(0, 1),
             "nearness": self.degradation.embed(seen.degradation) @ self.known.T,
         }
-        return Prediction(said.score, local.reshape(-1, 1, x.shape[2] // 32, x.shape[3] // 32), extras)
+        return Prediction(score, local.reshape(-1, 1, x.shape[2] // 32, x.shape[3] // 32), extras)
 
     def understand(self, square: Tensor) -> Tensor:
         """What whole pictures show, shrunk to squares (B, 3, 224, 224): (B, 512).

@@ -1,4 +1,4 @@
-"""Fitting what tells a generated picture from a photo, on what DRI-IQA's semantic encoder says of both."""
+"""Fitting what DRI-IQA knows of generated pictures, on what its semantic encoder says of them and of photos."""
 
 from __future__ import annotations
 
@@ -10,44 +10,106 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from iqassay.statistics.correlation import srcc
+from iqassay.systems.dri import Generated
 from iqassay.training.kept_pictures import Pictures
 
+SURE = 300.0  # weight of the mean square of the coefficients that tell the kinds apart, of standardised numbers
+DOUBT = 0.1  # the same of what rated pictures change of the teacher's opinion, of meanings of length 1
+SMALL = 1e-3  # and of the teacher's opinion itself, which is linear in them
 
-def fit_generated(head: nn.Linear, sets: Sequence[Pictures], decay: float) -> dict[str, float]:
-    """A logistic regression on the meanings (N, 512) of the training pictures, both kinds of equal weight. Returns how
-    often it is right in validation, of the generated pictures and of all others, where there are any.
 
-    decay: weight of the squares of its coefficients, of standardised numbers; as that of the predictor.
+def fit_generated(head: Generated, sets: Sequence[Pictures]) -> dict[str, float]:
+    """Both parts of ``head``, on what is kept of the training pictures. Returns how they do in validation.
 
     Raises:
         ValueError: if all pictures are of one kind.
     """
-    train = [torch.from_numpy(np.asarray(s.kept[-1][: s.train], np.float32)) for s in sets]
-    label = torch.cat([torch.full((len(rows),), float(s.generated)) for rows, s in zip(train, sets, strict=True)])
-    if not 0 < label.mean() < 1:
+    found = _fit_sure(head, sets) | _fit_appeal(head.appeal, [s for s in sets if s.generated])
+    print({name: round(value, 4) for name, value in found.items()}, file=sys.stderr, flush=True)
+    return found
+
+
+def _fit_sure(head: Generated, sets: Sequence[Pictures]) -> dict[str, float]:
+    """A logistic regression in which both kinds have equal weight, and within a kind a set the root of its size: a
+    small one is of pictures that the large ones lack. Returns how often it is right in validation, of the generated
+    pictures and of all others, where there are any.
+    """
+    train = [_seen(s)[: s.train] for s in sets]
+    kinds = np.array([s.generated for s in sets])
+    if kinds.all() or not kinds.any():
         raise ValueError("got generated pictures alone, or none, want both kinds to tell them apart")
+    roots = np.sqrt([len(rows) for rows in train])
+    shares = 0.5 * roots / np.where(kinds, roots[kinds].sum(), roots[~kinds].sum())
     x = torch.cat(train)
-    mean, deviation = x.mean(0), x.std(0) + 1e-6
-    z = (x - mean) / deviation
-    weight = torch.where(label > 0, 0.5 / label.mean(), 0.5 / (1 - label.mean()))
+    weight, label = (torch.repeat_interleave(torch.tensor(v), torch.tensor([*map(len, train)])).float()
+                     for v in (shares / roots**2, kinds))  # fmt: skip
+    head.scale.running_mean, head.scale.running_var = x.mean(0), x.var(0)
+    z = head.scale.eval()(x).clamp(-6, 6)
     w, b = torch.zeros(z.shape[1], requires_grad=True), torch.zeros((), requires_grad=True)
     optimizer = torch.optim.LBFGS([w, b], max_iter=100, line_search_fn="strong_wolfe")
 
     def loss() -> Tensor:
         optimizer.zero_grad()
-        value = F.binary_cross_entropy_with_logits(z @ w + b, label, weight) + decay / 2 * w.square().mean()
+        value = (weight * F.binary_cross_entropy_with_logits(z @ w + b, label, reduction="none")).sum()
+        value = value + SURE / 2 * w.square().mean()
         value.backward()
         return value
 
     optimizer.step(loss)  # type: ignore[arg-type]  # its annotation wants a float, its code takes a tensor
     found = {}
     with torch.no_grad():
-        head.weight.copy_((w / deviation)[None])
-        head.bias.copy_(b - (w / deviation) @ mean)
+        head.sure.weight.copy_(w[None])
+        head.sure.bias.copy_(b)
         for kind, name in ((True, "generated pictures told"), (False, "other pictures told")):
-            held = [np.asarray(s.kept[-1][s.train :], np.float32) for s in sets if s.generated == kind]
-            if sum(map(len, held)):
-                said = head(torch.from_numpy(np.concatenate(held)))[:, 0] > 0
+            held = [s for s in sets if s.generated == kind and s.train < len(s.score)]
+            if held:
+                rows = [[torch.from_numpy(np.asarray(s.kept[k][s.train :], np.float32)) for s in held] for k in (-1, 0)]
+                said = head(*map(torch.cat, rows))[0] > 0.5
                 found[name] = float((said == kind).float().mean())
-    print({name: round(value, 4) for name, value in found.items()}, file=sys.stderr, flush=True)
     return found
+
+
+@torch.no_grad()
+def _fit_appeal(head: nn.Linear, sets: Sequence[Pictures]) -> dict[str, float]:
+    """The raw score of generated pictures: what the teacher says of all of them, as far as it goes along with people in
+    the rated sets, and a small linear correction from these. Returns SRCC in validation by set.
+
+    People's scores on 0 to 100 are taken for raw ones as ``SetScales`` starts; without any, the teacher's are.
+    """
+    taught, rated = ([s for s in sets if (s.name == "taught") == kind] for kind in (True, False))
+    teacher, level = _ridge(*_rows(taught or rated), SMALL)
+    if taught and rated:
+        x, score = _rows(rated)
+        said = x @ teacher + level
+        spread = said - said.mean()
+        agreement = (spread @ (score - score.mean())) / (spread @ spread).clamp(min=1e-6)
+        correction, rest = _ridge(x, score - agreement * said, DOUBT)
+        teacher, level = agreement * teacher + correction, agreement * level + rest
+    head.weight.copy_(teacher[None] / 20)
+    head.bias.copy_((level - 60) / 20)
+    held = {s.name: (F.normalize(_meanings(s)[s.train :], dim=1), s.score[s.train :]) for s in sets}
+    return {f"appeal of {k}": srcc(head(x)[:, 0].numpy(), score) for k, (x, score) in held.items() if len(x) > 1}
+
+
+def _ridge(x: Tensor, y: Tensor, decay: float) -> tuple[Tensor, Tensor]:
+    """Coefficients (D,) and constant of y (N,) by x (N, D): least squares plus ``decay`` times the coefficients'."""
+    centre, mean = x.mean(0), y.mean()
+    z = x - centre
+    w = torch.linalg.solve(z.T @ z + decay * torch.eye(x.shape[1]), z.T @ (y - mean))
+    return w, mean - centre @ w
+
+
+def _rows(sets: Sequence[Pictures]) -> tuple[Tensor, Tensor]:
+    """Meanings of length 1 (N, 512) and scores (N,) of the sets' training pictures."""
+    x = torch.cat([F.normalize(_meanings(s)[: s.train], dim=1) for s in sets])
+    return x, torch.cat([torch.from_numpy(np.asarray(s.score[: s.train], np.float32)) for s in sets])
+
+
+def _seen(pictures: Pictures) -> Tensor:
+    """What tells the kinds apart, (N, 512 + 6S): meanings, and what is described."""
+    return torch.from_numpy(np.concatenate([np.asarray(pictures.kept[k], np.float32) for k in (-1, 0)], 1))
+
+
+def _meanings(pictures: Pictures) -> Tensor:
+    return torch.from_numpy(np.asarray(pictures.kept[-1], np.float32))

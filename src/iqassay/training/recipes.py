@@ -52,8 +52,8 @@ class Recipe:
     )
     generated: list[Path] = _flag(
         [],
-        "folder of generated pictures that nobody rated, a further set with the teacher's opinions (mfen, and stage "
-        "head of the others); repeatable",
+        "folder of generated pictures: those that no --data rates are a further set with the teacher's opinions (mfen, "
+        "and stage head of the others); repeatable",
     )
     teacher_heads: Path | None = _flag(
         None, "JSON of the linear heads sac and laion on CLIP ViT-B/16, by which the teacher has opinions"

@@ -146,14 +146,18 @@ def draw(recipe: Recipe, config: SyntheticConfig, held: Sequence[dict[str, Any]]
 
 
 def generated_set(recipe: Recipe) -> Ratings:
-    """The generated pictures of a recipe, with the teacher's opinions as theirs.
+    """The generated pictures of a recipe that no set of it rates, with the teacher's opinions as theirs.
 
     Raises:
-        ValueError: without the teacher's heads.
+        ValueError: without the teacher's heads, or if all are rated.
     """
     if recipe.teacher_heads is None:
         raise ValueError("got --generated without --teacher-heads, want their file: no person rated these pictures")
-    return taught_set(recipe.generated, recipe.teacher_heads, recipe.out.parent / "cache")
+    rated = {row.image for argument in recipe.data for row in open_set(argument, columns=recipe.columns).rows}
+    files = [file for file in pristine_files(recipe.generated) if file not in rated]
+    if not files:
+        raise ValueError("got --generated whose pictures are all rated by --data, want some that are not")
+    return taught_set(files, recipe.teacher_heads, recipe.out.parent / "cache")
 
 
 def taught(recipe: Recipe, ratings: Ratings) -> np.ndarray:

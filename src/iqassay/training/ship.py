@@ -38,6 +38,7 @@ from iqassay.training.sets import synthetic_sets
 OPINION_NOISE = 7.3
 ENOUGH = 200  # pictures make a calibration table
 VIEWS = {"area": VIEW_AREA, "window": 384, "max_windows": 96, "global_weight": 0.5}
+FEW = 40  # windows of a system on a vision transformer, at most
 
 
 @dataclasses.dataclass
@@ -74,10 +75,12 @@ def ship(job: Export) -> Path:
             f"{job.checkpoint}: got a run with --no-dan, --no-whole-picture or --no-distance, want one without"
         )
     lite = recipe.encoder.startswith("efficientnet_lite")
-    if recipe.system == "yoto" and not published and not lite:
+    if recipe.system == "yoto" and not published and not lite and not recipe.near:
         # The graph looks at an empty batch of half the size for the other mode, which onnxruntime cannot do for every
-        # encoder; the published network has no such look.
-        raise ValueError(f"{job.checkpoint}: got the encoder {recipe.encoder}, want an efficientnet_lite one to export")
+        # encoder; the published network, and that among neighbours, have no such look.
+        raise ValueError(
+            f"{job.checkpoint}: got the encoder {recipe.encoder}, want an efficientnet_lite one, or --near, to export"
+        )
     sets = [open_set(argument, columns=job.columns) for argument in job.calibrate + job.report]
     for ratings in sets:
         if len(ratings.split("val")) < 4:
@@ -94,7 +97,8 @@ def ship(job: Export) -> Path:
     card = {"name": job.out.stem, "version": __version__, "summary": "", "system": recipe.system.upper()} | card
     for key, empty in (("licence", {}), ("training_data", []), ("limits", []), ("accuracy", [])):
         card.setdefault(key, empty)
-    card |= {"distortions": list(KINDS), "views": VIEWS, "unlike": {"threshold": 1e9}}
+    views = VIEWS | ({"max_windows": FEW} if recipe.near else {})
+    card |= {"distortions": list(KINDS), "views": views, "unlike": {"threshold": 1e9}}
     scale = {"calibration": {"raw": [0, 1], "score": [0, 1]}, "interval": {"score": [0], "below": [0], "above": [0]}}
     card["architecture"] = dataclasses.asdict(system.config)
     if recipe.semantic:

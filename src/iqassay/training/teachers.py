@@ -22,7 +22,7 @@ from torch.nn import functional as F
 
 from iqassay.data.pipeline import SAID
 from iqassay.data.rating import Rating, Ratings
-from iqassay.data.synthetic import eight_bit_photo, pristine_files
+from iqassay.data.synthetic import eight_bit_photo
 from iqassay.scoring.square import shrunk_to_square
 from iqassay.support.files import replace_file
 from iqassay.systems.vision_transformer import MEANING, SIDE, VisionTransformer
@@ -84,12 +84,12 @@ def opinions(embedding: np.ndarray, heads: Path) -> np.ndarray:
         raise ValueError(f"{heads}: got no heads ({error}), want JSON with weight and bias of sac and laion") from None
 
 
-def taught_set(folders: Sequence[Path], heads: Path, cache: Path) -> Ratings:
-    """Unrated generated pictures as a rated set, whose opinions are SAC's on 0 to 100; every tenth is for validation.
+def taught_set(files: Sequence[Path], heads: Path, cache: Path) -> Ratings:
+    """Unrated generated pictures, one at least, as a rated set, whose opinions are SAC's on 0 to 100; every tenth is
+    for validation.
 
     SAC is an axis of its own: mixed into the opinions of photos it does harm, as a set with a scale of its own not.
     """
-    files = pristine_files(list(folders))
     score = np.clip(10 * opinions(embeddings(files, cache), heads)[:, 0], 0, 100)
     rows = tuple(
         Rating(image=file, score=float(s), split="val" if i % 10 == 0 else "train")

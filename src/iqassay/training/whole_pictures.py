@@ -80,7 +80,7 @@ def fit_on_whole_pictures(recipe: Recipe) -> Path:
             if (labels[:, 0] >= 0).any():  # types without levels are not like any that is known by both
                 system.known.copy_(known_degradations(system, np.concatenate(vectors), labels))
             if system.generated is not None and recipe.generated:
-                found |= fit_generated(system.generated, sets, recipe.decay)
+                found |= fit_generated(system.generated, sets)
     if isinstance(system, ExtendedYOTO) and far:
         found |= fit_distance(recipe, system, pairs)[1]
     # Each as a whole: a run that is killed here leaves what was there before, not half a file.
