@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from iqassay.training.build import build_system
-from iqassay.training.checkpoints import load_weights, recipe_of, settled
+from iqassay.training.checkpoints import NEW, load_weights, recipe_of, settled
 from iqassay.training.export import export
 from iqassay.training.recipes import Recipe
 
@@ -108,3 +108,18 @@ def test_a_run_can_start_from_a_model_file(tmp_path):
     file.write_bytes(b"\xff\xff")
     with pytest.raises(ValueError, match=r"m\.onnx: cannot be read as .* a model file"):
         load_weights(anew, file)
+
+
+def test_a_predictor_of_another_shape_begins_anew_as_a_whole(tmp_path):
+    """Its parts that fit had learned other photos by heart, with others beside them."""
+    recipe = dataclasses.replace(TINY, system="dri", encoder="van_tiny")
+    trained, same, other = (
+        build_system(dataclasses.replace(recipe, restoration=restoration)) for restoration in (True, True, False)
+    )
+    torch.save({"state_dict": {f"system.{k}": v for k, v in trained.state_dict().items()}}, tmp_path / "best.ckpt")
+    before = other.predictor.embed.weight.clone()
+    load_weights(same, tmp_path / "best.ckpt", new=NEW)
+    load_weights(other, tmp_path / "best.ckpt", new=NEW)
+    assert torch.equal(same.predictor.embed.weight, trained.predictor.embed.weight)
+    assert torch.equal(other.predictor.embed.weight, before)
+    assert torch.equal(other.degradation.vector.weight, trained.degradation.vector.weight)

@@ -44,7 +44,6 @@ from iqassay.systems.restorer import Modulation, Restorer
 from iqassay.systems.vision_transformer import MEANING, SIDE, VisionTransformer
 
 LEVELS = 5  # of KADID-10k, for each distortion
-PEOPLE = 0.8  # share of what people say of generated pictures in the score of one; the rest is that of a photo
 
 
 @dataclass
@@ -241,8 +240,8 @@ class Predictor(nn.Module):
 
 class Generated(nn.Module):
     """Of the meaning (B, 512) of whole pictures and what is described of them, (B, 6S): how probable it is that a
-    generator made them, (B,), and the raw score (B,) that people would then give, which is an axis of its own: of
-    photos it says nothing of use.
+    generator made them, (B,), and how much better or worse than usual people then find them, in raw score (B,): an axis
+    of its own, which is added to the score of a photo. Of photos it says nothing of use.
     """
 
     def __init__(self, described: int) -> None:
@@ -316,7 +315,7 @@ class DRI(Calibrated, nn.Module):
         score, generated = said.score, {}
         if self.generated is not None:
             sure, appeal = self.generated(seen.meaning, seen.described)
-            score, generated = torch.lerp(score, appeal, PEOPLE * sure), {"generated": sure}
+            score, generated = score + sure * appeal, {"generated": sure}
         local = said.local + (score - said.patch())[:, None]
         extras = {
             **generated,

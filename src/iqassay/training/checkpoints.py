@@ -44,7 +44,8 @@ def recipe_of(checkpoint: Path) -> Recipe:
 
 def load_weights(system: System, checkpoint: Path, new: tuple[str, ...] = ()) -> None:
     """Take the system's weights from a checkpoint, or from a model file (.onnx), which has them to 11 bits. Those whose
-    names start as in ``new`` may be missing there, or have another shape: they keep what they are.
+    names start as in ``new`` may be missing there, or have another shape. All that start so then keep what they are:
+    half a trained part is worse than a new one. With "" each that is missing does by itself.
 
     Raises:
         ValueError: if the file is neither, or not of this network in all its other parts.
@@ -61,7 +62,10 @@ def load_weights(system: System, checkpoint: Path, new: tuple[str, ...] = ()) ->
         rename(weights)
     own = system.state_dict()
     weights = {k: v for k, v in weights.items() if k in own and v.shape == own[k].shape}
-    missing = [k for k in own if k not in weights and not k.startswith(new) and not k.endswith(COUNTERS)]
+    missing = [k for k in own if k not in weights and not k.endswith(COUNTERS)]
+    begun = tuple(part for part in new if part and any(k.startswith(part) for k in missing))
+    weights = {k: v for k, v in weights.items() if not k.startswith(begun)}
+    missing = [k for k in missing if not k.startswith(new)]
     if missing:
         raise ValueError(
             f"{checkpoint}: got no weights that fit {missing[0]} and {len(missing) - 1} others, "

@@ -15,6 +15,8 @@ from iqassay.systems.dri import Generated
 from iqassay.training.kept_pictures import Pictures
 
 SURE = 300.0  # weight of the mean square of the coefficients that tell the kinds apart, of standardised numbers
+SHARP = 3.0  # by how much they are surer than that: so small coefficients leave every photo a little probable
+PEOPLE = 2.5  # how much what people say of a generated picture counts beside what is said of it as a photo
 DOUBT = 0.1  # the same of what rated pictures change of the teacher's opinion, of meanings of length 1
 SMALL = 1e-3  # and of the teacher's opinion itself, which is linear in them
 
@@ -59,8 +61,8 @@ def _fit_sure(head: Generated, sets: Sequence[Pictures]) -> dict[str, float]:
     optimizer.step(loss)  # type: ignore[arg-type]  # its annotation wants a float, its code takes a tensor
     found = {}
     with torch.no_grad():
-        head.sure.weight.copy_(w[None])
-        head.sure.bias.copy_(b)
+        head.sure.weight.copy_(SHARP * w[None])
+        head.sure.bias.copy_(SHARP * b)
         for kind, name in ((True, "generated pictures told"), (False, "other pictures told")):
             held = [s for s in sets if s.generated == kind and s.train < len(s.score)]
             if held:
@@ -72,13 +74,15 @@ def _fit_sure(head: Generated, sets: Sequence[Pictures]) -> dict[str, float]:
 
 @torch.no_grad()
 def _fit_appeal(head: nn.Linear, sets: Sequence[Pictures]) -> dict[str, float]:
-    """The raw score of generated pictures: what the teacher says of all of them, as far as it goes along with people in
+    """How people like generated pictures: what the teacher says of all of them, as far as it goes along with people in
     the rated sets, and a small linear correction from these. Returns SRCC in validation by set.
 
-    People's scores on 0 to 100 are taken for raw ones as ``SetScales`` starts; without any, the teacher's are.
+    20 points of people's scores (without any, of the teacher's) are 1 raw, as in ``SetScales``, times ``PEOPLE``; the
+    mean is nothing.
     """
     taught, rated = ([s for s in sets if (s.name == "taught") == kind] for kind in (True, False))
-    teacher, level = _ridge(*_rows(taught or rated), SMALL)
+    x, score = _rows(taught or rated)
+    teacher, level = _ridge(x, score, SMALL)
     if taught and rated:
         x, score = _rows(rated)
         said = x @ teacher + level
@@ -86,8 +90,8 @@ def _fit_appeal(head: nn.Linear, sets: Sequence[Pictures]) -> dict[str, float]:
         agreement = (spread @ (score - score.mean())) / (spread @ spread).clamp(min=1e-6)
         correction, rest = _ridge(x, score - agreement * said, DOUBT)
         teacher, level = agreement * teacher + correction, agreement * level + rest
-    head.weight.copy_(teacher[None] / 20)
-    head.bias.copy_((level - 60) / 20)
+    head.weight.copy_(PEOPLE * teacher[None] / 20)
+    head.bias.copy_(PEOPLE * (level - score.mean()) / 20)
     held = {s.name: (F.normalize(_meanings(s)[s.train :], dim=1), s.score[s.train :]) for s in sets}
     return {f"appeal of {k}": srcc(head(x)[:, 0].numpy(), score) for k, (x, score) in held.items() if len(x) > 1}
 
