@@ -9,14 +9,18 @@ import onnx
 import pytest
 import torch
 from conftest import train_main
+from PIL import Image
 
 import iqassay.systems
 from iqassay.data.distortions import KINDS
+from iqassay.data.rating import Rating
 from iqassay.scoring.model_file import load_model_file, open_session
 from iqassay.systems.yoto_extended import TOP
 from iqassay.training.export import export, principal_axes
 from iqassay.training.near_start import start_near
+from iqassay.training.onnx_pass import whole_view
 from iqassay.training.pairs import Pairs, contents_of, draw_rows
+from iqassay.training.ship import _statistics
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "systems"))
 from small_yoto import tiny_near
@@ -99,3 +103,13 @@ def test_a_batch_of_rated_pairs_is_of_whole_contents():
     rows = draw_rows(pairs, 4, np.random.default_rng(0))
     assert len(rows) == 4
     assert all((content[rows] == one).sum() == (content[:6] == one).sum() for one in set(content[rows]))
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("detail", ["", "efficientnet_lite0"])
+def test_what_is_unlike_is_told_by_the_statistics_that_the_file_has(monkeypatch, tmp_path, detail):
+    system = tiny_near(monkeypatch, detail)
+    Image.new("RGB", (96, 64), (40, 90, 120)).save(tmp_path / "a.png")
+    rows = [Rating(tmp_path / "a.png", 50.0)] * 2
+    own = system(torch.from_numpy(whole_view(tmp_path / "a.png"))).extras["statistics"].numpy()
+    np.testing.assert_allclose(_statistics(system, rows), np.repeat(own, 2, 0), atol=1e-4)

@@ -174,7 +174,10 @@ def _statistics(system: System, rows: list[Rating]) -> np.ndarray:
         return np.concatenate([one.numpy() for one in described])
     if isinstance(system, MFEN):
         return np.concatenate([system.statistics(view).numpy() for view in views])
-    encode = system.network.encode if isinstance(system, ExtendedYOTO) else system.encoder.encode
+    if isinstance(system, ExtendedYOTO):  # as its ``statistics``
+        encode = system.network.encode if system.detail is None else system.detail.encode
+    else:
+        encode = system.encoder.encode
     return np.concatenate([pool_statistics(encode(view)).numpy() for view in views])
 
 
