@@ -92,6 +92,14 @@ def test_a_panel_answers_for_its_members_as_they_would_alone(grays, models, tmp_
         assert {**found.about, "folder": ""} == {**lone.about, "folder": ""}
 
 
+def test_a_member_without_a_share_answers_for_itself(grays, models, tmp_path):
+    write_panel(models["panel"].parent, weights={"mfen": 1, "yoto": 0})
+    together = run(contenders(models, "panel", "mfen", "yoto"), [grays], tmp_path / "together")
+    alone = run(contenders(models, "yoto"), [grays], tmp_path / "alone")
+    assert [found.model for found in together] == ["panel", "mfen", "yoto"]
+    assert repr(together[2].rows) == repr(alone[0].rows)
+
+
 def test_a_panel_does_not_answer_for_a_model_of_another_file(grays, models, tmp_path):
     other = write_model(tmp_path, "mfen", name="mfen", calibration={"raw": [0.0, 1.0], "score": [50.0, 60.0]})
     other.write_bytes(other.read_bytes() + b"\x82\x01\x00")  # another file of the same graph

@@ -552,7 +552,7 @@ def test_what_is_said_about_a_panel_is_on_its_card(rated):
             ["a.ckpt", "-o", "x.onnx", "--professional", "clean"],
             "--professional: got a checkpoint",
         ),
-        (["a.ckpt", "-o", "x.onnx", "--cache", "kept"], "--cache: got a checkpoint, want it with a panel only"),
+        (["a.ckpt", "-o", "x.onnx", "--weights", "a=1"], "--weights: got a checkpoint, want it with a panel only"),
     ],
 )
 def test_what_is_no_panel_is_one_line_and_status_2(rated, arguments, error, capsys):

@@ -55,7 +55,11 @@ def test_smoke_recipe_runs_resumes_and_leaves_what_it_says(rated, tmp_path, capf
     assert export_main(few) == 2  # no model from 6 pictures, unless it says so
     assert "got 6 pictures of split val, want at least 100, or --force" in capfd.readouterr().err
     assert not model.exists()
-    assert export_main([*few, "--force"]) == 0
+    kept = tmp_path / "kept"
+    assert export_main([*few, "--force", "--cache", str(kept)]) == 0
+    assert "6 of 6 pictures of set" in capfd.readouterr().err
+    assert export_main([*few, "--force", "--cache", str(kept)]) == 0
+    assert "pictures of set" not in capfd.readouterr().err  # nothing is asked again
     assert "calibrated on 6 rated pictures, want at least 100" in iqassay.load(model).card.limits
     verdict = iqassay.load(model).score(rated / "0.png")  # as README says: train, export, score
     assert 0 <= verdict.low <= verdict.score <= verdict.high <= 100

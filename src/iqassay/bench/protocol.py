@@ -127,7 +127,8 @@ def _members(one: Contender, contenders: Sequence[Contender], ratings: Ratings) 
     paired = all(row.reference for row in ratings.rows)
     alone = [other for other in contenders if other.alone or not paired or not other.scorer.takes_reference]
     cards = {other.name: other.scorer.card for other in alone}
-    same = {name: card for name, card in cards.items() if isinstance(card, NetworkCard)}
+    asked = one.scorer.asked(False)  # a member without a share is not
+    same = {name: card for name, card in cards.items() if isinstance(card, NetworkCard) and card.name in asked}
     return {name: card for name, card in same.items() if panel.members.get(card.name) == card.sha256}
 
 

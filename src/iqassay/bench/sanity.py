@@ -154,7 +154,8 @@ def _said(
         for other in models:
             card = other.scorer.card
             known = isinstance(card, NetworkCard) and panel.members.get(card.name) == card.sha256
-            if known and not other.answers.reference and other.wants(question):
+            told = known and card.name in verdict.raws  # a member without a share is not asked
+            if told and not other.answers.reference and other.wants(question):
                 score = placed(verdict.raws[card.name], card)[0]
                 yield other.answers, Answer(question.file, round(score, ROUND))
 

@@ -119,8 +119,8 @@ def export(
         Path | None,
         typer.Option(
             metavar="FOLDER",
-            help="Panel: where its members' answers are kept, so that it goes on when stopped; default: cache, beside "
-            "the card.",
+            help="Where answers about pictures are kept, so that a stopped command goes on, and a panel of this "
+            "model need not ask again; default, of a panel: cache, beside the card.",
         ),
     ] = None,
     weights: Annotated[
@@ -162,11 +162,11 @@ def export(
         raise ValueError("--synthetic: got a checkpoint, which knows its clean photos, want it with a panel only")
     given = {"--professional": professional, "--ordinary": ordinary, "--ordinary-subset": ordinary_subset}
     given |= {"--weights": weights, "--generated-weights": generated_weights}
-    for option, value in {**given, "--cache": cache}.items():
+    for option, value in given.items():
         if value:
             raise ValueError(f"{option}: got a checkpoint, want it with a panel only")
     if Path(files[0]).suffix != ".ckpt":
         raise ValueError(f"got {files[0]} alone, want a checkpoint (.ckpt), or two models or more to make a panel of")
     from iqassay.training.ship import Export, ship
 
-    return ship(Export(Path(files[0]), out, calibrate, report, about, force, columns))
+    return ship(Export(Path(files[0]), out, calibrate, report, about, force, columns, cache))

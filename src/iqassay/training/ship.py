@@ -19,8 +19,9 @@ from iqassay.data.distortions import KINDS
 from iqassay.data.opening import open_set
 from iqassay.data.rating import Rating, Ratings
 from iqassay.data.synthetic import SyntheticSet
-from iqassay.scoring.model_file import load_model_file
+from iqassay.scoring.model_file import default_threads, load_model_file
 from iqassay.scoring.scorer import Scorer
+from iqassay.support.parallel import in_order
 from iqassay.support.version import __version__
 from iqassay.systems.blocks import pool_statistics
 from iqassay.systems.mfen import MFEN
@@ -30,6 +31,7 @@ from iqassay.training.build import System, build_system
 from iqassay.training.calibrate import calibration_table, conformal_interval, doubts, measured, refuse_few
 from iqassay.training.checkpoints import load_weights, recipe_of
 from iqassay.training.export import cut_up, export, principal_axes
+from iqassay.training.kept_answers import kept_answers
 from iqassay.training.onnx_pass import VIEW_AREA, whole_view
 from iqassay.training.sets import synthetic_sets
 
@@ -54,6 +56,7 @@ class Export:
         False  # write a model that hardly follows the opinions, or a scale made of few, and say so on the card
     )
     columns: str = ""  # what the columns of these sets are, as for ``read_ratings``
+    cache: Path | None = None  # folder where what the model says of pictures is kept, to go on, and for a panel of it
 
 
 def ship(job: Export) -> Path:
@@ -108,9 +111,15 @@ def ship(job: Export) -> Path:
     card |= scale | ({"reference": scale} if isinstance(system, ExtendedYOTO) else {})
     limits: list[str] = []
     with tempfile.TemporaryDirectory() as folder:  # a first file without a scale, to see every picture as users will
-        scorer = Scorer(load_model_file(export(system, centre, axes, card, Path(folder) / "raw.onnx")))
-        seen = [_look(scorer, [row.image for row in ratings.split("val").rows]) for ratings in sets]
-        seen_made = _look(scorer, list(made.pixels))[0] if made is not None else np.empty(0)
+        scorer = Scorer(load_model_file(export(system, centre, axes, card, Path(folder) / "raw.onnx")), threads=1)
+        cache = job.cache or Path(folder)
+        seen = [
+            _look(scorer, [row.image for row in ratings.split("val").rows], cache, f"pictures of {ratings.name}")
+            for ratings in sets
+        ]
+        seen_made = (
+            _look(scorer, list(made.pixels), cache, "synthetic pictures")[0] if made is not None else np.empty(0)
+        )
         if isinstance(system, ExtendedYOTO):
             card["reference"], limits = _with_reference(scorer, sets, made, job.force, system.config.distance)
     opinions = [np.array([row.score for row in ratings.split("val").rows]) for ratings in sets]
@@ -156,7 +165,8 @@ def _with_reference(
         raise ValueError(
             f"got {len(pictures)} validation pairs, want at least 4 to put the full-reference score on 0-100"
         )
-    raw = _look(scorer, pictures, references)[0]
+    looks = in_order(lambda pair: scorer.look(*pair), zip(pictures, references, strict=True), default_threads())
+    raw = np.array([float(answers.score) for answers in looks])
     limits = doubts(raw, target, "pairs of pictures and references", force)
     table_half, interval_half = np.arange(len(raw)) % 2 == 0, np.arange(len(raw)) % 2 == 1
     table = calibration_table(raw[table_half], target[table_half], top=(TOP, 100.0) if distance else None)
@@ -181,13 +191,9 @@ def _statistics(system: System, rows: list[Rating]) -> np.ndarray:
     return np.concatenate([pool_statistics(encode(view)).numpy() for view in views])
 
 
-def _look(scorer: Scorer, pictures: list, references: list | None = None) -> tuple[np.ndarray, np.ndarray]:
+def _look(scorer: Scorer, pictures: list, cache: Path, what: str) -> tuple[np.ndarray, np.ndarray]:
     """Raw score and distance from the training data of every picture, by the scorer itself."""
-    answers = []
-    for i, picture in enumerate(pictures):
-        answers.append(scorer.look(picture, references[i] if references is not None else None))
-        if i % 200 == 0:
-            _say(f"{i} of {len(pictures)} pictures")
+    answers = [said for (said,) in kept_answers([scorer], pictures, cache, what)]
     return np.array([float(a.score) for a in answers]), np.array([float(a.unlike) for a in answers])
 
 
