@@ -43,7 +43,7 @@ def main() -> None:
     parser.add_argument("-o", "--out", type=Path, default=Path(__file__).with_suffix(".csv"))
     args = parser.parse_args()
 
-    members = [Scorer(model, threads=1) for model in args.models]
+    members = [Scorer(model) for model in args.models]
     names = [member.card.name for member in members]
     scores, opinions = {}, {}
     for argument in args.data + args.whole + args.native:

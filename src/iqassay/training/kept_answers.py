@@ -53,7 +53,7 @@ def kept_answers(
                 raw_value(answers, lacking[key].card)
             return found
 
-        # Small pictures: one for each thread is faster than all threads for one.
+        # Small pictures: one for each thread is faster than all threads for one. Members have as many callers, then.
         for done, (i, said) in enumerate(zip(todo, in_order(ask, todo, default_threads()), strict=True), 1):
             for key, answers in said.items():
                 known[key, names[i]] = answers

@@ -119,7 +119,7 @@ def make_panel(job: PanelExport) -> Path:
 
     weights = shares_of(card, job)
     asked = [file for file in files if weights.ordinary[file.card.name] or weights.generated[file.card.name]]
-    members = [Scorer(file, threads=1) for file in asked]
+    members = [Scorer(file) for file in asked]
 
     def look(pictures: Sequence[Path | NDArray[np.uint8]], what: str) -> Seen:
         answers = kept_answers(members, pictures, cache, what)

@@ -111,7 +111,7 @@ def ship(job: Export) -> Path:
     card |= scale | ({"reference": scale} if isinstance(system, ExtendedYOTO) else {})
     limits: list[str] = []
     with tempfile.TemporaryDirectory() as folder:  # a first file without a scale, to see every picture as users will
-        scorer = Scorer(load_model_file(export(system, centre, axes, card, Path(folder) / "raw.onnx")), threads=1)
+        scorer = Scorer(load_model_file(export(system, centre, axes, card, Path(folder) / "raw.onnx")))
         cache = job.cache or Path(folder)
         seen = [
             _look(scorer, [row.image for row in ratings.split("val").rows], cache, f"pictures of {ratings.name}")
