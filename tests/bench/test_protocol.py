@@ -92,6 +92,14 @@ def test_a_panel_answers_for_its_members_as_they_would_alone(grays, models, tmp_
         assert {**found.about, "folder": ""} == {**lone.about, "folder": ""}
 
 
+def test_a_panel_with_another_table_is_another_model(grays, models, tmp_path):
+    """Its rows would lie on two scales."""
+    run(contenders(models, "panel"), [grays], tmp_path / "out")
+    write_panel(models["panel"].parent, calibration={"raw": [0.0, 100.0], "score": [0.0, 100.0]})
+    with pytest.raises(ValueError, match="sha256"):
+        run(contenders(models, "panel"), [grays], tmp_path / "out")
+
+
 def test_a_member_without_a_share_answers_for_itself(grays, models, tmp_path):
     write_panel(models["panel"].parent, weights={"mfen": 1, "yoto": 0})
     together = run(contenders(models, "panel", "mfen", "yoto"), [grays], tmp_path / "together")

@@ -41,16 +41,18 @@ def test_anchors_that_agree_are_all_met_and_the_table_rises_everywhere():
     assert found["ordinary photos"].got >= 19
     assert found["KADID"].got < 6
     assert missed(list(found.values()), table) == []
-    assert np.interp(86, table["raw"], table["score"]) > 94  # the best are not all 90
+    assert np.interp(86, table["raw"], table["score"]) > 92  # the best are not all 90
+    slopes = np.diff(table["score"]) / np.diff(table["raw"])
+    assert slopes.min() > 0.49  # good photos differ, though professional ones have 90 whatever their rank among them
 
 
 def test_without_anchors_it_is_the_mean_opinion_at_each_rank():
     rng = np.random.default_rng(1)
     raw = rng.uniform(20, 90, 2000)
-    opinion = np.clip(100 * ((raw - 20) / 80) ** 2 + rng.normal(0, 6, 2000), 0, 100)
+    opinion = np.clip(10 + 80 * ((raw - 20) / 70) ** 1.5 + rng.normal(0, 6, 2000), 0, 100)
     table = fit_table([Anchor("rated", "opinions", raw, opinion, 1.0)])
     for at in (30, 50, 70, 85):
-        assert np.interp(at, table["raw"], table["score"]) == pytest.approx(100 * ((at - 20) / 80) ** 2, abs=3)
+        assert np.interp(at, table["raw"], table["score"]) == pytest.approx(10 + 80 * ((at - 20) / 70) ** 1.5, abs=3)
 
 
 def test_frames_that_rank_above_damaged_photos_are_not_forced_down_but_reported():
@@ -70,7 +72,7 @@ def test_frames_that_rank_above_damaged_photos_are_not_forced_down_but_reported(
 
 
 def test_professional_photos_that_rank_below_ordinary_ones_are_reported():
-    anchors = world(professional=66.0)
+    anchors = world(professional=58.0)
     table = fit_table(anchors)
     said = missed(placed(anchors, table), table)
     above = (anchors[4].raw >= np.median(anchors[1].raw)).mean()

@@ -147,8 +147,8 @@ def _said(row: Row, result: Result, scorer: Scorer, card: Any) -> Row:
 def identity(card: Card) -> dict[str, str]:
     """Which model it is, to the bit."""
     if isinstance(card, PanelCard):
-        members = "".join(card.members.values()).encode()
-        return {"version": card.version, "sha256": hashlib.sha256(members).hexdigest(), "kind": "network"}
+        made_of = repr((card.members, card.weights, card.calibration, card.interval)).encode()
+        return {"version": card.version, "sha256": hashlib.sha256(made_of).hexdigest(), "kind": "network"}
     if isinstance(card, NetworkCard):
         return {"version": card.version, "sha256": card.sha256, "kind": "network"}
     return {"version": card.version, "sha256": "", "kind": "measure"}

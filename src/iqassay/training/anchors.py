@@ -26,8 +26,8 @@ from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
 KNOTS = 21
-SLOPE = 0.02  # points a raw point: what the table rises everywhere at least, so that no two ranks become one
-SMOOTH = 0.5  # of the bends of the table, beside an anchor of weight 1
+SLOPE = 0.5  # points a raw point: what the table rises everywhere at least, or good photos would differ by nothing
+SMOOTH = 5.0  # of the bends of the table, beside an anchor of weight 1
 BEST = 97.0
 WORTH_A_WORD, TOO_LOW = 0.01, 5.0  # share of the rated photos, and points below what people gave them
 MOVED = 8.0  # points by which a fifth of the rated photos may be away from their opinions without a word

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sys
 from collections.abc import Sequence
 
@@ -16,6 +17,7 @@ from iqassay.training.kept_pictures import Pictures
 
 SURE = 300.0  # weight of the mean square of the coefficients that tell the kinds apart, of standardised numbers
 SHARP = 3.0  # by how much they are surer than that: so small coefficients leave every photo a little probable
+RARE = 0.05  # how many of the pictures that people feed are generated, of which training has as many as others
 PEOPLE = 2.5  # how much what people say of a generated picture counts beside what is said of it as a photo
 DOUBT = 0.1  # the same of what rated pictures change of the teacher's opinion, of meanings of length 1
 SMALL = 1e-3  # and of the teacher's opinion itself, which is linear in them
@@ -62,7 +64,7 @@ def _fit_sure(head: Generated, sets: Sequence[Pictures]) -> dict[str, float]:
     found = {}
     with torch.no_grad():
         head.sure.weight.copy_(SHARP * w[None])
-        head.sure.bias.copy_(SHARP * b)
+        head.sure.bias.copy_(SHARP * b + math.log(RARE / (1 - RARE)))
         for kind, name in ((True, "generated pictures told"), (False, "other pictures told")):
             held = [s for s in sets if s.generated == kind and s.train < len(s.score)]
             if held:
