@@ -9,6 +9,7 @@ import pytest
 from PIL import Image, ImageFilter
 
 import iqassay
+from iqassay.data.distortions import KINDS
 from iqassay.scoring.model_file import WEIGHTS, default_model, load_model_file
 
 pytestmark = pytest.mark.slow
@@ -49,8 +50,10 @@ def test_more_blur_is_never_better(scorer):
 def test_distortions_are_named(scorer):
     jpeg = {d.name for d in scorer.score(EXAMPLES / "coffee-jpeg.jpg").distortions}
     assert "jpeg" in jpeg
-    noise = {d.name for d in scorer.score(EXAMPLES / "astronaut-noise.jpg").distortions}
-    assert any("noise" in name for name in noise)
+    presence = scorer.look(
+        EXAMPLES / "astronaut-noise.jpg"
+    ).presence  # which kinds of noise may share
+    assert sum(share for name, share in zip(KINDS, presence, strict=False) if "noise" in name) > 0.5
 
 
 def test_same_bytes_same_score_whatever_came_before(scorer):
@@ -118,7 +121,7 @@ def test_the_panel_says_what_its_members_say_together(panel):
 def test_noise_is_taken_away_and_blur_is_known():
     found = iqassay.explain(EXAMPLES / "astronaut-noise.jpg", EXAMPLES / "astronaut.jpg", model="dri")
     assert found.remaining_loss.psnr > found.loss.psnr + 1
-    assert iqassay.explain(EXAMPLES / "chelsea-blurred.jpg", model="dri").nearest[0].name == "lens_blur"
+    assert iqassay.explain(EXAMPLES / "chelsea-blurred.jpg", model="dri").nearest[0].name.endswith("_blur")
 
 
 # ---- with references ------------------------------------------------------------------------------------------------
