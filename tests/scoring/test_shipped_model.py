@@ -50,9 +50,7 @@ def test_more_blur_is_never_better(scorer):
 def test_distortions_are_named(scorer):
     jpeg = {d.name for d in scorer.score(EXAMPLES / "coffee-jpeg.jpg").distortions}
     assert "jpeg" in jpeg
-    presence = scorer.look(
-        EXAMPLES / "astronaut-noise.jpg"
-    ).presence  # which kinds of noise may share
+    presence = scorer.look(EXAMPLES / "astronaut-noise.jpg").presence  # which kinds of noise may share
     assert sum(share for name, share in zip(KINDS, presence, strict=False) if "noise" in name) > 0.5
 
 

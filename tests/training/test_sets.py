@@ -1,6 +1,8 @@
 """The pictures of a run: which sets it has, with references and without."""
 
+import dataclasses
 import json
+import shutil
 
 import numpy as np
 import pytest
@@ -93,14 +95,18 @@ def test_what_a_teacher_says_comes_with_the_pictures_and_unrated_ones_are_a_set(
     heads.write_text(json.dumps({k: {"weight": weight, "bias": 4.0} for k in ("sac", "laion")}))
     monkeypatch.setattr(sets_module, "embeddings", _said)
     monkeypatch.setattr(teachers, "embeddings", _said)
+    made = tmp_path / "made"
+    shutil.copytree(rated, made)
     recipe = smoke(
         system="mfen",
         data=[str(rated / "set.csv")],
-        generated=[rated],
+        generated=[made],
         teacher_heads=heads,
         taught=1.0,
         out=tmp_path / "run",
     )
+    with pytest.raises(ValueError, match="are all rated by --data"):
+        load_sets(dataclasses.replace(recipe, generated=[rated]))
     sets = load_sets(recipe)
     assert sets.names == ["set", "taught"]
     sample = sets.train.datasets[1][0]
