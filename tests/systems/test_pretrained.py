@@ -17,9 +17,11 @@ from torch.nn import functional as F
 import iqassay
 from iqassay.scoring.model_file import WEIGHTS, load_model_file
 from iqassay.scoring.scorer import Scorer
+from iqassay.scoring.square import shrunk_to_square
 from iqassay.systems import load_pretrained
 from iqassay.systems.dri import DRI
 from iqassay.systems.mfen import MFEN, MFENConfig
+from iqassay.systems.vision_transformer import SIDE
 from iqassay.systems.yoto_extended import ExtendedYOTO
 from iqassay.training.checkpoints import load_weights
 from iqassay.training.export import export
@@ -42,12 +44,24 @@ def shipped(request: pytest.FixtureRequest) -> tuple[str, nn.Module]:
     return request.param, load_pretrained(request.param)
 
 
+def pixels_of(x: torch.Tensor) -> np.ndarray:
+    return x[0].permute(1, 2, 0).contiguous().numpy()
+
+
+def meaning_of(system: nn.Module, pixels: np.ndarray) -> dict[str, torch.Tensor]:
+    """What the whole picture shows, by the square that scoring makes of it: Pillow's, not torch's."""
+    return {"meaning": system.understand(torch.from_numpy(shrunk_to_square(pixels, SIDE)))}
+
+
 @torch.no_grad()
 def check_same_answers(system: nn.Module, scorer: Scorer, x: torch.Tensor, reference: torch.Tensor | None) -> None:
-    if scorer.card.semantic:  # what the whole picture shows is said once, and not by the network of its views
-        pytest.skip("tests/training/test_semantic.py holds a file with a semantic encoder to torch")
-    answers = scorer._network(x.numpy(), None if reference is None else reference.numpy())
-    prediction = system(x, reference)
+    network, whole = scorer._network, {}
+    if scorer.card.semantic:  # what a whole picture shows is said once, and its views are told
+        x = x[:1]
+        pixels = pixels_of(x)
+        network, whole = scorer.network_for(pixels), meaning_of(system, pixels)
+    answers = network(x.numpy(), None if reference is None else reference.numpy())
+    prediction = system(x, reference, **whole)
     np.testing.assert_allclose(prediction.score, answers.score, atol=CLOSE)
     np.testing.assert_allclose(prediction.quality_map[:, 0], answers.map, atol=CLOSE)
     np.testing.assert_allclose(prediction.extras["kind"].softmax(1), answers.presence, atol=CLOSE)
@@ -78,12 +92,11 @@ def test_a_card_that_does_not_say_is_of_a_network_without_high_pass(small):
 def test_a_score_is_that_of_scoring_for_any_size(shipped, height, width):
     name, system = shipped
     x, scorer = photos(1, height, width), Scorer(name, threads=1)
-    pixels = x[0].permute(1, 2, 0).contiguous().numpy()
+    pixels = pixels_of(x)
     with torch.no_grad():
-        prediction = system(x)
+        prediction = system(x, **(meaning_of(system, pixels) if scorer.card.semantic else {}))
         assert prediction.quality_map.shape[2:] == (-(-max(64, height) // 32), -(-max(64, width) // 32))
-        near = 2.5 if scorer.card.semantic else 0.05  # Pillow makes a small square of a picture, and torch another
-        assert float(system.to_score(prediction.score)) == pytest.approx(scorer.score(pixels).score, abs=near)
+        assert float(system.to_score(prediction.score)) == pytest.approx(scorer.score(pixels).score, abs=0.05)
         if scorer.takes_reference:
             score = system.to_score(system(x, reference=x.flip(2)).score, reference=True)
             other = np.ascontiguousarray(pixels[::-1])
