@@ -50,8 +50,12 @@ def test_more_blur_is_never_better(scorer):
 def test_distortions_are_named(scorer):
     jpeg = {d.name for d in scorer.score(EXAMPLES / "coffee-jpeg.jpg").distortions}
     assert "jpeg" in jpeg
-    presence = scorer.look(EXAMPLES / "astronaut-noise.jpg").presence  # which kinds of noise may share
-    assert sum(share for name, share in zip(KINDS, presence, strict=False) if "noise" in name) > 0.5
+    file = EXAMPLES / "astronaut-noise.jpg"
+    if scorer.card.name == "dri":  # to it two kinds of noise are equally probable, so that it names neither
+        presence = scorer.look(file).presence
+        assert sum(share for name, share in zip(KINDS, presence, strict=False) if "noise" in name) > 0.5
+    else:
+        assert any("noise" in found.name for found in scorer.score(file).distortions)
 
 
 def test_same_bytes_same_score_whatever_came_before(scorer):
