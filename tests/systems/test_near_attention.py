@@ -5,7 +5,7 @@ import torch
 from small_yoto import NEAR, pictures, tiny_near
 
 from iqassay.systems.near_attention import NearAttention, neighbours
-from iqassay.systems.near_distance import NearDistance, visible
+from iqassay.systems.near_distance import LEVELS, NearDistance, in_the_light_of, light, texture, visible
 from iqassay.systems.vision_transformer import shrink_cells
 from iqassay.systems.yoto import YOTOConfig
 from iqassay.systems.yoto_extended import TOP, ExtendedYOTO, ExtendedYOTOConfig
@@ -78,16 +78,59 @@ def test_gradient_is_zero_at_identity_and_finite_beside_it(near):
 def test_what_nobody_sees_is_nothing_and_noise_is_something():
     distance, generator = NearDistance(2).eval(), torch.Generator().manual_seed(0)
     x, far = torch.full((1, 3, 64, 128), 0.5), torch.full((1, 2, 4, 2), 0.05)
+    ours, theirs = torch.randn(2, LEVELS, 1, 5, 2, 4, generator=generator)
     level = torch.randint(-1, 2, x.shape, generator=generator) / 255
+
+    def differences(other):
+        return distance.differences([other, *ours], [x, *theirs], far)
+
     for other in (x + 1 / 255, x + level.abs(), x + level):
-        assert distance.differences(other, x, far).max() < 0.6 * distance.differences(x + 10 * level, x, far).max()
+        assert differences(other).max() < 0.6 * differences(x + 10 * level).max()
         assert (visible(other, x) < 0.55).all()
     assert (visible(x + 4 * level, x) > 0.95).all()
-    assert (distance.differences(x, x, far) == 0).all()
+    assert (differences(x) == 0).all()
     dot = x.clone()
     dot[:, :, 40, 10] = 1.0  # small, but seen, also by the tokens around it
     assert (visible(dot, x)[0, :, :2] > 0.7).all()
     assert (visible(dot, x)[0, :, 2:] == 0).all()
+
+
+@torch.no_grad()
+def test_texture_is_the_deviation_over_nine_cells_and_forgives_what_has_only_moved():
+    x = torch.randn(1, 3, 6, 8, generator=torch.Generator().manual_seed(0))
+    torch.testing.assert_close(texture(x)[0, :, 2, 3], x[0, :, 1:4, 2:5].flatten(1).std(1, correction=0))
+    torch.testing.assert_close(
+        texture(x)[0, :, 0, 0], x[0, :, [0, 0, 1]][:, :, [0, 0, 1]].flatten(1).std(1, correction=0)
+    )
+    distance, far, pixels = NearDistance(2).eval(), torch.zeros(1, 6, 8, 2), torch.zeros(1, 3, 192, 256)
+    wave, moved = ((torch.arange(8.0) + by).remainder(3).expand(1, 3, 6, 8) for by in (0, 1))
+
+    def apart(maps):  # away from the edges
+        found = distance.differences([pixels + 1, *[maps] * LEVELS], [pixels, *[wave] * LEVELS], far)
+        return found.reshape(6, 8, -1)[:, 1:-1, 2 : 2 + LEVELS].sum()
+
+    assert apart(wave) == 0
+    assert apart(moved) < 0.01 * apart(wave / 2)
+
+
+@torch.no_grad()
+def test_people_adapt_to_light_and_what_is_left_of_it_is_said():
+    generator = torch.Generator().manual_seed(0)
+    x = torch.rand(2, 3, 2, 3, generator=generator).repeat_interleave(32, 2).repeat_interleave(32, 3)
+    assert (in_the_light_of(x, x) == x).all()
+    assert all((change == 0).all() for change in light(x, x))
+    dim = 0.7 * x + 0.05
+    torch.testing.assert_close(in_the_light_of(dim, x), x, atol=0.01, rtol=0)
+    brighter, contrast = light(dim, x)
+    torch.testing.assert_close(brighter[:, 0, 0, 0], (x - dim).mean((1, 2, 3)))
+    torch.testing.assert_close(contrast.exp(), torch.full_like(contrast, 1 / 0.7), atol=0.01, rtol=0)
+    flat = torch.full_like(x, 0.5)
+    torch.testing.assert_close(
+        light(flat, flat + 0.2)[1], torch.zeros(2, 1, 1, 1)
+    )  # one colour has no contrast to lose
+    torch.testing.assert_close(light(x, x.flip(2))[1].exp().amin(), torch.tensor(0.5))  # another picture says nothing
+    noise = 0.2 * torch.randn(x.shape, generator=generator)
+    assert light(x + noise, x)[1].abs().max() < 0.05  # noise is no contrast
 
 
 def test_it_is_for_vision_transformers_alone(near):
@@ -113,6 +156,19 @@ def test_native_detail_describes_a_picture_that_has_no_reference_and_does_not_to
     again = net(x)
     assert (again.score != alone.score).all()
     torch.testing.assert_close(net(x, r).score, beside.score)
+
+
+@torch.no_grad()
+def test_beside_a_reference_the_change_is_named_and_not_what_the_picture_is_like(monkeypatch):
+    net = tiny_near(monkeypatch, "efficientnet_lite0")
+    x, r = pictures()
+    alone, beside, swapped = net(x), net(x, r), net(r, x)
+    assert (beside.extras["kind"] != swapped.extras["kind"]).all()
+    torch.testing.assert_close(net(x, x).extras["kind"], net(r, r).extras["kind"])  # nothing is nothing, of any picture
+    torch.testing.assert_close(net.compared(x, r)[2], alone.extras["statistics"] - net(r).extras["statistics"])
+    net.changes.kind.bias.add_(1)
+    torch.testing.assert_close(net(x).extras["kind"], alone.extras["kind"])
+    torch.testing.assert_close(net(x, r).extras["kind"], beside.extras["kind"] + 1)
 
 
 def test_native_detail_goes_with_neighbours_alone():

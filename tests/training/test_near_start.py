@@ -76,10 +76,12 @@ def test_one_graph_for_both_modes_any_batch_and_any_sides_says_what_torch_says(s
     x, r = np.random.default_rng(0).random((2, batch, 3, height, width), np.float32)
     for reference in (None, r, x):
         images = x if reference is None else np.concatenate([x, reference])
-        score, cells = session.run(["score", "map"], {"image": images, "pictures": np.array([batch])})
+        outputs = ["score", "map", "presence"]
+        score, cells, presence = session.run(outputs, {"image": images, "pictures": np.array([batch])})
         want = system(torch.from_numpy(x), None if reference is None else torch.from_numpy(reference))
         np.testing.assert_allclose(score, want.score.numpy(), atol=2e-3)
         np.testing.assert_allclose(cells, want.quality_map.numpy(), atol=5e-3)
+        np.testing.assert_allclose(presence, want.extras["kind"].softmax(1).numpy(), atol=2e-3)
     assert (score == TOP).all()
 
 
@@ -99,7 +101,7 @@ def test_a_batch_of_rated_pairs_is_of_whole_contents():
     content = contents_of(["b", "a", "b", "c", "a", "c", "b", "a"])
     assert content.tolist() == [1, 0, 1, 2, 0, 2, 1, 0]
     assert contents_of(["a", "b"]) is None
-    pairs = Pairs("set", [], np.zeros(8), 6, content=content)  # the last two are for validation
+    pairs = Pairs("set", [], *[np.zeros(8)] * 3, 6, content=content)  # the last two are for validation
     rows = draw_rows(pairs, 4, np.random.default_rng(0))
     assert len(rows) == 4
     assert all((content[rows] == one).sum() == (content[:6] == one).sum() for one in set(content[rows]))

@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from scipy import linalg
 from torch import Tensor, nn
 
-from iqassay.data.pipeline import standard_of
+from iqassay.data.pipeline import labels_of, standard_of
 from iqassay.data.rating import Rating, Ratings
 from iqassay.data.splits import SPLITS
 from iqassay.systems.dri import DRI, DRIConfig
@@ -195,7 +195,8 @@ def _beside_references(
 
     def pairs(parts: Sequence[Ratings], train: int) -> Pairs:
         score = np.concatenate([opinions(part) for part in parts])
-        return Pairs(parts[0].name, _together(seen, parts), score, train, shares[0] > 0)
+        kind, severity = labels_of([row for part in parts for row in part.rows])
+        return Pairs(parts[0].name, _together(seen, parts), score, kind, severity, train, shares[0] > 0)
 
     def learn(parts: Parts, seed: int) -> tuple[float, float, Mapping[str, NDArray]] | None:
         train = parts[TRAIN]

@@ -1,97 +1,95 @@
-"""How far two pictures are apart where YOTO looks at neighbours: what HA and SDA find, and native detail beside it.
+"""How far two pictures are apart where YOTO looks at neighbours: what HA and SDA find, and how tokens vary nearby.
 
-Our own part of the full-reference mode, not YOTO's, as ``distance`` is for other encoders. A transformer's patch is a
-cell of 32x32 pixels, so it does not see what is small; the maps of the picture itself do. Both kinds of difference
-forgive what people do not see: a displacement of a pixel changes neither local means nor local deviations of a low band
-much; and a cell counts as far as its difference is visible at all, since on flat areas the tokens of a transformer
-change much by noise of one level, which nobody sees. Of the maps only the lowest bands and the colours count:
-with all bands the distance followed modelled opinions of synthetic pairs better, and people less from content to
-content. All values of one kind are one input, for the same reason: ratings of a few dozen contents teach no more.
+Our own part of the full-reference mode, not YOTO's, as ``distance`` is for other encoders. HA says how far a token of
+the reference is from the nearest one; beside it, of the encoder's own tokens, how much they vary among the neighbours
+of a cell, which says whether there is as much texture as there was, wherever it has gone. Native detail (means,
+deviations and structure of luma, of its lowest bands, of the colours) was tried beside them: people's opinions were
+followed no better by it, nor were small differences ordered better (docs/yoto.md). A cell counts as far as its
+difference is visible at all, since on flat areas the tokens of a transformer change much by noise of one level, which
+nobody sees. All values of one kind are one input, because ratings of a few dozen contents teach no more.
+
+People adapt to light, and tokens do not: so x is first put in the light of its reference (``in_the_light_of``), and how
+far that was is two inputs of their own, the same for every cell. Without it a picture that was brightened lost as much
+as one that was ruined.
 """
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from iqassay.systems.distance import CHROMA, LUMA, Monotone, compressed, dct_bands
+from iqassay.systems.distance import Monotone, compressed
 from iqassay.systems.near_attention import split
 
 CELL = 32  # pixels
-SIDE = 8  # of a cell, in places of the plain maps
-LEVEL = 1 / 255
-FLAT = 1.5 * LEVEL  # the deviation of a band below which it counts as flat
-UNSEEN = LEVEL  # the difference of cells, root mean square, that is half seen
-# Of the plain maps: the mean of luma; its lowest bands, by the sum of both frequencies; both colours.
-SEEN = (0, *(8 * u + v for u in range(8) for v in range(8) if 0 < u + v <= 2), 64, 65)
-KINDS = ((0, 1), (1, 6), (6, 8))  # where each of the three begins and ends among these
+LEVELS = 4
+LIGHT = 2  # inputs
+FAINT = 4 / 255  # the deviation of the cells' means below which a picture says nothing of its contrast
+TEXTURE = 4.0  # what a difference of textures as large as an ordinary texture counts, in units of what HA finds
+UNSEEN = 1 / 255  # the difference of cells, root mean square, that is half seen
 
 
 class NearDistance(Monotone):
-    """``differences``: two pictures, and what HA and SDA found -> (B, cells, inputs), 0 where equal;
+    """``differences``: two pictures, their tokens, and what HA and SDA found -> (B, cells, inputs), 0 where equal;
     ``forward`` is the monotone network on top of them.
 
     far: how many values HA and SDA give for a cell; heads: how many of them are of one kind, and become their mean.
     """
 
     energy: Tensor
-    seen: Tensor
 
     def __init__(self, far: int, heads: int = 1, hidden: int = 16) -> None:
-        super().__init__(3 * len(KINDS) - 2 + far // heads, hidden)
         self.kinds = far // heads
-        self.register_buffer("energy", torch.ones(len(SEEN)))
-        self.register_buffer("seen", torch.zeros(()))
+        super().__init__(self.kinds + LEVELS + LIGHT, hidden)
+        self.register_buffer("energy", torch.ones(LEVELS))  # of the ordinary texture of each level
 
-    def differences(self, x: Tensor, reference: Tensor, far: Tensor) -> Tensor:
-        """x and reference (B, 3, H, W) in [0, 1], far (B, H/32, W/32, K) -> (B, cells, inputs)."""
-        maps = [few_maps(pictures) for pictures in (x, reference)]
-        if self.training:
-            self.learn_scale(maps[1])
-        of_heads = split(compressed(far), self.kinds)
-        found = torch.cat([self.plain(*maps), of_heads.mean(4)], 3) * visible(x, reference)[..., None]
-        n, h, w, k = found.shape
-        return found.reshape(n, h * w, k)  # spelt out, because an empty batch leaves nothing to infer -1 from
-
-    def plain(self, x: Tensor, reference: Tensor) -> Tensor:
-        """Of luma, its low bands and the colours, the local means (but of the bands), the local deviations, and the
-        structure (but of luma): (B, H/32, W/32, 7), each from 0 to about 1. x and reference (B, 8, H/4, W/4): of
-        ``few_maps``."""
-        ordinary = self.energy[:, None, None]
-        floor = 0.02 * ordinary + FLAT**2
-        mean_a, mean_b = (F.avg_pool2d(f, SIDE) for f in (x, reference))
-        shift = (mean_a - mean_b).square()
-        energy_a, energy_b = (
-            (F.avg_pool2d(f.square(), SIDE) - m.square()).clamp(min=0) for f, m in ((x, mean_a), (reference, mean_b))
-        )
-        total = energy_a + energy_b + floor
-        texture = ((energy_a + 1e-8).sqrt() - (energy_b + 1e-8).sqrt()).square() / total
-        smooth_a, smooth_b = (F.avg_pool2d(f, 2) for f in (x, reference))
-        unlike = F.avg_pool2d((smooth_a - smooth_b).square(), SIDE // 2) - shift
-        luma, low, colour = (slice(*kind) for kind in KINDS)
-        kept = (
-            (shift / (shift + 0.5 * ordinary), (luma, colour)),
-            (texture, (luma, low, colour)),
-            (unlike.clamp(min=0) / total, (low, colour)),
-        )
-        means = [compressed(found)[:, kind].mean(1) for found, kinds in kept for kind in kinds]
-        return torch.stack(means, 3)
+    def differences(self, x: Sequence[Tensor], reference: Sequence[Tensor], far: Tensor) -> Tensor:
+        """x and reference: the pictures (B, 3, H, W) in [0, 1], then the encoder's maps, (B, C, H/32, W/32) a level, of
+        x in the light of its reference; far (B, H/32, W/32, K) -> (B, cells, inputs)."""
+        found = [split(compressed(far), self.kinds).mean(4)]
+        for a, b, energy in zip(x[1:], reference[1:], self.energy, strict=True):
+            apart = (texture(a) - texture(b)).square().sum(1)
+            found.append(compressed(TEXTURE * apart / energy)[..., None])
+        for change in light(x[0], reference[0]):
+            found.append(compressed(change.square()).expand_as(found[-1]))
+        together = torch.cat(found, 3) * visible(x[0], reference[0])[..., None]
+        n, h, w, k = together.shape
+        return together.reshape(n, h * w, k)  # spelt out, because an empty batch leaves nothing to infer -1 from
 
     @torch.no_grad()
-    def learn_scale(self, maps: Tensor) -> None:
-        """Take the ordinary energies from the maps of references, as batch normalisation does."""
-        step = max(0.01, 1 / (1 + float(self.seen)))
-        self.energy += step * (maps.float().var((0, 2, 3)) + 1e-6 - self.energy)
-        self.seen += 1
+    def learn_scale(self, pyramids: Sequence[Sequence[Tensor]]) -> None:
+        """Take the ordinary energies from the encoder's maps of clean pictures."""
+        for level in range(LEVELS):
+            cells = [texture(maps[level]).square().sum(1).flatten() for maps in pyramids]
+            self.energy[level] = torch.cat(cells).mean()
 
 
-def few_maps(x: Tensor) -> Tensor:
-    """(B, 3, H, W) RGB in [0, 1] -> (B, 8, H/4, W/4): those ``SEEN`` of ``plain_maps``. Luma is in the filters, and the
-    colours are of what is pooled: maps of the size of the picture would cost more than all else here."""
-    bands, luma = dct_bands(x)[[i for i in SEEN if i < 64], None], x.new_tensor(LUMA)[:, :, None, None]
-    colours = F.conv2d(F.avg_pool2d(x, 4), x.new_tensor(CHROMA)[:, :, None, None])
-    return torch.cat([F.conv2d(F.pad(x, (2, 2, 2, 2), mode="reflect"), bands * luma, stride=4), colours], 1)
+def light(x: Tensor, reference: Tensor) -> tuple[Tensor, Tensor]:
+    """How much brighter the reference is than x (-1 to 1), and the logarithm of how much more contrast it has (at most
+    2 times, at least a half), (B, 1, 1, 1) each: by the line that leads from the cells' means of x to its own."""
+    a, b = (F.avg_pool2d(picture, CELL).mean(1, keepdim=True) for picture in (x, reference))
+    brighter = b.mean((2, 3), keepdim=True) - a.mean((2, 3), keepdim=True)
+    a, b = (means - means.mean((2, 3), keepdim=True) for means in (a, b))
+    along, own = ((means * a).mean((2, 3), keepdim=True) + FAINT**2 for means in (b, a))
+    return brighter, (along / own).clamp(0.5, 2).log()
+
+
+def in_the_light_of(x: Tensor, reference: Tensor) -> Tensor:
+    """x with the brightness and the contrast of its reference, (B, 3, H, W); x itself, to the last bit, if they are
+    the same."""
+    brighter, contrast = light(x, reference)
+    return x + (contrast.exp() - 1) * (x - x.mean((1, 2, 3), keepdim=True)) + brighter
+
+
+def texture(maps: Tensor) -> Tensor:
+    """(B, C, h, w) -> the deviation of every channel over each cell and the eight around it, of the same shape; at an
+    edge its cells are repeated."""
+    around = F.pad(maps, (1, 1, 1, 1), mode="replicate")
+    mean = F.avg_pool2d(around, 3, 1)
+    return ((F.avg_pool2d(around.square(), 3, 1) - mean.square()).clamp(min=0) + 1e-6).sqrt()
 
 
 def visible(x: Tensor, reference: Tensor) -> Tensor:

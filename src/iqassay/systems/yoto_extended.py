@@ -3,7 +3,8 @@
 - Without a reference, a regression on whole-picture statistics is added to the paper's score (``whole_picture``).
 - With one, the score is TOP less a distance between the two pictures, which the paper's head weighs cell by cell
   (``distance``), so that a picture scores TOP as a copy of itself and less as a copy of any other.
-- Distortions are read from the encoder's statistics. That is no part of YOTO and teaches the network nothing.
+- Distortions are read from the encoder's statistics. That is no part of YOTO and teaches the network nothing. Where it
+  looks at neighbours, those of a picture with a reference are read from how the two differ: they name the change.
 
 Without either term the answers are the published network's.
 """
@@ -23,7 +24,7 @@ from iqassay.systems.blocks import DistortionHead, Prediction, Regressor, pool_s
 from iqassay.systems.calibrated import Calibrated
 from iqassay.systems.distance import PLAIN, Distance, plain_maps
 from iqassay.systems.encoders import Encoder, encoder
-from iqassay.systems.near_distance import NearDistance
+from iqassay.systems.near_distance import NearDistance, in_the_light_of
 from iqassay.systems.yoto import YOTO, Cells, YOTOConfig, check_pair, halves
 
 TOP = 2.0  # raw score of a picture that is its own reference: 100 on the common scale of (opinion - 60) / 20
@@ -79,8 +80,10 @@ class ExtendedYOTO(Calibrated, nn.Module):
             self.regressor = Regressor(2 * sum(channels) + smaller + native + 8 * width)
         self.distortions = DistortionHead(2 * sum(channels))
         self.distance: Distance | NearDistance
+        self.changes: DistortionHead | None = None
         if config.distance and config.network.near:
             self.distance = NearDistance((4 + len(self.network.sda)) * config.network.heads, config.network.heads)
+            self.changes = DistortionHead(2 * sum(channels))
         elif config.distance:
             self.distance = Distance(channels)
         self.register_load_state_dict_pre_hook(_take_older_names)
@@ -93,18 +96,16 @@ class ExtendedYOTO(Calibrated, nn.Module):
     def forward(self, x: Tensor, reference: Tensor | None = None) -> Prediction:
         check_pair(x, reference)
         if reference is None:
-            seen: Sequence[Tensor] = self.see(x)
+            seen = self.see(x)
             tokens = self.network.tokens(seen[1:])
             levels = self.network.merged(tokens, tokens, x.new_zeros(()))
             described = self.described(x, seen)
             raw, quality_map = self.without_reference(x, seen, levels, self.network.head(levels), described)
-        else:
-            both = self.see(torch.cat([x, reference]), True)
-            seen = halves(both)[0]
-            levels, far = self.beside(*halves(self.network.tokens(both[1:])), x.new_ones(()))
-            raw, quality_map = self.with_reference(*halves(both), self.network.head(levels), far)
-            described = self.described(x, seen)
-        return Prediction(raw, quality_map, self.causes(described))
+            return Prediction(raw, quality_map, self.causes(described))
+        both, cells, far = self.see_both(x, reference)
+        raw, quality_map = self.with_reference(*both, cells, far)
+        ours, theirs = map(self.described, (x, reference), both)
+        return Prediction(raw, quality_map, self.causes(ours, theirs))
 
     def beside(self, x: Sequence[Tensor], r: Sequence[Tensor], paired: Tensor) -> tuple[list[Tensor], Tensor | None]:
         """The merged tokens of every level, and how far HA and SDA see x from r where they look at neighbours."""
@@ -112,21 +113,39 @@ class ExtendedYOTO(Calibrated, nn.Module):
             return self.network.matched(x, r, paired)
         return self.network.merged(x, r, paired), None
 
-    def see(self, x: Tensor, paired: bool = False) -> tuple[Tensor, ...]:
-        """The pyramid of a batch: ``itself``, then the encoder's at strides 4, 8, 16, 32."""
-        return self.itself(x, paired), *self.network.encode(x)
+    def see(self, x: Tensor) -> tuple[Tensor, ...]:
+        """The pyramid of a batch: ``itself``, then the encoder's at strides 4, 8, 16, 32; near: all at 32."""
+        return self.itself(x, False), *self.network.encode(x)
+
+    def see_both(self, x: Tensor, reference: Tensor) -> tuple[tuple[list[Tensor], list[Tensor]], Cells, Tensor | None]:
+        """The pyramids of pictures and of their references, as the distance wants them; the head's answers; and ``far``
+        of ``beside``."""
+        pyramid = self.network.encode(torch.cat([self.lit(x, reference), reference]))
+        levels, far = self.beside(*halves(self.network.tokens(pyramid)), x.new_ones(()))
+        ours, theirs = halves(pyramid)
+        both = [self.itself(x, True), *ours], [self.itself(reference, True), *theirs]
+        return both, self.network.head(levels), far
+
+    def lit(self, x: Tensor, reference: Tensor) -> Tensor:
+        """What the encoder sees of pictures that have references."""
+        return in_the_light_of(x, reference) if self.config.distance and self.config.network.near else x
 
     def itself(self, x: Tensor, paired: bool) -> Tensor:
-        """Plain maps of pictures, for the distance; of pairs among neighbours the pictures, since it compares few."""
+        """Plain maps of pictures, for the distance; of pairs among neighbours the pictures, since it needs none."""
         return plain_maps(x) if self.config.distance and not (paired and self.config.network.near) else x
 
     def described(self, x: Tensor, seen: Sequence[Tensor]) -> Tensor:
         """Statistics of x at full size (B, D): of the encoder of detail, or else of the network's."""
         return pool_statistics(list(seen[1:]) if self.detail is None else list(self.detail.encode(x)))
 
-    def causes(self, described: Tensor) -> dict[str, Tensor]:
-        """``statistics``, ``kind`` and ``severity`` of x."""
-        return {"statistics": described, **self.distortions(described.detach())}
+    def causes(self, described: Tensor, reference: Tensor | None = None) -> dict[str, Tensor]:
+        """``statistics``, ``kind`` and ``severity`` of x, from what it and its reference, if any, are ``described``
+        by."""
+        if reference is None or self.changes is None:
+            read = self.distortions(described.detach())
+        else:
+            read = self.changes((described - reference).detach())
+        return {"statistics": described, **read}
 
     # ---- without a reference
 
@@ -174,18 +193,21 @@ class ExtendedYOTO(Calibrated, nn.Module):
         score, local = self.graded(self.differences(seen, reference, far), _answers(cells))
         return score, local.reshape(cells.quality.shape)[:, None]
 
-    def compared(self, x: Tensor, reference: Tensor) -> tuple[Tensor, Tensor]:
+    def compared(self, x: Tensor, reference: Tensor) -> tuple[Tensor, ...]:
         """What the score with a reference is made of: the cells' differences (B, cells, K), and their qualities and
-        weights (B, cells, 2)."""
-        both = self.see(torch.cat([x, reference]), True)
-        levels, far = self.beside(*halves(self.network.tokens(both[1:])), x.new_ones(()))
-        return self.differences(*halves(both), far), _answers(self.network.head(levels))
+        weights (B, cells, 2); and what the change is read from, (B, D), if it is."""
+        both, cells, far = self.see_both(x, reference)
+        found = self.differences(*both, far), _answers(cells)
+        if self.changes is None:
+            return found
+        ours, theirs = map(self.described, (x, reference), both)
+        return *found, ours - theirs
 
     def differences(self, seen: Sequence[Tensor], reference: Sequence[Tensor], far: Tensor | None) -> Tensor:
         """What the distance is made of, (B, cells, K)."""
         if isinstance(self.distance, NearDistance):
             assert far is not None
-            return self.distance.differences(seen[0], reference[0], far)
+            return self.distance.differences(seen, reference, far)
         return self.distance.differences(seen, reference)
 
     def graded(self, differences: Tensor, answers: Tensor) -> tuple[Tensor, Tensor]:
@@ -209,6 +231,7 @@ def rename(weights: dict[str, Tensor], prefix: str = "") -> None:
 
     Changes weights, in which the system's names begin with the prefix; leaves today's names alone.
     """
-    terms = tuple(f"{prefix}{own}." for own in ("network", "regressor", "distortions", "distance", "detail"))
+    own_terms = ("network", "regressor", "distortions", "distance", "detail", "changes")
+    terms = tuple(f"{prefix}{own}." for own in own_terms)
     for key in [key for key in weights if key.startswith(prefix) and not key.startswith(terms)]:
         weights[f"{prefix}network.{key.removeprefix(prefix)}"] = weights.pop(key)

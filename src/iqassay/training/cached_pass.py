@@ -66,6 +66,7 @@ def fingerprint(system: nn.Module, sources: Sequence[Path | np.ndarray]) -> str:
         "head.regressor.",
         "predictor.",
         "distortions.",
+        "changes.",
         "known",
         "semantic.",
         "generated.",

@@ -14,6 +14,7 @@ from iqassay.systems.blocks import DistortionHead
 from iqassay.training.descent import descend
 from iqassay.training.kept_pictures import Pictures
 from iqassay.training.losses import kind_loss, severity_loss
+from iqassay.training.pairs import Pairs
 from iqassay.training.recipes import Recipe
 from iqassay.training.sets import rated_rows
 
@@ -28,7 +29,7 @@ def named(recipe: Recipe) -> bool:
 
 
 def fit_distortions(
-    recipe: Recipe, head: DistortionHead, statistics: Sequence[Tensor], sets: Sequence[Pictures]
+    recipe: Recipe, head: DistortionHead, statistics: Sequence[Tensor], sets: Sequence[Pictures | Pairs]
 ) -> dict[str, float]:
     """Train a distortion head on statistics (N, D) of every set, by pictures whose type is known; their level is
     learned where it is known too. Returns, for each set, how often the first guess is right in validation.

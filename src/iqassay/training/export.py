@@ -69,13 +69,15 @@ def either(yoto: ExtendedYOTO, image: Tensor, pictures: Tensor) -> Prediction:
     """YOTO's answer for the first ``pictures`` of a batch, whose rest are their references."""
     count, network = image.shape[0], yoto.network
     references, alone = count - pictures, 2 * pictures - count
-    pyramid = network.encode(image)
+    lit = yoto.lit(image[:pictures], image[references:])  # without references, its own
+    pyramid = network.encode(torch.cat([lit, image[pictures:]]))
     tokens = network.tokens(pyramid)
     x, r = [t[:pictures] for t in tokens], [t[references:] for t in tokens]  # without references, r is x
     levels, far = yoto.beside(x, r, references.clamp(max=1).to(image.dtype))
     far = None if far is None else far[:references]
     cells = network.head(levels)
-    described = yoto.described(image[:pictures], [image, *(f[:pictures] for f in pyramid)])
+    described = yoto.described(image, [image, *pyramid])
+    described, before = described[:pictures], described[pictures:]
     seen = [yoto.itself(image[:alone], False), *(f[:alone] for f in pyramid)]
     by_themselves = image[:alone], seen, [t[:alone] for t in levels]
     without = yoto.without_reference(*by_themselves, cells[:alone], described[:alone])
@@ -85,7 +87,11 @@ def either(yoto: ExtendedYOTO, image: Tensor, pictures: Tensor) -> Prediction:
     )
     graded = yoto.with_reference(ours, theirs, cells[:references], far)
     score, quality_map = (torch.cat(parts) for parts in zip(without, graded, strict=True))
-    return Prediction(score, quality_map, yoto.causes(described))
+    causes = yoto.causes(described)
+    if yoto.changes is not None:
+        named = yoto.causes(described[:alone]), yoto.causes(described[:references], before)
+        causes |= {key: torch.cat([one[key] for one in named]) for key in ("kind", "severity")}
+    return Prediction(score, quality_map, causes)
 
 
 def by_crops(yoto: ExtendedYOTO, image: Tensor, pictures: Tensor) -> Prediction:

@@ -16,7 +16,7 @@ from torch.nn import functional as F
 
 from iqassay.data.synthetic import pristine_files
 from iqassay.systems.near_attention import NearAttention
-from iqassay.systems.near_distance import NearDistance, few_maps
+from iqassay.systems.near_distance import NearDistance
 from iqassay.systems.yoto import YOTO
 from iqassay.systems.yoto_extended import ExtendedYOTO
 from iqassay.training.onnx_pass import whole_view
@@ -57,9 +57,7 @@ def start_near(system: ExtendedYOTO, pictures: Sequence[Tensor]) -> None:
         attend.q.weight.copy_(torch.linalg.solve(shallow.T @ shallow + ridge, shallow.T @ deep).T)
         attend.q.bias.zero_()
     if isinstance(system.distance, NearDistance):
-        plain = torch.cat([few_maps(picture).flatten(2)[:, :, ::7] for picture in pictures], 2)
-        system.distance.learn_scale(plain[..., None])
-        system.distance.seen.fill_(100)
+        system.distance.learn_scale(maps)
 
 
 def begin_level(network: YOTO, level: int, tokens: Tensor) -> Tensor:

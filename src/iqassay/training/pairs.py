@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from iqassay.data.pipeline import standard_of
+from iqassay.data.pipeline import labels_of, standard_of
 from iqassay.statistics.correlation import srcc
 from iqassay.systems.yoto_extended import ExtendedYOTO
 from iqassay.training.cached_pass import fingerprint, keep
@@ -35,20 +35,23 @@ class Compared(nn.Module):
         super().__init__()
         self.system = system
 
-    def forward(self, image: Tensor, reference: Tensor) -> tuple[Tensor, Tensor]:
+    def forward(self, image: Tensor, reference: Tensor) -> tuple[Tensor, ...]:
         return self.system.compared(image, reference)
 
 
 @dataclass
 class Pairs:
-    """One set of pairs: what is kept of them, differences (N, CELLS, K) and answers (N, CELLS, 2), and their scores on
-    0..100 (N,). Rows before ``train`` are for training; none is where ``drawn`` is not set. content (N,): the number of
-    the reference, where several pictures share one and people rated them; inside a content opinions weigh more.
+    """One set of pairs: what is kept of them, differences (N, CELLS, K) and answers (N, CELLS, 2), and what the change
+    is read from (N, D), if it is; their scores on 0..100 (N,); and ``kind`` and ``severity`` as ``Pictures`` has them.
+    Rows before ``train`` are for training; none is where ``drawn`` is not set. content (N,): the number of the
+    reference, where several pictures share one and people rated them; inside a content opinions weigh more.
     """
 
     name: str
     kept: list[np.ndarray]
     score: np.ndarray
+    kind: np.ndarray
+    severity: np.ndarray
     train: int
     drawn: bool = True
     content: np.ndarray | None = None
@@ -56,19 +59,20 @@ class Pairs:
 
 def gather_pairs(recipe: Recipe, system: ExtendedYOTO) -> list[Pairs]:
     """Every set of the recipe that has references, seen by the system; kept in ``recipe.out`` like ``gather``'s."""
-    sets: list[tuple[str, list, np.ndarray, int, bool, np.ndarray | None]] = []
+    sets: list[tuple] = []
     shares = recipe.shares or [1.0] * (len(recipe.data) + bool(recipe.synthetic))
     for argument, share in zip(recipe.data, shares, strict=False):
         name, rows, count = rated_rows(recipe, argument)
         if all(row.reference for row in rows):
             pairs: list[tuple] = [(row.image, row.reference) for row in rows]
             content = contents_of([str(row.reference) for row in rows])
-            sets.append((f"{name}-pairs", pairs, np.array([row.score for row in rows]), count, share > 0, content))
+            score = np.array([row.score for row in rows])
+            sets.append((f"{name}-pairs", pairs, score, *labels_of(rows), count, share > 0, content))
     if recipe.synthetic:
         parts = synthetic_sets(recipe)[:2]
         pairs = [pair for part in parts for pair in zip(part.pixels, part.reference, strict=True)]
-        score = np.concatenate([p.pair_score for p in parts])
-        sets.append(("synthetic-pairs", pairs, score, len(parts[0]), shares[-1] > 0, None))
+        labels = (np.concatenate([getattr(p, key) for p in parts]) for key in ("pair_score", "kind", "severity"))
+        sets.append(("synthetic-pairs", pairs, *labels, len(parts[0]), shares[-1] > 0, None))
     return [Pairs(s[0], compared_of(system, s[1], recipe.out, s[0]), *s[2:]) for s in sets]
 
 
@@ -133,7 +137,7 @@ def draw_rows(pairs: Pairs, batch: int, rng: np.random.Generator) -> np.ndarray:
 
 def grade(system: ExtendedYOTO, pairs: Pairs, rows: np.ndarray) -> Tensor:
     """Raw scores of some pairs."""
-    return system.graded(*(torch.from_numpy(np.asarray(part[rows], np.float32)) for part in pairs.kept))[0]
+    return system.graded(*(torch.from_numpy(np.asarray(part[rows], np.float32)) for part in pairs.kept[:2]))[0]
 
 
 @torch.no_grad()

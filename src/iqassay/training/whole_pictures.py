@@ -6,6 +6,7 @@ vector of statistics, computed once; a thousand passes over ten thousand of them
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 
 import numpy as np
@@ -32,7 +33,7 @@ def fit_on_whole_pictures(recipe: Recipe) -> Path:
     """``iqassay train SYSTEM --stage head``. Returns the path of a checkpoint like those of ``fit``.
 
     Of YOTO what there is: the whole-picture term, the distance, if any set has references. Of YOTO and DRI-IQA also
-    what reads distortions, if any set names some.
+    what reads distortions, and changes from a reference, if any set names some.
 
     Raises:
         ValueError: without a start, with nothing to train, or with nothing to choose by.
@@ -83,6 +84,9 @@ def fit_on_whole_pictures(recipe: Recipe) -> Path:
                 found |= fit_generated(system.generated, sets)
     if isinstance(system, ExtendedYOTO) and far:
         found |= fit_distance(recipe, system, pairs)[1]
+        if system.changes is not None and named(recipe):
+            apart = [torch.from_numpy(np.asarray(part.kept[2], np.float32)) for part in pairs]
+            found |= fit_distortions(dataclasses.replace(recipe, shares=[]), system.changes, apart, pairs)
     # Each as a whole: a run that is killed here leaves what was there before, not half a file.
     write_recipe(recipe, val=found)
     weights = {"state_dict": {f"system.{k}": v for k, v in system.state_dict().items()}}
