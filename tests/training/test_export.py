@@ -99,12 +99,14 @@ def test_any_batch_and_any_multiple_of_32(exported):
         np.testing.assert_allclose(together, alone, atol=1e-3)
 
 
-def test_most_weights_are_stored_as_halves(exported):
+def test_most_weights_are_stored_as_whole_numbers(exported):
     graph = onnx.load(exported[1]).graph
-    floats = sum(np.prod(t.dims) for t in graph.initializer if t.data_type == onnx.TensorProto.FLOAT)
-    halves = sum(np.prod(t.dims) for t in graph.initializer if t.data_type == onnx.TensorProto.FLOAT16)
-    assert halves > 7 * floats
-    assert exported[1].stat().st_size < 18e6
+    floats, whole = (
+        sum(np.prod(t.dims) for t in graph.initializer if t.data_type == kind)
+        for kind in (onnx.TensorProto.FLOAT, onnx.TensorProto.INT8)
+    )
+    assert whole > 7 * floats
+    assert exported[1].stat().st_size < 10e6
 
 
 def test_what_is_constant_is_computed_and_nothing_is_left_to_optimise(exported):
