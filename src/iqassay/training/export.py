@@ -137,15 +137,15 @@ def principal_axes(statistics: np.ndarray, keep: int = 48) -> tuple[Tensor, Tens
 
 
 def export(system: MFEN | ExtendedYOTO | DRI, centre: Tensor, axes: Tensor, card: dict, file: Path) -> Path:
-    """Write ``file`` (.onnx; weights are float16, MFEN's and those in a file with a transformer int8, those of a semantic
-    encoder four bits; all arithmetic is float32) and, beside it, its card, which gains the sha256."""
+    """Write ``file`` (.onnx; weights are float16, MFEN's and those beside a transformer int8, those of a semantic encoder
+    four bits; all arithmetic is float32) and, beside it, its card, which gains the sha256."""
     semantic = isinstance(system, DRI) and system.semantic is not None
     inputs = ("image", *(["pictures"] if isinstance(system, ExtendedYOTO) else ["meaning"] if semantic else []))
     outputs = OUTPUTS + (("estimate", "nearness") if isinstance(system, DRI) else ())
     outputs += ("generated",) if semantic else ()
     graph = to_onnx(Deployed(system, centre, axes).eval(), outputs, inputs)
     light = isinstance(system, ExtendedYOTO) and not system.config.network.near
-    # All model files together are to stay small, so that all matrices become whole numbers, but in what was never large.
+    # All model files together are to stay small, so that all matrices become whole numbers, but in what is not large.
     whole = ("system.network.encoder.blocks.",) if light or (isinstance(system, DRI) and not semantic) else ("system.",)
     untie(graph.graph, whole)  # before they are stored in another form
     quantise_weights(graph, whole)
