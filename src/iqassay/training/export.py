@@ -137,8 +137,8 @@ def principal_axes(statistics: np.ndarray, keep: int = 48) -> tuple[Tensor, Tens
 
 
 def export(system: MFEN | ExtendedYOTO | DRI, centre: Tensor, axes: Tensor, card: dict, file: Path) -> Path:
-    """Write ``file`` (.onnx; weights are float16, MFEN's and those beside a transformer int8, of a semantic encoder four
-    bits; all arithmetic is float32) and, beside it, its card, which gains the sha256."""
+    """Write ``file`` (.onnx; weights are float16, MFEN's and those beside a transformer int8, of a semantic encoder
+    four bits; all arithmetic is float32) and, beside it, its card, which gains the sha256."""
     semantic = isinstance(system, DRI) and system.semantic is not None
     inputs = ("image", *(["pictures"] if isinstance(system, ExtendedYOTO) else ["meaning"] if semantic else []))
     outputs = OUTPUTS + (("estimate", "nearness") if isinstance(system, DRI) else ())
