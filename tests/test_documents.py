@@ -47,6 +47,7 @@ def test_tables_are_of_the_shipped_models(model: str) -> None:
     """bench.csv names no versions: after a new model file it is to be written anew, as the card is."""
     card = json.loads((ROOT / "src" / "iqassay" / "weights" / f"{model}.json").read_text(encoding="utf-8"))
     sets = {"BIQ2021 official test": ("biq2021", "test"), "FLIVE-VOC val": ("flive_voc", "val")}
+    sets["flive_voc val"] = sets["FLIVE-VOC val"]  # as iqassay export calls it, by its file
     found = [entry for entry in card["accuracy"] if entry["set"] in sets]
     assert found
     for entry in found:
@@ -59,8 +60,8 @@ def test_tables_are_of_the_shipped_models(model: str) -> None:
 @pytest.mark.parametrize(
     ("old", "stale"),
     [
-        ("0.896 (0.885 to 0.904)<!--", "0.892 (0.885 to 0.904)<!--"),
-        ("(0.885 to 0.904)<!--", "(0.885 to 0.902)<!--"),
+        ("0.893 (0.882 to 0.901)<!--", "0.892 (0.882 to 0.901)<!--"),
+        ("(0.882 to 0.901)<!--", "(0.882 to 0.902)<!--"),
         ("11.1<!--", "11.2<!--"),
     ],
 )

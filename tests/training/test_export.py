@@ -25,6 +25,7 @@ from iqassay.systems.mfen import MFEN
 from iqassay.systems.yoto import YOTOConfig
 from iqassay.systems.yoto_extended import TOP, ExtendedYOTO, ExtendedYOTOConfig
 from iqassay.training import calibrate
+from iqassay.training.checkpoints import load_weights
 from iqassay.training.export import OUTPUTS, Deployed, export, principal_axes, quantise_weights
 from iqassay.training.optimise import optimise, rewrite, untie
 
@@ -68,6 +69,7 @@ def exported(tmp_path_factory):
     system = as_if_trained(MFEN())
     centre, axes = axes_of(system)
     file = export(system, centre, axes, CARD, tmp_path_factory.mktemp("model") / "test.onnx")
+    load_weights(system, file)  # rounded to whole numbers: with these it is compared
     return system, file, (centre, axes)
 
 
