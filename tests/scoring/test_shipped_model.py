@@ -37,7 +37,8 @@ def yoto():
 
 @pytest.mark.parametrize(("good", "spoiled"), SPOILED)
 def test_a_spoiled_photo_scores_lower(scorer, good, spoiled):
-    assert scorer.score(EXAMPLES / good).score > scorer.score(EXAMPLES / spoiled).score + 4
+    least = 4 if scorer.card.name == "yoto" else 5  # without a reference YOTO sees less of it that a photo is dark
+    assert scorer.score(EXAMPLES / good).score > scorer.score(EXAMPLES / spoiled).score + least
 
 
 def test_more_blur_is_never_better(scorer):

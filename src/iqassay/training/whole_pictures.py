@@ -57,7 +57,8 @@ def fit_on_whole_pictures(recipe: Recipe) -> Path:
     found: dict[str, float] = {}
     alone = recipe.system != "yoto" or recipe.mode != "full-reference"
     whole = alone and (recipe.system != "yoto" or recipe.whole_picture)
-    read = alone and not isinstance(system, MFEN) and named(recipe)
+    told = not isinstance(system, MFEN) and named(recipe)  # what was done to some pictures
+    read = alone and told
     pairs: list[Pairs] = []
     if isinstance(system, ExtendedYOTO) and recipe.distance and recipe.mode != "no-reference":
         pairs = gather_pairs(recipe, system)
@@ -84,7 +85,7 @@ def fit_on_whole_pictures(recipe: Recipe) -> Path:
                 found |= fit_generated(system.generated, sets)
     if isinstance(system, ExtendedYOTO) and far:
         found |= fit_distance(recipe, system, pairs)[1]
-        if system.changes is not None and named(recipe):
+        if system.changes is not None and told:
             apart = [torch.from_numpy(np.asarray(part.kept[2], np.float32)) for part in pairs]
             found |= fit_distortions(dataclasses.replace(recipe, shares=[]), system.changes, apart, pairs)
     # Each as a whole: a run that is killed here leaves what was there before, not half a file.
