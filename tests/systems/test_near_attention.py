@@ -4,6 +4,7 @@ import pytest
 import torch
 from small_yoto import NEAR, pictures, tiny_near
 
+from iqassay.systems.change import change
 from iqassay.systems.near_attention import NearAttention, neighbours
 from iqassay.systems.near_distance import LEVELS, NearDistance, in_the_light_of, light, texture, visible
 from iqassay.systems.vision_transformer import shrink_cells
@@ -149,8 +150,10 @@ def test_native_detail_describes_a_picture_that_has_no_reference_and_does_not_to
     alone, beside = net(x), net(x, r)
     kept = net.kept(x)
     assert kept[0].shape[1] == net.regressor.scale.num_features
-    torch.testing.assert_close(net.readable(*kept), alone.extras["statistics"])
-    assert alone.extras["statistics"].shape[1] == 2 * sum(net.detail.channels)
+    torch.testing.assert_close(net.distortions(net.readable(*kept))["kind"], alone.extras["kind"])
+    half = 2 * sum(net.detail.channels)
+    torch.testing.assert_close(kept[0][:, half : 2 * half], alone.extras["statistics"])
+    torch.testing.assert_close(beside.extras["statistics"], alone.extras["statistics"])
     for parameter in net.detail.parameters():
         parameter.mul_(1.1)
     again = net(x)
@@ -165,7 +168,7 @@ def test_beside_a_reference_the_change_is_named_and_not_what_the_picture_is_like
     alone, beside, swapped = net(x), net(x, r), net(r, x)
     assert (beside.extras["kind"] != swapped.extras["kind"]).all()
     torch.testing.assert_close(net(x, x).extras["kind"], net(r, r).extras["kind"])  # nothing is nothing, of any picture
-    torch.testing.assert_close(net.compared(x, r)[2], alone.extras["statistics"] - net(r).extras["statistics"])
+    torch.testing.assert_close(net.compared(x, r)[2], change(x, r))
     net.changes.kind.bias.add_(1)
     torch.testing.assert_close(net(x).extras["kind"], alone.extras["kind"])
     torch.testing.assert_close(net(x, r).extras["kind"], beside.extras["kind"] + 1)

@@ -4,7 +4,7 @@
 - With one, the score is TOP less a distance between the two pictures, which the paper's head weighs cell by cell
   (``distance``), so that a picture scores TOP as a copy of itself and less as a copy of any other.
 - Distortions are read from the encoder's statistics. That is no part of YOTO and teaches the network nothing. Where it
-  looks at neighbours, those of a picture with a reference are read from how the two differ: they name the change.
+  looks at neighbours, those of a picture with a reference are read from how the two differ (``change``): they name it.
 
 Without either term the answers are the published network's.
 """
@@ -22,6 +22,7 @@ from torch.nn import functional as F
 
 from iqassay.systems.blocks import DistortionHead, Prediction, Regressor, pool_statistics
 from iqassay.systems.calibrated import Calibrated
+from iqassay.systems.change import CHANGE, change
 from iqassay.systems.distance import PLAIN, Distance, plain_maps
 from iqassay.systems.encoders import Encoder, encoder
 from iqassay.systems.near_distance import NearDistance, in_the_light_of
@@ -54,7 +55,7 @@ class ExtendedYOTO(Calibrated, nn.Module):
 
     x and reference are (B, 3, H, W), RGB in [0, 1], H and W multiples of 32, aligned pixel by pixel. With a reference
     the score says how good x is as a copy of it, at most TOP, which identical pictures get; without one, how good x
-    looks. extras, in both modes: ``statistics``, ``kind`` and ``severity`` of x.
+    looks. extras, in both modes: ``statistics`` (of what ``outlook`` says), ``kind`` and ``severity`` of x.
 
     Args:
         weights: as of ``YOTO``.
@@ -83,7 +84,7 @@ class ExtendedYOTO(Calibrated, nn.Module):
         self.changes: DistortionHead | None = None
         if config.distance and config.network.near:
             self.distance = NearDistance((4 + len(self.network.sda)) * config.network.heads, config.network.heads)
-            self.changes = DistortionHead(2 * sum(channels))
+            self.changes = DistortionHead(CHANGE)
         elif config.distance:
             self.distance = Distance(channels)
         self.register_load_state_dict_pre_hook(_take_older_names)
@@ -99,13 +100,18 @@ class ExtendedYOTO(Calibrated, nn.Module):
             seen = self.see(x)
             tokens = self.network.tokens(seen[1:])
             levels = self.network.merged(tokens, tokens, x.new_zeros(()))
-            described = self.described(x, seen)
-            raw, quality_map = self.without_reference(x, seen, levels, self.network.head(levels), described)
-            return Prediction(raw, quality_map, self.causes(described))
-        both, cells, far = self.see_both(x, reference)
-        raw, quality_map = self.with_reference(*both, cells, far)
-        ours, theirs = map(self.described, (x, reference), both)
-        return Prediction(raw, quality_map, self.causes(ours, theirs))
+            described, smaller = self.described(x, seen), self.smaller(x)
+            raw, quality_map = self.without_reference(x, seen, levels, self.network.head(levels), described, smaller)
+            extras = self.distortions(described.detach())
+        else:
+            both, cells, far = self.see_both(x, reference)
+            raw, quality_map = self.with_reference(*both, cells, far)
+            seen, smaller = tuple(both[0]), self.smaller(x) if self.detail is not None else []
+            if self.changes is None:
+                extras = self.distortions(self.described(x, seen).detach())
+            else:
+                extras = self.changes(change(x, reference).detach())
+        return Prediction(raw, quality_map, {"statistics": self.outlook(seen, smaller), **extras})
 
     def beside(self, x: Sequence[Tensor], r: Sequence[Tensor], paired: Tensor) -> tuple[list[Tensor], Tensor | None]:
         """The merged tokens of every level, and how far HA and SDA see x from r where they look at neighbours."""
@@ -138,44 +144,57 @@ class ExtendedYOTO(Calibrated, nn.Module):
         """Statistics of x at full size (B, D): of the encoder of detail, or else of the network's."""
         return pool_statistics(list(seen[1:]) if self.detail is None else list(self.detail.encode(x)))
 
-    def causes(self, described: Tensor, reference: Tensor | None = None) -> dict[str, Tensor]:
-        """``statistics``, ``kind`` and ``severity`` of x, from what it and its reference, if any, are ``described``
-        by."""
-        if reference is None or self.changes is None:
-            read = self.distortions(described.detach())
-        else:
-            read = self.changes((described - reference).detach())
-        return {"statistics": described, **read}
+    def smaller(self, x: Tensor) -> list[Tensor]:
+        """What the encoder of detail, or else the network's, says of x at half size; nothing by a transformer."""
+        own = self.config.whole_picture and not self.config.network.near
+        coarse = self.detail or (self.encoder if own else None)
+        return [] if coarse is None else list(coarse.encode(F.avg_pool2d(x, 2)))
+
+    def outlook(self, seen: Sequence[Tensor], smaller: Sequence[Tensor]) -> Tensor:
+        """Statistics by which x is told from what training has seen (B, D): of the encoder of detail at half size,
+        which is cheap enough for pictures with references too; without it of the network's."""
+        return pool_statistics(list(seen[1:] if self.detail is None else smaller))
 
     # ---- without a reference
 
     def without_reference(
-        self, x: Tensor, seen: Sequence[Tensor], levels: Sequence[Tensor], cells: Cells, described: Tensor
+        self,
+        x: Tensor,
+        seen: Sequence[Tensor],
+        levels: Sequence[Tensor],
+        cells: Cells,
+        described: Tensor,
+        smaller: Sequence[Tensor],
     ) -> tuple[Tensor, Tensor]:
         """Raw score (B,) and map (B, 1, H/32, W/32): the paper's, and the whole-picture term."""
         patch = cells.mean()
         if not self.config.whole_picture:
             return patch, cells.quality[:, None]
-        score = self.regressor(self.whole(x, seen, levels, described), patch)
+        score = self.regressor(self.whole(x, seen, levels, described, smaller), patch)
         return score, (cells.quality + (score - patch)[:, None, None])[:, None]
 
-    def whole(self, x: Tensor, seen: Sequence[Tensor], levels: Sequence[Tensor], described: Tensor) -> Tensor:
-        """What the regressor sees, (B, D): what x is ``described`` by, the same at half size (not by the tokens of a
-        transformer), and statistics of merged tokens; where it looks at neighbours, of the picture's plain maps too."""
+    def whole(
+        self,
+        x: Tensor,
+        seen: Sequence[Tensor],
+        levels: Sequence[Tensor],
+        described: Tensor,
+        smaller: Sequence[Tensor],
+    ) -> Tensor:
+        """What the regressor sees, (B, D): what x is ``described`` by, the same at half size, and statistics of merged
+        tokens; where it looks at neighbours, of the picture's plain maps too."""
         rest = [t.permute(0, 3, 1, 2) for t in levels]
         if self.config.network.near:
             rest.insert(0, seen[0] if self.config.distance else plain_maps(x))
-        coarse = self.detail or (None if self.config.network.near else self.encoder)
-        if coarse is not None:
-            rest = [*coarse.encode(F.avg_pool2d(x, 2)), *rest]
-        return torch.cat([described, pool_statistics(rest)], 1)
+        return torch.cat([described, pool_statistics([*smaller, *rest])], 1)
 
     def kept(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """What the regressor sees of a picture without a reference: (B, D), and the paper's score (B,)."""
         seen = self.see(x)
         tokens = self.network.tokens(seen[1:])
         levels = self.network.merged(tokens, tokens, x.new_zeros(()))
-        return self.whole(x, seen, levels, self.described(x, seen)), self.network.head(levels).mean()
+        whole = self.whole(x, seen, levels, self.described(x, seen), self.smaller(x))
+        return whole, self.network.head(levels).mean()
 
     def readable(self, statistics: Tensor, *_: Tensor) -> Tensor:
         """Of what is ``kept``, what the distortions are read from: the statistics at full size, which come first."""
@@ -200,8 +219,7 @@ class ExtendedYOTO(Calibrated, nn.Module):
         found = self.differences(*both, far), _answers(cells)
         if self.changes is None:
             return found
-        ours, theirs = map(self.described, (x, reference), both)
-        return *found, ours - theirs
+        return *found, change(x, reference)
 
     def differences(self, seen: Sequence[Tensor], reference: Sequence[Tensor], far: Tensor | None) -> Tensor:
         """What the distance is made of, (B, cells, K)."""

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from iqassay.systems.blocks import Prediction, pool_statistics
+from iqassay.systems.change import change
 from iqassay.systems.dri import DRI
 from iqassay.systems.mfen import MFEN
 from iqassay.systems.vision_transformer import MEANING, SIDE
@@ -76,22 +77,24 @@ def either(yoto: ExtendedYOTO, image: Tensor, pictures: Tensor) -> Prediction:
     levels, far = yoto.beside(x, r, references.clamp(max=1).to(image.dtype))
     far = None if far is None else far[:references]
     cells = network.head(levels)
-    described = yoto.described(image, [image, *pyramid])
-    described, before = described[:pictures], described[pictures:]
     seen = [yoto.itself(image[:alone], False), *(f[:alone] for f in pyramid)]
+    named = pictures if yoto.changes is None else alone  # whose distortions are read from themselves
+    described = yoto.described(image[:named], [image, *(f[:named] for f in pyramid)])
+    smaller = yoto.smaller(image[: pictures if yoto.detail is not None else alone])
     by_themselves = image[:alone], seen, [t[:alone] for t in levels]
-    without = yoto.without_reference(*by_themselves, cells[:alone], described[:alone])
+    without = yoto.without_reference(*by_themselves, cells[:alone], described[:alone], [f[:alone] for f in smaller])
     ours, theirs = (
         [yoto.itself(image[part], True), *(f[part] for f in pyramid)]
         for part in (slice(references), slice(pictures, None))
     )
     graded = yoto.with_reference(ours, theirs, cells[:references], far)
     score, quality_map = (torch.cat(parts) for parts in zip(without, graded, strict=True))
-    causes = yoto.causes(described)
+    extras = yoto.distortions(described)
     if yoto.changes is not None:
-        named = yoto.causes(described[:alone]), yoto.causes(described[:references], before)
-        causes |= {key: torch.cat([one[key] for one in named]) for key in ("kind", "severity")}
-    return Prediction(score, quality_map, causes)
+        changes = yoto.changes(change(image[:references], image[pictures:]))
+        extras = {key: torch.cat([extras[key], changes[key]]) for key in ("kind", "severity")}
+    extras["statistics"] = yoto.outlook([image, *(f[:pictures] for f in pyramid)], smaller)
+    return Prediction(score, quality_map, extras)
 
 
 def by_crops(yoto: ExtendedYOTO, image: Tensor, pictures: Tensor) -> Prediction:

@@ -50,7 +50,7 @@ def fit_on_whole_pictures(recipe: Recipe) -> Path:
     torch.manual_seed(recipe.seed)  # the head may start from random weights
     system = build_system(recipe).eval()
     if start is not None:
-        load_weights(system, start, new=NEW if isinstance(system, DRI) else ())
+        load_weights(system, start, new=NEW if isinstance(system, DRI) else ("changes.",))  # trained anew in any case
     elif isinstance(system, ExtendedYOTO):
         start_near(system, clean_views(recipe))
     recipe.out.mkdir(parents=True, exist_ok=True)
