@@ -186,9 +186,16 @@ def beside_references(row: str, column: str) -> float | None:
         "one distortion of the 25 (people's means)": ("synthetic", "srcc", "subset one distortion"),
         "restorations (opinions modelled on HaarPSI, MDSI and DSS)": ("synthetic", "srcc", "subset restored"),
     }[row]
-    if column == "count" or (column == "YOTO" and data != "live20"):  # not asked yet
+    if column == "count" or (column == "YOTO" and data == "synthetic"):  # not asked yet
         return None
     return bench(data, "all", column, measure, over)[0]
+
+
+def windows(row: str, column: str) -> float | None:
+    """SRCC of a model or a measure on windows of native pixels, over all pictures or inside contents."""
+    data, _, inside = column.lower().partition(", ")
+    where = {"set": data, "distance": row.lower().replace(" ", "_")}
+    return value("ablations/token_distances.csv", "inside" if inside else "all", **where)
 
 
 def costs(row: str, column: str, cell: str) -> float | None:

@@ -19,6 +19,15 @@ def test_calibration_is_monotone_and_right_on_average():
     assert abs(error[raw > 1].mean()) < 1.5
 
 
+def test_pictures_of_different_raw_scores_never_get_one_score():
+    raw = np.linspace(0, 1, 400)
+    opinion = 50 + 40 * raw
+    opinion[100:300] = opinion[100:300][::-1]  # people see the middle the other way round
+    table = calibration_table(raw, opinion)
+    slopes = np.diff(table["score"]) / np.diff(table["raw"])
+    assert slopes.min() > 3  # of 40
+
+
 def test_calibration_with_references_ends_at_the_top():
     rng = np.random.default_rng(0)
     raw = TOP - rng.exponential(1, 500)

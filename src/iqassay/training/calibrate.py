@@ -14,6 +14,7 @@ PICTURES, LEAST = (
     100,
     0.3,
 )  # without so many pictures, or with less SRCC, a table from 0 to 100 would only look like one
+LEAST_RISE = 0.1
 
 
 def refuse_few(pictures: int, force: bool) -> None:
@@ -52,11 +53,12 @@ def measured(name: str, raw: ArrayLike, score: ArrayLike, opinion: ArrayLike) ->
 def calibration_table(
     raw: ArrayLike, opinion: ArrayLike, knots: int = 13, top: tuple[float, float] | None = None
 ) -> dict[str, list[float]]:
-    """A non-decreasing piecewise linear map from raw score to opinion (0..100), as the card's ``calibration``.
+    """An increasing piecewise linear map from raw score to opinion (0..100), as the card's ``calibration``.
 
-    The means of ``knots`` equal groups of pictures in raw order, made monotone by pooling neighbours that disagree. The
-    two outer groups are continued, at the slope of their neighbours, one raw unit beyond the first and last picture;
-    or upwards to ``top``, (raw, score), where the best possible picture is known.
+    The means of ``knots`` equal groups of pictures in raw order, made monotone by pooling neighbours that disagree, and
+    rising by at least ``LEAST_RISE`` of the whole map's slope everywhere, so that what the raw scores tell apart keeps
+    its order. The two outer groups are continued, at the slope of their neighbours, one raw unit beyond the first and
+    last picture; or upwards to ``top``, (raw, score), where the best possible picture is known.
     """
     x, y = (np.asarray(v, np.float64) for v in (raw, opinion))
     if top is not None:  # what is at the top already would only repeat it
@@ -64,7 +66,9 @@ def calibration_table(
         x, y = x[below], np.minimum(y[below], top[1])
     order = np.argsort(x, kind="stable")
     groups = np.array_split(order, min(knots, max(2, len(x) // 8)))
-    xs, ys = np.array([x[g].mean() for g in groups]), _monotone(np.array([y[g].mean() for g in groups]))
+    xs, ys = (np.array([v[g].mean() for g in groups]) for v in (x, y))
+    rise = LEAST_RISE * max(0.0, ys[-1] - ys[0]) / (xs[-1] - xs[0]) * (xs - xs.mean())
+    ys = _monotone(ys - rise) + rise
     if top is not None:
         xs, ys = np.append(xs, top[0]), np.append(ys, top[1])
     for end, inner, extreme in ((0, 1, x.min() - 1), (-1, -2, x.max() + 1))[: 1 if top is not None else 2]:
