@@ -52,7 +52,7 @@ def main() -> None:
     args = parser.parse_args()
 
     recipe = Recipe("yoto", stage="head", synthetic=[args.clean], synthetic_count=args.count, synthetic_size=288)
-    recipe = dataclasses.replace(recipe, batch=256, steps=200, epochs=5, lr=0.001, decay=0.3)
+    recipe = dataclasses.replace(recipe, batch=256, steps=60, epochs=5, lr=0.001, decay=0.3)
     made = synthetic_sets(recipe)[:2]
     pictures, references, kind, severity = (
         np.concatenate([getattr(part, name) for part in made]) for name in ("pixels", "reference", "kind", "severity")

@@ -1,7 +1,7 @@
 """What carries the score of a shipped model: each part made to say, of every picture, what it says of another one.
 
-    python benchmarks/ablations/perturbations.py mfen yoto dri --data CSV[:FOLDER[:WORST..BEST]] [--limit 200]
-        [--pairs CSV:FOLDER[:WORST..BEST]]
+    python benchmarks/ablations/perturbations.py mfen yoto dri [--data CSV[:FOLDER[:WORST..BEST]]]
+        [--pairs CSV:FOLDER[:WORST..BEST]] [--limit 200]
 
 A part is replaced twice: by what it says of another picture, and by its mean over all. If the score follows people's
 opinions as well as before, the part is inert; if it follows them no longer, the part is load-bearing. All pictures are
@@ -113,12 +113,14 @@ def mean_of(answers: Sequence[Any]) -> Any:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("models", nargs="+")
-    parser.add_argument("--data", required=True)
+    parser.add_argument("--data")
     parser.add_argument("--pairs")
     parser.add_argument("--limit", type=int, default=200)
     parser.add_argument("--side", type=int, default=384, help="pixels, a multiple of 32")
     parser.add_argument("-o", "--out", type=Path, default=Path(__file__).with_suffix(".csv"))
     args = parser.parse_args()
+    if not (args.data or args.pairs):
+        parser.error("got neither --data nor --pairs, want one of them")
 
     found = []
     for argument in filter(None, (args.data, args.pairs)):

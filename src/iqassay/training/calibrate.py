@@ -14,7 +14,7 @@ PICTURES, LEAST = (
     100,
     0.3,
 )  # without so many pictures, or with less SRCC, a table from 0 to 100 would only look like one
-LEAST_RISE = 0.1
+LEAST_RISE = 0.1  # of the slope of the whole map; without it a third of a raw point could be one score
 
 
 def refuse_few(pictures: int, force: bool) -> None:
