@@ -6,10 +6,10 @@ Scoring counts from the files on disk to the score. The first picture pays for w
 peers are PIQE of the package pypiqe, a hand-made measure without learning, and networks of pyiqa with random weights,
 which cost what trained ones do, in the same run on the same file. A model that takes references is measured with one
 too, a photo beside its JPEG of quality 40; the peers are then SSIM of scikit-image, LPIPS and TOPIQ of pyiqa, the
-package ssimulacra2, and our own HaarPSI, MDSI and DSS (numpy and scipy). (pyiqa's CLIP-IQA wants setuptools<80.) Packages that
-are not installed are left out. Beside peers there are two sizes; without them cost is followed from 0.2 to 200
-megapixels, next to the views that were looked at: it grows with them, and they grow with the picture until there are as
-many as the card allows.
+package ssimulacra2, and our own HaarPSI, MDSI and DSS (numpy and scipy). (pyiqa's CLIP-IQA wants setuptools<80.)
+Packages that are not installed are left out. Beside peers there are two sizes; without them cost is followed from 0.2
+to 200 megapixels, next to the views that were looked at: it grows with them, and they grow with the picture until there
+are as many as the card allows.
 --environment makes a virtual environment, installs this repository into it without extras, and adds up its files.
 
 Prints Markdown tables; the CSV also says commit, machine and threads.
