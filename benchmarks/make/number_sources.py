@@ -191,11 +191,11 @@ def beside_references(row: str, column: str) -> float | None:
     return bench(data, "all", column, measure, over)[0]
 
 
-def perturbed(row: str, column: str) -> float | None:
-    """SRCC of YOTO with a part of it perturbed, of ablations/perturbations.csv."""
+def perturbed(row: str, column: str, model: str = "yoto") -> float | None:
+    """SRCC of a model with a part of it perturbed, of ablations/perturbations.csv."""
     data, _, by = column.partition(", ")
     where = {"judged on": data.lower(), "part": row, "replaced by": "" if row == "whole" else by}
-    return value("ablations/perturbations.csv", "srcc", model="yoto", **where)
+    return value("ablations/perturbations.csv", "srcc", model=model, **where)
 
 
 def windows(row: str, column: str) -> float | None:
