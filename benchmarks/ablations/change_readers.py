@@ -12,7 +12,6 @@ a pair of 512x384 on one thread, in torch.
 from __future__ import annotations
 
 import argparse
-import csv
 import dataclasses
 import sys
 import time
@@ -33,6 +32,9 @@ from iqassay.training.distortion_reader import fit_distortions
 from iqassay.training.recipes import Recipe
 from iqassay.training.sets import synthetic_sets
 
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "common"))
+from rows import write_rows
+
 Reader = Callable[[Tensor, Tensor], Tensor]
 BATCH = 8
 # Which numbers of ``change`` are of what, by its order.
@@ -51,8 +53,8 @@ def main() -> None:
     parser.add_argument("-o", "--out", type=Path, default=Path(__file__).with_suffix(".csv"))
     args = parser.parse_args()
 
-    recipe = Recipe("yoto", stage="head", synthetic=[args.clean], synthetic_count=args.count, synthetic_size=288)
-    recipe = dataclasses.replace(recipe, batch=256, steps=60, epochs=5, lr=0.001, decay=0.3)
+    rendered = {"synthetic": [args.clean], "synthetic_count": args.count, "synthetic_size": 288}
+    recipe = Recipe("yoto", stage="head", **rendered, batch=256, steps=60, epochs=5, lr=0.001, decay=0.3)
     made = synthetic_sets(recipe)[:2]
     pictures, references, kind, severity = (
         np.concatenate([getattr(part, name) for part in made]) for name in ("pixels", "reference", "kind", "severity")
@@ -81,10 +83,7 @@ def main() -> None:
         kept = torch.ones(numbers.shape[1], dtype=torch.bool)
         kept[columns] = False
         fit(f"{name}, without {part}", numbers[:, kept], 0)
-    with args.out.open("w", newline="") as out:
-        writer = csv.DictWriter(out, list(rows[0]), lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(rows)
+    write_rows(args.out, rows)
 
 
 def readers() -> dict[str, Reader]:
@@ -126,4 +125,4 @@ def cost_of(reader: Reader, repeats: int = 5) -> float:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

@@ -15,7 +15,6 @@ the middle is taken. Milliseconds: one picture of 512x384, one thread, float32, 
 from __future__ import annotations
 
 import argparse
-import csv
 import hashlib
 import itertools
 import sys
@@ -38,6 +37,7 @@ from iqassay.training.onnx_pass import whole_view
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "common"))
 from middle import middle
+from rows import write_rows
 
 VIEW = 224
 PENALTIES = 10.0 ** np.arange(-3, 2.5, 0.5)  # relative to the number of pictures
@@ -112,10 +112,7 @@ def main() -> None:
                 )
         shown = [r for r in found if r["encoders"] == " + ".join(ways) and r["trained on"] == " + ".join(trained)]
         print(f"{' + '.join(ways):24} {shown[0]['ms']:7} ms", *(f"{r['judged on']} {r['srcc']:.3f}" for r in shown))
-    with args.out.open("w", newline="") as stream:
-        writer = csv.DictWriter(stream, list(found[0]), lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(found)
+    write_rows(args.out, found)
 
 
 def _standardised(scores: Sequence[float]) -> np.ndarray:

@@ -12,7 +12,6 @@ the ``val`` rows (all rows of --pairs), and the change with its 95 % interval ov
 from __future__ import annotations
 
 import argparse
-import csv
 import sys
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
@@ -33,6 +32,7 @@ from iqassay.systems import load_pretrained
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "common"))
 from middle import middle
+from rows import write_rows
 
 # A part: the modules and their methods whose answers are replaced, or, by its number, whose argument.
 Place = tuple[nn.Module, str, int | None]
@@ -149,10 +149,7 @@ def main() -> None:
                 ):
                     values = scores(system, pictures, places, others)
                     found.append(_row(name, ratings.name, part, by, values, whole, opinions, groups))
-    with args.out.open("w", newline="") as stream:
-        writer = csv.DictWriter(stream, list(found[0]), lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(found)
+    write_rows(args.out, found)
 
 
 def _row(

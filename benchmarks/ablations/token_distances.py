@@ -18,7 +18,6 @@ is slow is kept in --work and taken from there.
 from __future__ import annotations
 
 import argparse
-import csv
 import pickle
 import sys
 from collections.abc import Callable, Iterator
@@ -37,6 +36,7 @@ from iqassay.systems.vision_transformer import SHAPES, VisionTransformer
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "common"))
 from rated_pairs import RatedPair, of_table, of_toyama
+from rows import write_rows
 
 CLASSICAL = ("psnr", "ssim", "ms-ssim", "haarpsi", "mdsi", "vsi", "dss")
 LOWER_IS_BETTER = ("mdsi",)
@@ -80,10 +80,7 @@ def main() -> None:
                 row |= {key: round(whole, 4), f"{key}_low": round(low, 4), f"{key}_high": round(high, 4)}
             found.append(row)
             print(*row.values(), sep="  ", flush=True)
-    with args.out.open("w", newline="") as stream:
-        writer = csv.DictWriter(stream, list(found[0]), lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(found)
+    write_rows(args.out, found)
 
 
 def kept(file: Path, make: Callable[[], Any]) -> Any:

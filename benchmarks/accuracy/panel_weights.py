@@ -15,7 +15,6 @@ the other sets together, which is what choosing weights is honestly worth. Membe
 from __future__ import annotations
 
 import argparse
-import csv
 import itertools
 import sys
 from pathlib import Path
@@ -29,6 +28,7 @@ from iqassay.training.kept_answers import kept_answers
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "common"))
 from middle import middle
+from rows import write_rows
 
 STEPS = 10
 
@@ -75,10 +75,7 @@ def main() -> None:
             weights = " ".join(f"{member}={share / STEPS:g}" for member, share in zip(names, mix, strict=False))
             found.append({"set": name, "score": what, "weights": weights, "srcc": round(float(value), 4)})
             print(f"{name:14} {what:24} {value:.3f} {weights}", flush=True)
-    with args.out.open("w", newline="") as stream:
-        writer = csv.DictWriter(stream, list(found[0]), lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(found)
+    write_rows(args.out, found)
 
 
 if __name__ == "__main__":

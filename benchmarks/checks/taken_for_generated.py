@@ -9,7 +9,7 @@ folders of generated pictures large; those that the model learned from flatter i
 from __future__ import annotations
 
 import argparse
-import csv
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +17,9 @@ import numpy as np
 from iqassay.data.synthetic import pristine_files
 from iqassay.models.opening import open_scorer
 from iqassay.scoring.scorer import Scorer
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "common"))
+from rows import write_rows
 
 
 def main() -> None:
@@ -32,15 +35,18 @@ def main() -> None:
     rows = []
     for folder in args.folders:
         probable = np.array([float(scorer.look(file).generated) for file in pristine_files([folder])])
-        row = {"folder": folder.name, "pictures": len(probable), "taken": int((probable > 0.5).sum())}
+        taken = probable > 0.5
         rows.append(
-            row | {"share": f"{(probable > 0.5).mean():.3f}", "median probability": f"{np.median(probable):.3f}"}
+            {
+                "folder": folder.name,
+                "pictures": len(probable),
+                "taken": int(taken.sum()),
+                "share": f"{taken.mean():.3f}",
+                "median probability": f"{np.median(probable):.3f}",
+            }
         )
         print(*rows[-1].values(), sep="  ", flush=True)
-    with args.out.open("w", newline="") as out:
-        writer = csv.DictWriter(out, list(rows[0]), lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(rows)
+    write_rows(args.out, rows)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Rows that are added to a CSV: a table that grows with every run."""
+"""Rows of the same columns as a CSV: a table, and one that grows with every run."""
 
 from __future__ import annotations
 
@@ -6,6 +6,14 @@ import csv
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
+
+
+def write_rows(file: Path, rows: Sequence[dict[str, Any]]) -> None:
+    """Write rows of the same columns in place of what is there."""
+    with file.open("w", newline="", encoding="utf-8") as out:
+        writer = csv.DictWriter(out, rows[0], lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(rows)
 
 
 def add_rows(file: Path, rows: Sequence[dict[str, Any]]) -> None:

@@ -29,9 +29,10 @@ def change(x: Tensor, reference: Tensor) -> Tensor:
     change of the share that are equal, and of the steps at the edges of blocks, wherever their grid lies.
     """
     a, b = plain_maps(x), plain_maps(reference)
-    apart = _centred(a - b)
-    energies = [_centred(maps).square().mean((2, 3)) for maps in (a, b)]
-    common = (_centred(a) * _centred(b)).mean((2, 3))
+    around = [maps - maps.mean((2, 3), keepdim=True) for maps in (a, b)]
+    apart = around[0] - around[1]
+    energies = [maps.square().mean((2, 3)) for maps in around]
+    common = (around[0] * around[1]).mean((2, 3))
     size = apart.square().mean((2, 3)).sqrt()
     bands = [
         (a - b).mean((2, 3)),
@@ -50,10 +51,6 @@ def change(x: Tensor, reference: Tensor) -> Tensor:
     near = [mine - theirs for mine, theirs in zip(_equal_neighbours(x), _equal_neighbours(reference), strict=True)]
     steps = _block_steps(x) - _block_steps(reference)
     return torch.cat([*bands, *(s.mean((2, 3)) for s in samples), *ends, *near, steps], 1)
-
-
-def _centred(maps: Tensor) -> Tensor:
-    return maps - maps.mean((2, 3), keepdim=True)
 
 
 def _logarithm(deviations: Tensor) -> Tensor:

@@ -185,10 +185,10 @@ def _statistics(system: System, rows: list[Rating]) -> np.ndarray:
     if isinstance(system, MFEN):
         return np.concatenate([system.statistics(view).numpy() for view in views])
     if isinstance(system, ExtendedYOTO):  # as its ``statistics``
-        network = system.network if system.detail is None else None
-        looks = (([v, *network.encode(v)], []) if network else ([], system.smaller(v)) for v in views)
-        return np.concatenate([system.outlook(*look).numpy() for look in looks])
-    return np.concatenate([pool_statistics(system.encoder.encode(view)).numpy() for view in views])
+        encode = system.network.encode if system.detail is None else system.smaller
+    else:
+        encode = system.encoder.encode
+    return np.concatenate([pool_statistics(encode(view)).numpy() for view in views])
 
 
 def _look(scorer: Scorer, pictures: list, cache: Path, what: str) -> tuple[np.ndarray, np.ndarray]:
