@@ -1,9 +1,9 @@
-"""What each part of the three systems is worth, gathered into the one table of docs/benchmarks.md.
+"""What each part of MFEN and DRI-IQA is worth, gathered into one table.
 
     python benchmarks/ablations/ablations.py
 
-Reads what train_variants.py, yoto_variants.py and dri_variants.py wrote (three seeds each, validation splits only) and
-prints the mean SRCC, with its deviation over the seeds, of every variant on every set.
+Reads what train_variants.py and dri_variants.py wrote (three seeds each, validation splits only) and prints the mean
+SRCC, with its deviation over the seeds, of every variant on every set.
 """
 
 from __future__ import annotations
@@ -14,11 +14,10 @@ from pathlib import Path
 import numpy as np
 
 HERE = Path(__file__).parent
-SETS = ("BIQ2021", "FLIVE-VOC", "synthetic", "synthetic with reference")
+SETS = ("BIQ2021", "FLIVE-VOC", "synthetic")
 SYSTEMS = {  # name: its table, and the columns of the sets in it
-    "MFEN": ("ablation.csv", ("srcc_biq2021", "srcc_flive_voc", "srcc_synthetic", "")),
-    "YOTO": ("yoto_variants.csv", ("biq2021", "flive_voc", "synthetic", "synthetic with reference")),
-    "DRI-IQA": ("dri_variants.csv", ("biq2021", "flive_voc", "synthetic", "")),
+    "MFEN": ("ablation.csv", ("srcc_biq2021", "srcc_flive_voc", "srcc_synthetic")),
+    "DRI-IQA": ("dri_variants.csv", ("biq2021", "flive_voc", "synthetic")),
 }
 
 

@@ -5,8 +5,8 @@
 
 What is trained is the published network and nothing of ours, in the light configuration, from its embedding on:
 LayerNorm of the tokens, channel attention, HA, SDA, merge and head. The encoder is EfficientNet-Lite0 as it comes,
-whose pooled levels are kept once for the middle 256x256 pixels of every picture. So a training takes a minute, and
-there are many.
+whose levels are kept once for the middle 256x256 pixels of every picture, pooled to one token for every 32x32 pixels.
+So a training takes a minute or two, and there are many.
 
 --data are rated pictures without references (``train`` to learn, ``val`` to judge); --synthetic are clean photos, of
 which pairs are made, once of 24 photos and once of all, and pairs of photos held out to judge. Every training has
@@ -39,7 +39,8 @@ from iqassay.training.sets import held_out
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "common"))
 from middle import middle
 
-SIDE, FEW, BATCH = 256, 24, 32
+SIDE, FEW, BATCH = 256, 24, 24
+POOL = (8, 4, 2, 1)  # at every level a token is of 32x32 pixels
 PAIRS, JUDGED = 3000, 600
 Levels = list[np.ndarray]  # of pictures, (N, C, h, w) float16 each
 ARMS: dict[str, dict] = {  # what differs from joint training of the whole network on all contents
@@ -129,7 +130,7 @@ def train(
     """A network after so many batches of each of its modes, by turns."""
     torch.manual_seed(seed)
     rng = np.random.default_rng(seed)
-    network = YOTO(YOTOConfig(pretrained=False, **switches))  # type: ignore[arg-type]  # its encoder is not asked
+    network = YOTO(YOTOConfig(pretrained=False, pool=POOL, **switches))  # type: ignore[arg-type]  # its encoder is not asked
     sets = [[parts[0] for parts in rated.values()], [pairs["few" if few else "all"]]]
     chosen = [k for k, mode in enumerate(("no-reference", "full-reference")) if mode in modes]
     standards = [standard_of(kept.score) for group in sets for kept in group]
@@ -192,7 +193,7 @@ def square(file: Path) -> np.ndarray:
 def levels(pictures: list[np.ndarray], folder: Path) -> Levels:
     """The encoder's pooled levels of pictures of 256x256, kept in files of a folder."""
     if not (folder / "3.npy").exists():
-        network, found = YOTO().eval(), []
+        network, found = YOTO(YOTOConfig(pool=POOL)).eval(), []
         for start in range(0, len(pictures), 16):
             x = torch.from_numpy(np.stack(pictures[start : start + 16])).permute(0, 3, 1, 2).float() / 255
             with torch.inference_mode():

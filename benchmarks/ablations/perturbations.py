@@ -47,11 +47,11 @@ def parts_of(system: Any, paired: bool) -> dict[str, list[Place]]:
             parts |= {"DAN": [(system.dan, "forward", None)]} if system.config.dan else {}
             return parts | {"local term": [(system.head, "patches", None)]}
         case "DRI":
-            predictor = system.predictor
             parts = {"encoder": [(system.encoder, "encode", None)]}
             parts |= {"degradation vector": [(system.degradation, "forward", None)]}
             parts |= {"restorer": [(system.restorer, "forward", None)]} if system.restorer is not None else {}
-            return parts | {"quality vector": [(predictor.quality, "forward", None)]}
+            predictors = (system.predictor, *system.others)
+            return parts | {"quality vector": [(one.quality, "forward", None) for one in predictors]}
     network = system.network
     parts = {
         "CTR": [(one, "forward", None) for one in network.ctr],

@@ -240,12 +240,29 @@ def mfen_parts(variant: str, column: str) -> tuple[float, float] | None:
     return seeds("ablations/ablation.csv", name, variant=variant)
 
 
-def joint(line: dict[str, str], column: str) -> float | list[float] | None:
-    """Joint training of YOTO beside each mode alone, of ablations/yoto_joint.csv."""
-    where = {name: line[name] for name in ("head", "training", "mode")} | {"set": line["validation set"]}
-    if column.startswith("gain"):
-        return interval("ablations/yoto_joint.csv", "gain", "low", "high", **where)
-    return value("ablations/yoto_joint.csv", column, **where) if column in ("joint", "alone") else None
+def frozen(encoders: str, column: str) -> float | None:
+    """A ridge regression on frozen encoders, of ablations/encoder_table.csv: milliseconds, or SRCC on a set, learned
+    from BIQ2021 and FLIVE-VOC, and in a column "..., learned from" also from that set, by folds."""
+    file, both = "ablations/encoder_table.csv", "biq2021 + flive_voc"
+    if column == "ms":
+        return values(file, "ms", encoders=encoders)[0]
+    name, _, learned = column.partition(", ")
+    mix = f"{both} + {key(name)}" if learned else both
+    return value(file, "srcc", encoders=encoders, **{"trained on": mix, "judged on": key(name)})
+
+
+def joint(arm: str, column: str) -> tuple[float, float] | None:
+    """A training of YOTO's network, of ablations/joint_table.csv: mean and deviation of SRCC over the seeds, or, in a
+    column "..., change", the difference from joint training with the same seed and its standard error."""
+    name, _, change = column.partition(", ")
+    try:
+        if not change:
+            return seeds("ablations/joint_table.csv", "srcc", arm=arm, set=key(name))
+        ours, theirs = (values("ablations/joint_table.csv", "srcc", arm=a, set=key(name)) for a in (arm, "joint"))
+    except LookupError:
+        return None  # a mode alone has not learned the other
+    apart = [a - b for a, b in zip(ours, theirs, strict=True)]
+    return None if arm == "joint" else (mean(apart), stdev(apart) / len(apart) ** 0.5)
 
 
 def restored(row: str, column: str) -> float | list[float] | None:

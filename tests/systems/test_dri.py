@@ -154,6 +154,19 @@ def test_one_vector_alone_still_hears_of_the_degradation():
 
 
 @torch.no_grad()
+def test_several_predictors_answer_by_their_mean():
+    net, x = tiny(predictors=3), pictures()
+    answer, said = net(x), [one(Seen.of(*net.kept(x))) for one in (net.predictor, *net.others)]
+    scores = torch.stack([one.score for one in said])
+    assert (scores.std(0) > 0).all()  # they begin with weights of their own
+    torch.testing.assert_close(answer.score, scores.mean(0))
+    torch.testing.assert_close(torch.stack(said[0].vectors, 1), answer.extras["vectors"])
+    shown = torch.stack([one.local for one in said]).mean(0)
+    mapped = answer.quality_map.flatten(1)
+    torch.testing.assert_close(mapped - mapped.mean(1, keepdim=True), shown - shown.mean(1, keepdim=True))
+
+
+@torch.no_grad()
 def test_score_depends_on_every_thing_that_is_kept():
     net = tiny()
     kept = net.kept(pictures())

@@ -7,11 +7,12 @@ import pytest
 import torch
 from conftest import train_main as main
 
+from iqassay.statistics.correlation import srcc
 from iqassay.systems.blocks import DistortionHead, Regressor
 from iqassay.training import whole_pictures
 from iqassay.training.build import build_system
 from iqassay.training.distortion_reader import fit_distortions
-from iqassay.training.head import fit_head
+from iqassay.training.head import fit_head, fit_heads, predict
 from iqassay.training.kept_pictures import Pictures
 from iqassay.training.recipes import smoke
 
@@ -121,6 +122,17 @@ def test_an_epoch_is_chosen_even_where_no_correlation_exists():
     shown = []
     head, _ = fit_head(smoke(data=["a.csv"]), Regressor(5, 8), [some_pictures(8, score)], lambda h, s: shown.append(h))
     assert head is shown[0]
+
+
+def test_several_heads_learn_each_by_itself_and_answer_by_their_mean():
+    heads, sets = [Regressor(5, 8) for _ in range(3)], [some_pictures(8)]
+    before = [{k: v.clone() for k, v in head.state_dict().items()} for head in heads]
+    found = fit_heads(smoke(data=["a.csv"]), heads, sets)
+    weights = [head.state_dict()["layers.1.weight"] for head in heads]
+    assert all(not torch.equal(b["layers.1.weight"], w) for b, w in zip(before, weights, strict=True))
+    assert not torch.equal(weights[0] - before[0]["layers.1.weight"], weights[1] - before[1]["layers.1.weight"])
+    mean = np.mean([predict(head, sets[0]) for head in heads], 0)
+    assert found == {"some": srcc(mean, sets[0].score[8:])}
 
 
 def of_types(name, kinds, level=-1.0, train=40):

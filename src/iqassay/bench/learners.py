@@ -30,7 +30,7 @@ from iqassay.systems.yoto_extended import ExtendedYOTO
 from iqassay.training.build import System, build_system
 from iqassay.training.cached_pass import fingerprint, keep
 from iqassay.training.checkpoints import NEW, load_weights, settled
-from iqassay.training.head import Head, fit_head, head_of, predict
+from iqassay.training.head import Head, fit_head, heads_of, predict
 from iqassay.training.kept_pictures import CELLS, Pictures, gather, kept_of, rated_pictures
 from iqassay.training.losses import SetScales
 from iqassay.training.pairs import Pairs, compared_of, fit_distance, gather_pairs, graded
@@ -165,7 +165,7 @@ def head_learner(recipe: Recipe, sets: Sequence[Ratings], folder: Path) -> Learn
 
     def learn(parts: Parts, seed: int, work: Path) -> Curve:
         torch.manual_seed(seed)
-        head, train = head_of(_system(recipe)), parts[TRAIN]
+        head, train = heads_of(_system(recipe))[0], parts[TRAIN]
         asked = {key: pictures([part], 0) for key, part in parts.items() if key != TRAIN}
         said: list[Stop] = []
 

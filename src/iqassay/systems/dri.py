@@ -19,6 +19,7 @@ are not claimed. All below the line is trained first, on pairs of pictures and r
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
@@ -56,6 +57,7 @@ class DRIConfig:
     Attributes:
         semantic: a vision transformer with an embedding, "clip_vit_b16", on which the quality vector stands beside the
             tokens; "": none.
+        predictors: so many, alike but for what they began with, whose mean is the answer: each is wrong in its own way.
         pretrained: ask for pretrained encoders; a system's own ``config`` says whether all of them are.
         encoder_sha256: of the file that their weights are of, which a system says too.
     """
@@ -68,6 +70,7 @@ class DRIConfig:
     interaction: bool = True
     two_vectors: bool = True
     semantic: str = ""
+    predictors: int = 1
     dropout: float = 0.5  # of the regressor's hidden layers and of the meaning; 0.6 of it for tokens and vectors
     pretrained: bool = True
     encoder_sha256: str = ""
@@ -127,6 +130,15 @@ class Predicted:
     def patch(self) -> Tensor:
         """The weighted mean of the cells' quality, (B,)."""
         return _weighted(self.local, self.weight)
+
+    @classmethod
+    def together(cls, said: Sequence[Predicted]) -> Predicted:
+        """The mean of what several predictors say; the vectors are the first one's, since each has a space of its
+        own."""
+        score, local, weight = (
+            torch.stack([getattr(one, name) for one in said]).mean(0) for name in ("score", "local", "weight")
+        )
+        return replace(said[0], score=score, local=local, weight=weight)
 
 
 class DegradationEncoder(nn.Module):
@@ -302,6 +314,7 @@ class DRI(Calibrated, nn.Module):
         if self.semantic is not None:
             sizes.append(MEANING)
         self.predictor = Predictor(config, tuple(sizes))
+        self.others = nn.ModuleList(Predictor(config, tuple(sizes)) for _ in range(config.predictors - 1))
         self.distortions = DistortionHead(2 * total + config.vector)
         self.register_buffer("known", torch.zeros(N_KINDS * LEVELS + 1, 128))
 
@@ -311,7 +324,7 @@ class DRI(Calibrated, nn.Module):
         seen, estimate = self.see(x)
         if self.semantic is not None:
             seen.meaning = self.understand(shrink_to(x, SIDE)) if meaning is None else meaning
-        said = self.predictor(seen)
+        said = self.predict(seen)
         score, generated = said.score, {}
         if self.generated is not None:
             sure, appeal = self.generated(seen.meaning, seen.described)
@@ -326,6 +339,10 @@ class DRI(Calibrated, nn.Module):
             "nearness": self.degradation.embed(seen.degradation) @ self.known.T,
         }
         return Prediction(score, local.reshape(-1, 1, x.shape[2] // 32, x.shape[3] // 32), extras)
+
+    def predict(self, seen: Seen) -> Predicted:
+        """The mean of what all predictors make of it."""
+        return Predicted.together([one(seen) for one in (self.predictor, *self.others)])
 
     def understand(self, square: Tensor) -> Tensor:
         """What whole pictures show, shrunk to squares (B, 3, 224, 224): (B, 512).

@@ -65,6 +65,7 @@ def fingerprint(system: nn.Module, sources: Sequence[Path | np.ndarray]) -> str:
         "regressor.",
         "head.regressor.",
         "predictor.",
+        "others.",
         "distortions.",
         "changes.",
         "known",

@@ -16,7 +16,7 @@ from iqassay.training.build import System, shared_levels
 from iqassay.training.recipes import Recipe
 
 # What of DRI-IQA the stage of the head trains anew, or a first stage need not have had.
-NEW = ("predictor.", "distortions.", "semantic.", "generated.")
+NEW = ("predictor.", "others.", "distortions.", "semantic.", "generated.")
 
 
 def recipe_of(checkpoint: Path) -> Recipe:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import copy
+import dataclasses
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from itertools import pairwise
 
 import numpy as np
@@ -26,15 +27,28 @@ from iqassay.training.recipes import Recipe
 Head = Regressor | Predictor
 
 
-def head_of(system: System) -> Head:
-    """What the second stage trains to make the score: its forward takes what ``system.kept`` returns.
+def heads_of(system: System) -> list[Head]:
+    """What the second stage trains to make the score, each by itself; their mean is the answer. The forward of each
+    takes what ``system.kept`` returns.
 
     Raises:
         ValueError: for a YOTO without its whole-picture term, which has none.
     """
     if isinstance(system, ExtendedYOTO) and not system.config.whole_picture:
         raise ValueError("got --no-whole-picture, want --whole-picture: without it YOTO has no head for whole pictures")
-    return system.predictor if isinstance(system, DRI) else system.regressor
+    return [system.predictor, *system.others] if isinstance(system, DRI) else [system.regressor]
+
+
+def fit_heads(
+    recipe: Recipe, heads: Sequence[Head], sets: list[Pictures], patched: Pictures | None = None
+) -> dict[str, float]:
+    """Train every head by ``fit_head`` with a seed of its own, in place. Returns the val SRCC of their mean."""
+    for k, head in enumerate(heads):
+        found = fit_head(dataclasses.replace(recipe, seed=recipe.seed + k), head, sets, patched=patched)[0]
+        head.load_state_dict(found.state_dict())
+        head.eval()
+    chosen = [s for s in sets if s.train < len(s.score)]
+    return {s.name: srcc(np.mean([predict(head, s) for head in heads], 0), s.score[s.train :]) for s in chosen}
 
 
 def fit_head(

@@ -111,6 +111,7 @@ class Recipe:
     restoration: bool = _flag(True, "dri: restoration network")
     interaction: bool = _flag(True, "dri: interaction of the two vectors")
     two_vectors: bool = _flag(True, "dri: a degradation vector beside the quality vector")
+    predictors: int = _flag(1, "dri: so many predictors, each trained by itself, whose mean is the answer")
     semantic: str = _flag("", "dri: vision transformer that says what the whole picture shows: clip_vit_b16")
     sway: float = _flag(1.4, "yoto: how far the attention may scale the distance of a cell; 0 leaves it to the weights")
 
@@ -168,7 +169,7 @@ class Recipe:
             raise ValueError(f"got --scales {self.scales}, want numbers above 0 and at most 1")
         if self.mode not in ("joint", "no-reference", "full-reference"):
             raise ValueError(f"got --mode {self.mode}, want joint, no-reference or full-reference")
-        for name in ("epochs", "steps", "batch", "width", "tokens", "heads", "synthetic_count", "synthetic_size"):
+        for name in ("epochs", "steps", "batch", "width", "tokens", "heads", "synthetic_count", "synthetic_size", "predictors"):
             if getattr(self, name) < 1:
                 raise ValueError(f"got --{name.replace('_', '-')} {getattr(self, name)}, want at least 1")
         if self.synthetic and self.synthetic_size < self.crop:
@@ -187,6 +188,11 @@ class Recipe:
             raise ValueError(
                 f"got --taught, --patched, --damaged, or --generated for --stage {self.stage} of {self.system}, want "
                 "mfen; or --generated for any --stage head, and --patched and --damaged for that of dri"
+            )
+        if self.predictors > 1 and not dri_head:
+            raise ValueError(
+                f"got --predictors {self.predictors} for --stage {self.stage} of {self.system}, want them for --stage "
+                "head of dri, which trains each by itself"
             )
         if dri_head and bool(self.patched) != bool(self.damaged):
             raise ValueError("got one of --patched and --damaged, want both: the one makes what the other learns from")

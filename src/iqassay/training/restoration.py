@@ -58,7 +58,7 @@ class Assistants(Monitored):
         if not isinstance(system, DRI):
             raise ValueError(f"got the system {recipe.system}, want dri")
         self.system = system
-        for part in (system.encoder, system.predictor, system.distortions):
+        for part in (system.encoder, system.predictor, system.others, system.distortions):
             part.requires_grad_(False)
         # What each kind's restoration counts: noise is easily removed; lost colours would only confuse the restorer.
         weights = {**dict.fromkeys(NOISE, 1.0), **dict.fromkeys(BLUR, 3.0), **dict.fromkeys(CODECS, 4.0)}

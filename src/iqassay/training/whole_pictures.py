@@ -20,7 +20,7 @@ from iqassay.training.build import build_system
 from iqassay.training.checkpoints import NEW, load_weights, settled
 from iqassay.training.distortion_reader import fit_distortions, named
 from iqassay.training.generated import fit_generated
-from iqassay.training.head import fit_head, head_of
+from iqassay.training.head import fit_heads, heads_of
 from iqassay.training.kept_pictures import gather, patched_pictures
 from iqassay.training.known_degradations import known_degradations
 from iqassay.training.near_start import clean_views, start_near
@@ -71,8 +71,7 @@ def fit_on_whole_pictures(recipe: Recipe) -> Path:
     sets = gather(recipe, system) if whole or read else []
     if whole:
         patched = patched_pictures(recipe, system) if isinstance(system, DRI) and recipe.patched else None
-        head, found = fit_head(recipe, head_of(system), sets, patched=patched)
-        head_of(system).load_state_dict(head.state_dict())
+        found = fit_heads(recipe, heads_of(system), sets, patched)
     if read and not isinstance(system, MFEN):
         kept = [[torch.from_numpy(np.asarray(v)) for v in s.kept] for s in sets]
         found |= fit_distortions(recipe, system.distortions, [system.readable(*one) for one in kept], sets)
