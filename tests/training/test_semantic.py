@@ -7,18 +7,20 @@ import re
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 import iqassay.systems
 from iqassay.data.distortions import KINDS
 from iqassay.scoring.model_file import ModelFileError, load_model_file
 from iqassay.scoring.scorer import Scorer
 from iqassay.scoring.square import shrunk_to_square
-from iqassay.systems.dri import DRI, DRIConfig, Generated
+from iqassay.systems.dri import DRI, KEPT, DRIConfig, Generated
 from iqassay.systems.pretrained import named_weights
 from iqassay.systems.vision_transformer import MEANING, SHAPES, SIDE, Shape
 from iqassay.training.export import GROUP, export, fours
 from iqassay.training.generated import fit_generated
-from iqassay.training.kept_pictures import Pictures, kept_of
+from iqassay.training.kept_pictures import Pictures, kept_of, unrated_photos
+from iqassay.training.recipes import smoke
 
 SCALE = {"calibration": {"raw": [-9, 9], "score": [0, 100]}, "interval": {"score": [50], "below": [5], "above": [5]}}
 CARD = {
@@ -156,6 +158,21 @@ def test_training_keeps_the_meaning_beside_what_else_is_seen(system, tmp_path):
     np.testing.assert_array_equal(kept[-1], again[-1])
 
 
+def test_photos_that_nobody_rated_are_told_from_generated_pictures_and_teach_no_score(system, tmp_path):
+    (tmp_path / "photos").mkdir()
+    for k in range(12):
+        Image.fromarray(photo(64, 96, k)).save(tmp_path / "photos" / f"{k:02}.png")
+    recipe = smoke(
+        system="dri", stage="head", data=["a.csv"], generated=[tmp_path], photos=[tmp_path / "photos"], out=tmp_path
+    )
+    (found,) = unrated_photos(recipe, system)
+    assert (found.generated, len(found.score), found.train) == (False, 12, 10)
+    assert (found.labels[:, 0] == -1).all()
+    first, last = (kept_of(system, [photo(64, 96, k)], tmp_path, "one")[-1] for k in (1, 10))
+    np.testing.assert_allclose(found.kept[-1][[0, -1]], np.concatenate([first, last]), atol=1e-5)
+    assert unrated_photos(dataclasses.replace(recipe, photos=[]), system) == []
+
+
 def test_the_square_is_the_same_at_any_depth():
     pixels = photo(480, 640)
     eight, sixteen, real = (
@@ -199,6 +216,8 @@ def test_generated_pictures_are_told_from_others_and_have_a_score_of_their_own()
         sure, appeal = head(meaning, described)
     assert (sure > 0.5).float().mean() > 0.8
     assert abs(appeal.mean()) < 0.2  # the usual picture is that of a photo
+    fit_generated(head, sets, usual=2.0)
+    assert head(meaning, described)[1].mean().item() == pytest.approx(appeal.mean().item() + 2 * (1 - KEPT), abs=1e-4)
     with pytest.raises(ValueError, match="want both kinds"):
         fit_generated(head, sets[:1])
 
@@ -222,6 +241,6 @@ def test_of_a_picture_that_is_surely_generated_the_score_says_how_people_like_it
             parameter.copy_(value)
     assert (photo.extras["generated"].item(), generated.extras["generated"].item()) == (0, 1)
     appeal = system.generated(meaning, torch.zeros(1, system.generated.scale.num_features - MEANING))[1]
-    torch.testing.assert_close(generated.score, photo.score + appeal)
+    torch.testing.assert_close(generated.score, KEPT * photo.score + appeal)
     moved = generated.quality_map - photo.quality_map
     torch.testing.assert_close(moved, (generated.score - photo.score).expand_as(moved))

@@ -45,6 +45,7 @@ from iqassay.systems.restorer import Modulation, Restorer
 from iqassay.systems.vision_transformer import MEANING, SIDE, VisionTransformer
 
 LEVELS = 5  # of KADID-10k, for each distortion
+KEPT = 0.5  # of what a surely generated picture's score as a photo is above or below the usual one
 
 
 @dataclass
@@ -252,8 +253,8 @@ class Predictor(nn.Module):
 
 class Generated(nn.Module):
     """Of the meaning (B, 512) of whole pictures and what is described of them, (B, 6S): how probable it is that a
-    generator made them, (B,), and how much better or worse than usual people then find them, in raw score (B,): an axis
-    of its own, which is added to the score of a photo. Of photos it says nothing of use.
+    generator made them, (B,), and what people then find of them, in raw score (B,): an axis of its own, which is added
+    to what is ``KEPT`` of the score as a photo. Of photos it says nothing of use.
     """
 
     def __init__(self, described: int) -> None:
@@ -328,7 +329,7 @@ class DRI(Calibrated, nn.Module):
         score, generated = said.score, {}
         if self.generated is not None:
             sure, appeal = self.generated(seen.meaning, seen.described)
-            score, generated = score + sure * appeal, {"generated": sure}
+            score, generated = score + sure * (appeal - (1 - KEPT) * score), {"generated": sure}
         local = said.local + (score - said.patch())[:, None]
         extras = {
             **generated,

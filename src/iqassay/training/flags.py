@@ -31,7 +31,8 @@ GROUPS: dict[str, tuple[str, ...]] = {
     "What is trained": ("smoke", "stage", "start", "out", "config", "seed"),
     "Pictures": (
         *("data", "columns", "shares", "limit", "left_out", "synthetic", "synthetic_count", "synthetic_size"),
-        *("synthetic_seed", "synthetic_without", "synthetic_covered", "patched", "generated", "teacher_heads"),
+        *("synthetic_seed", "synthetic_without", "synthetic_covered", "patched", "generated", "photos"),
+        "teacher_heads",
     ),
     "Network of any system": ("encoder", "encoder_weights"),
     TRAINING: ("epochs", "steps", "batch", "lr", "decay", "average", "patience", "rank", "kind", "severity", "damaged"),

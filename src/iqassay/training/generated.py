@@ -12,24 +12,28 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from iqassay.statistics.correlation import srcc
-from iqassay.systems.dri import Generated
+from iqassay.systems.dri import KEPT, Generated
 from iqassay.training.kept_pictures import Pictures
 
 SURE = 300.0  # weight of the mean square of the coefficients that tell the kinds apart, of standardised numbers
 SHARP = 3.0  # by how much they are surer than that: so small coefficients leave every photo a little probable
-RARE = 0.05  # how many of the pictures that people feed are generated, of which training has as many as others
+RARE = 0.15  # how many of the pictures that people feed are generated, of which training has as many as others
 PEOPLE = 2.5  # how much what people say of a generated picture counts beside what is said of it as a photo
 DOUBT = 0.1  # the same of what rated pictures change of the teacher's opinion, of meanings of length 1
 SMALL = 1e-3  # and of the teacher's opinion itself, which is linear in them
 
 
-def fit_generated(head: Generated, sets: Sequence[Pictures]) -> dict[str, float]:
+def fit_generated(head: Generated, sets: Sequence[Pictures], usual: float = 0.0) -> dict[str, float]:
     """Both parts of ``head``, on what is kept of the training pictures. Returns how they do in validation.
+
+    usual: the mean raw score of the generated pictures as photos; they keep it, and a part of what differs from it.
 
     Raises:
         ValueError: if all pictures are of one kind.
     """
     found = _fit_sure(head, sets) | _fit_appeal(head.appeal, [s for s in sets if s.generated])
+    with torch.no_grad():
+        head.appeal.bias += (1 - KEPT) * usual
     print({name: round(value, 4) for name, value in found.items()}, file=sys.stderr, flush=True)
     return found
 

@@ -61,20 +61,21 @@ def fit_head(
     """Train a head on what is kept of the sets. Returns that of the best epoch and its val SRCC.
 
     patched: pictures of which a part is damaged, from which the quality of cells is learned beside, by
-    ``damage_loss``; for a head that has cells. The epoch is chosen by the mean validation SRCC over the sets, of the
-    running average of the weights.
+    ``damage_loss``; for a head that has cells. The epoch is chosen by the mean validation SRCC over the sets that are
+    learned from, of the running average of the weights. A set counts by the root of its number of validation pictures,
+    since in a small one SRCC is mostly chance.
     ``after_epoch`` is shown the head of every epoch, and the sets' learned scales.
 
     Raises:
         ValueError: if no set has pictures to choose the epoch by.
     """
-    if all(s.train == len(s.score) for s in sets):
+    shares = recipe.shares or [1.0] * len(sets)
+    if all(s.train == len(s.score) for s, share in zip(sets, shares, strict=True) if share):
         raise ValueError(f"got no val rows in {', '.join(s.name for s in sets)}, want some to choose the epoch by")
     torch.manual_seed(recipe.seed)
     standards = [standard_of(s.score[: s.train]) for s in sets]
     scales = SetScales(standards)
     targets = [(s.score - mean) / deviation for s, (mean, deviation) in zip(sets, standards, strict=True)]
-    shares = recipe.shares or [1.0] * len(sets)
     for k, scale in enumerate(head.scales):
         _standardise(scale, [s.kept[k][: s.train] for s, share in zip(sets, shares, strict=True) if share])
     parts: ConcatDataset = ConcatDataset([TensorDataset(torch.empty(s.train)) for s in sets])
@@ -115,7 +116,10 @@ def fit_head(
         candidate.load_state_dict(average.module.state_dict())
         found = {s.name: srcc(predict(candidate, s), s.score[s.train :]) for s in sets if s.train < len(s.score)}
         after_epoch(candidate, scales)
-        mean = float(np.mean(np.nan_to_num(list(found.values()))))  # nan, of constant answers, is no better than 0
+        counted = zip(sets, shares, strict=True)
+        counts = [bool(share) * (len(s.score) - s.train) ** 0.5 for s, share in counted if s.name in found]
+        values = np.nan_to_num(list(found.values()))  # nan, of constant answers, is no better than 0
+        mean = float(np.average(values, weights=counts))
         print(f"epoch {epoch}", {k: round(v, 4) for k, v in found.items()}, file=sys.stderr, flush=True)
         if mean > best[0]:
             best = (mean, candidate, found)
@@ -148,7 +152,8 @@ def _answer(head: Head, kept: list[Tensor]) -> tuple[Tensor, list[Tensor]]:
 
 
 @torch.no_grad()
-def predict(head: Head, pictures: Pictures) -> np.ndarray:
-    """Raw scores of the validation pictures."""
-    rows = np.array_split(np.arange(pictures.train, len(pictures.score)), 1 + len(pictures.score) // 512)
+def predict(head: Head, pictures: Pictures, first: int | None = None) -> np.ndarray:
+    """Raw scores of the validation pictures, or of all from the ``first`` on."""
+    start = pictures.train if first is None else first
+    rows = np.array_split(np.arange(start, len(pictures.score)), 1 + len(pictures.score) // 512)
     return np.concatenate([_answer(head, _rows([pictures], [part]))[0].numpy() for part in rows])

@@ -13,7 +13,8 @@ from torch import Tensor, nn
 from iqassay.data.coverage import UNTOUCHED
 from iqassay.data.pipeline import CELL, LEAST_DAMAGE, labels_of, patch
 from iqassay.data.rating import Rating
-from iqassay.data.synthetic import UNKNOWN
+from iqassay.data.synthetic import UNKNOWN, pristine_files
+from iqassay.systems.blocks import N_KINDS
 from iqassay.systems.dri import DRI
 from iqassay.training.build import System
 from iqassay.training.cached_pass import fingerprint, keep, thinned
@@ -77,6 +78,21 @@ def gather(recipe: Recipe, system: System) -> list[Pictures]:
         score, kind, severity = (np.concatenate([getattr(m, k) for m in made]) for k in ("score", "kind", "severity"))
         out.append(Pictures("synthetic", kept, score, kind, severity, len(made[0])))
     return out
+
+
+def unrated_photos(recipe: Recipe, system: System) -> list[Pictures]:
+    """The photos of the recipe's ``photos``, which teach no score, every tenth for validation; nothing if it has none.
+
+    Raises:
+        ValueError: if there are no pictures in these folders.
+    """
+    if not recipe.photos:
+        return []
+    files = pristine_files(recipe.photos)
+    ordered = [file for held in (False, True) for i, file in enumerate(files) if (i % 10 == 0) == held]
+    count, train = len(files), sum(i % 10 > 0 for i in range(len(files)))
+    none = np.full((count, N_KINDS + 1), UNKNOWN), np.full((count, N_KINDS), UNKNOWN)
+    return [Pictures("photos", kept_of(system, ordered, recipe.out, "photos"), np.zeros(count), *none, train)]
 
 
 def patched_pictures(recipe: Recipe, system: System) -> Pictures:

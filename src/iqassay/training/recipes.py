@@ -55,6 +55,9 @@ class Recipe:
         "folder of generated pictures: those that no --data rates are a further set with the teacher's opinions (mfen, "
         "and stage head of the others); repeatable",
     )
+    photos: list[Path] = _flag(
+        [], "folder of photos, rated or not, that are to be told from --generated (stage head of dri); repeatable"
+    )
     teacher_heads: Path | None = _flag(
         None, "JSON of the linear heads sac and laion on CLIP ViT-B/16, by which the teacher has opinions"
     )
@@ -169,7 +172,17 @@ class Recipe:
             raise ValueError(f"got --scales {self.scales}, want numbers above 0 and at most 1")
         if self.mode not in ("joint", "no-reference", "full-reference"):
             raise ValueError(f"got --mode {self.mode}, want joint, no-reference or full-reference")
-        for name in ("epochs", "steps", "batch", "width", "tokens", "heads", "synthetic_count", "synthetic_size", "predictors"):
+        for name in (
+            "epochs",
+            "steps",
+            "batch",
+            "width",
+            "tokens",
+            "heads",
+            "synthetic_count",
+            "synthetic_size",
+            "predictors",
+        ):
             if getattr(self, name) < 1:
                 raise ValueError(f"got --{name.replace('_', '-')} {getattr(self, name)}, want at least 1")
         if self.synthetic and self.synthetic_size < self.crop:
@@ -193,6 +206,11 @@ class Recipe:
             raise ValueError(
                 f"got --predictors {self.predictors} for --stage {self.stage} of {self.system}, want them for --stage "
                 "head of dri, which trains each by itself"
+            )
+        if self.photos and not (dri_head and self.generated):
+            raise ValueError(
+                f"got --photos for --stage {self.stage} of {self.system}, want them beside --generated for --stage "
+                "head of dri"
             )
         if dri_head and bool(self.patched) != bool(self.damaged):
             raise ValueError("got one of --patched and --damaged, want both: the one makes what the other learns from")

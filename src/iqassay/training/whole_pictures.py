@@ -20,8 +20,8 @@ from iqassay.training.build import build_system
 from iqassay.training.checkpoints import NEW, load_weights, settled
 from iqassay.training.distortion_reader import fit_distortions, named
 from iqassay.training.generated import fit_generated
-from iqassay.training.head import fit_heads, heads_of
-from iqassay.training.kept_pictures import gather, patched_pictures
+from iqassay.training.head import fit_heads, heads_of, predict
+from iqassay.training.kept_pictures import gather, patched_pictures, unrated_photos
 from iqassay.training.known_degradations import known_degradations
 from iqassay.training.near_start import clean_views, start_near
 from iqassay.training.pairs import Pairs, fit_distance, gather_pairs
@@ -81,7 +81,9 @@ def fit_on_whole_pictures(recipe: Recipe) -> Path:
             if (labels[:, 0] >= 0).any():  # types without levels are not like any that is known by both
                 system.known.copy_(known_degradations(system, np.concatenate(vectors), labels))
             if system.generated is not None and recipe.generated:
-                found |= fit_generated(system.generated, sets)
+                as_photos = [predict(h, s, 0) for h in heads_of(system) for s in sets if s.generated]
+                usual = float(np.concatenate(as_photos).mean())
+                found |= fit_generated(system.generated, [*sets, *unrated_photos(recipe, system)], usual)
     if isinstance(system, ExtendedYOTO) and far:
         found |= fit_distance(recipe, system, pairs)[1]
         if system.changes is not None and told:

@@ -1,0 +1,130 @@
+"""How well DRI-IQA tells and scores generated pictures of which it knows neither the prompts nor the generators.
+
+    python benchmarks/accuracy/generated_folds.py RUN [-o generated_folds.csv]
+
+RUN is the folder of an ``iqassay train dri --stage head --generated ...``: its recipe, what it kept of its pictures and
+its predictors are taken. What tells generated pictures and what people like about them is fitted anew in three folds,
+each time without a third of the groups (prompts) of the rated ones, a third of the folders of the others (generators),
+and a third of --photos; these are asked, and the ``val`` rows of the sets of photos. "told" and "said" are the shares
+of pictures whose probability is above one half, and above that at which a panel says so; for photos both should be
+small. SRCC with people: of the scores as photos, of the scores as they are, and if all had been told.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from iqassay.scoring.panel import TOLD
+from iqassay.statistics.correlation import bootstrap, srcc
+from iqassay.systems.dri import DRI, KEPT, Generated
+from iqassay.training.build import build_system
+from iqassay.training.checkpoints import load_weights, recipe_of
+from iqassay.training.generated import fit_generated
+from iqassay.training.head import heads_of, predict
+from iqassay.training.kept_pictures import Pictures, gather, unrated_photos
+from iqassay.training.recipes import Recipe
+from iqassay.training.sets import generated_set, rated_rows
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "common"))
+from rows import write_rows
+
+FOLDS = 3
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("run", type=Path)
+    parser.add_argument("-o", "--out", type=Path, default=Path(__file__).with_suffix(".csv"))
+    args = parser.parse_args()
+
+    recipe = recipe_of(args.run / "best.ckpt")
+    system = build_system(recipe).eval()
+    if not isinstance(system, DRI):
+        raise SystemExit(f"got a run of {recipe.system}, want one of dri")
+    load_weights(system, args.run / "best.ckpt")
+    sets = gather(recipe, system)
+    rated = next(s for s in sets if s.generated and s.name != "taught")
+    groups = {rated.name: groups_of(recipe, rated.name), "taught": folders_of(recipe)}
+    photos = {s.name: s for s in unrated_photos(recipe, system)}
+    groups |= {name: np.arange(len(s.score)).astype(str) for name, s in photos.items()}
+    parts = {s.name: s for s in sets} | photos
+    as_photos = np.mean([predict(head, rated, 0) for head in heads_of(system)], 0)
+    usual = float(np.mean([predict(head, s, 0).mean() for head in heads_of(system) for s in sets if s.generated]))
+
+    sure = {name: np.full(len(s.score), np.nan) for name, s in parts.items()}
+    appeal = np.zeros(len(rated.score))
+    for fold in range(FOLDS):
+        held = {name: in_fold(groups[name], fold) for name in groups}
+        learned = [some(s, ~held[name]) if name in held else s for name, s in parts.items()]
+        head = Generated(rated.kept[0].shape[1]).eval()
+        fit_generated(head, learned, usual)
+        for name, s in parts.items():
+            asked = held[name] if name in held else np.arange(len(s.score)) >= s.train
+            if asked.any():
+                said = answers(head, some(s, asked))
+                # The photos of rated sets are asked in every fold: the mean over the folds.
+                before = sure[name][asked] if name not in held and fold else 0.0
+                sure[name][asked] = said[0] if name in held else before + said[0] / FOLDS
+                if name == rated.name:
+                    appeal[asked] = said[1]
+    rows = []
+    for name, value in sure.items():
+        value = value[~np.isnan(value)]
+        if len(value):
+            kind = "generated" if parts[name].generated else "photos"
+            row = {"of": kind, "set": name, "pictures": len(value)}
+            rows.append(row | {"told": f"{(value > 0.5).mean():.3f}", "said": f"{(value > TOLD).mean():.3f}"})
+    told = sure[rated.name]
+    for name, score in {
+        "as photos": as_photos,
+        "as they are": as_photos + told * (appeal - (1 - KEPT) * as_photos),
+        "if all were told": KEPT * as_photos + appeal,
+    }.items():
+        low, high = bootstrap(score, rated.score, groups=groups[rated.name])
+        row = {"of": f"score, {name}", "set": rated.name, "pictures": len(score)}
+        rows.append(row | {"srcc": round(srcc(score, rated.score), 4), "low": round(low, 4), "high": round(high, 4)})
+    for row in rows:
+        print(*row.values(), sep="  ")
+    columns = dict.fromkeys(key for row in rows for key in row)
+    write_rows(args.out, [{key: row.get(key, "") for key in columns} for row in rows])
+
+
+def groups_of(recipe: Recipe, name: str) -> np.ndarray:
+    """Of each rated picture of a set its group, or itself where it has none."""
+    found = next(rated_rows(recipe, a) for a in recipe.data if rated_rows(recipe, a)[0] == name)
+    return np.array([row.group or row.image.name for row in found[1]])
+
+
+def folders_of(recipe: Recipe) -> np.ndarray:
+    """Of each generated picture that nobody rated the folder that it lies in."""
+    ratings = generated_set(recipe)
+    return np.array([row.image.parent.name for split in ("train", "val") for row in ratings.split(split).rows])
+
+
+def in_fold(group: np.ndarray, fold: int) -> np.ndarray:
+    """Which pictures are of every third group."""
+    return np.isin(group, sorted(set(group))[fold::FOLDS])
+
+
+def some(pictures: Pictures, rows: np.ndarray) -> Pictures:
+    """These of the pictures, to learn from."""
+    chosen = np.flatnonzero(rows)
+    kept = [np.asarray(part)[chosen] for part in pictures.kept]
+    labels = pictures.score[chosen], pictures.kind[chosen], pictures.severity[chosen]
+    return Pictures(pictures.name, kept, *labels, len(chosen), pictures.generated)
+
+
+@torch.no_grad()
+def answers(head: Generated, pictures: Pictures) -> tuple[np.ndarray, np.ndarray]:
+    """How sure the head is of each picture, and what people would like about it, in raw score."""
+    sure, appeal = head(*(torch.from_numpy(np.asarray(pictures.kept[k], np.float32)) for k in (-1, 0)))
+    return sure.numpy(), appeal.numpy()
+
+
+if __name__ == "__main__":
+    main()
