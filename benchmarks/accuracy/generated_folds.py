@@ -5,9 +5,9 @@
 RUN is the folder of an ``iqassay train dri --stage head --generated ...``: its recipe, what it kept of its pictures and
 its predictors are taken. What tells generated pictures and what people like about them is fitted anew in three folds,
 each time without a third of the groups (prompts) of the rated ones, a third of the folders of the others (generators),
-and a third of --photos; these are asked, and the ``val`` rows of the sets of photos. "told" and "said" are the shares
-of pictures whose probability is above one half, and above that at which a panel says so; for photos both should be
-small. SRCC with people: of the scores as photos, of the scores as they are, and if all had been told.
+and a third of --photos; these are asked, and the ``val`` rows of the sets of photos. "told" is the share of pictures
+that are more probably generated than not; of photos it should be small. SRCC with people: of the scores as photos, of
+the scores as they are, and if all had been told.
 """
 
 from __future__ import annotations
@@ -19,7 +19,6 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from iqassay.scoring.panel import TOLD
 from iqassay.statistics.correlation import bootstrap, srcc
 from iqassay.systems.dri import DRI, KEPT, Generated
 from iqassay.training.build import build_system
@@ -78,7 +77,7 @@ def main() -> None:
         if len(value):
             kind = "generated" if parts[name].generated else "photos"
             row = {"of": kind, "set": name, "pictures": len(value)}
-            rows.append(row | {"told": f"{(value > 0.5).mean():.3f}", "said": f"{(value > TOLD).mean():.3f}"})
+            rows.append(row | {"told": f"{(value > 0.5).mean():.3f}"})
     told = sure[rated.name]
     for name, score in {
         "as photos": as_photos,

@@ -2,9 +2,8 @@
 
     python benchmarks/checks/taken_for_generated.py FOLDER [FOLDER ...] [--model dri] [-o taken_for_generated.csv]
 
-A picture is taken for generated when that is more probable than not, and called so by a panel when it is as good as
-certain. Of folders of photos both should be few, of folders of generated pictures many; those that the model learned
-from flatter it.
+A picture is taken for generated when that is more probable than not. Of folders of photos the share should be small, of
+folders of generated pictures large; those that the model learned from flatter it.
 """
 
 from __future__ import annotations
@@ -17,7 +16,6 @@ import numpy as np
 
 from iqassay.data.synthetic import pristine_files
 from iqassay.models.opening import open_scorer
-from iqassay.scoring.panel import TOLD
 from iqassay.scoring.scorer import Scorer
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "common"))
@@ -44,7 +42,6 @@ def main() -> None:
                 "pictures": len(probable),
                 "taken": int(taken.sum()),
                 "share": f"{taken.mean():.3f}",
-                "called so": int((probable > TOLD).sum()),
                 "median probability": f"{np.median(probable):.3f}",
             }
         )

@@ -51,8 +51,6 @@ if TYPE_CHECKING:
 
     from iqassay.scoring.scorer import Source
 
-TOLD = 0.9  # how probable it has to be that a picture was generated, for the panel to say so
-
 
 class Panel(Scorer):
     """Several models that score together, used as one Scorer. Each is opened when a picture first needs it.
@@ -124,7 +122,7 @@ class Panel(Scorer):
         apart = float(np.std([float(calibrated(answers.score, card)) for card, answers in said]))
         differ = self.card.unlike_spread is not None and apart > self.card.unlike_spread
         tell = any(answers.generated is not None for _, answers in said)
-        generated = _generated(said) > TOLD if tell else differ
+        generated = _generated(said) > 0.5 if tell else differ
         looks = drawn(picture.pixels), GENERATED if generated else ""
         warnings = [*picture.warnings, *(doubt for card, one in said for doubt in doubts(picture, one, card, *looks))]
         if differ:

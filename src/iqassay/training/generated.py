@@ -17,7 +17,7 @@ from iqassay.training.kept_pictures import Pictures
 
 SURE = 300.0  # weight of the mean square of the coefficients that tell the kinds apart, of standardised numbers
 SHARP = 3.0  # by how much they are surer than that: so small coefficients leave every photo a little probable
-RARE = 0.15  # how many of the pictures that people feed are generated, of which training has as many as others
+RARE = 0.02  # how many of the pictures that people feed are generated, of which training has as many as others
 PEOPLE = 2.5  # how much what people say of a generated picture counts beside what is said of it as a photo
 DOUBT = 0.1  # the same of what rated pictures change of the teacher's opinion, of meanings of length 1
 SMALL = 1e-3  # and of the teacher's opinion itself, which is linear in them
