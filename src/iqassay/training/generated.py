@@ -33,7 +33,7 @@ def fit_generated(head: Generated, sets: Sequence[Pictures], usual: float = 0.0)
     """
     found = _fit_sure(head, sets) | _fit_appeal(head.appeal, [s for s in sets if s.generated])
     with torch.no_grad():
-        head.appeal.bias += (1 - KEPT) * usual
+        head.appeal.bias.add_((1 - KEPT) * usual)
     print({name: round(value, 4) for name, value in found.items()}, file=sys.stderr, flush=True)
     return found
 
