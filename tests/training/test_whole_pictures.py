@@ -124,6 +124,21 @@ def test_an_epoch_is_chosen_even_where_no_correlation_exists():
     assert head is shown[0]
 
 
+def test_an_epoch_is_chosen_by_sets_that_are_learned_from_and_by_a_small_one_less(monkeypatch):
+    rng, shown = np.random.default_rng(0), []
+    sets = []
+    for name, count in (("large", 60), ("small", 12), ("without a share", 60)):
+        kept = [rng.random((count, 5)).astype(np.float32), np.zeros(count, np.float32)]
+        none = np.full((count, 26), -1, np.float32), np.full((count, 25), -1, np.float32)
+        sets.append(Pictures(name, kept, 100 * rng.random(count), *none, 8))
+    reached = iter([0.5, 0.1, 0.0, 0.45, 0.25, 0.9])  # of each set, in the first epoch and in the second
+    monkeypatch.setattr("iqassay.training.head.srcc", lambda said, opinions: next(reached))
+    recipe = smoke(data=["a.csv", "b.csv", "c.csv"], shares=[1.0, 1.0, 0.0], epochs=2)
+    head, found = fit_head(recipe, Regressor(5, 8), sets, lambda one, scales: shown.append(one))
+    assert head is shown[0]
+    assert found == {"large": 0.5, "small": 0.1, "without a share": 0.0}
+
+
 def test_several_heads_learn_each_by_itself_and_answer_by_their_mean():
     heads, sets = [Regressor(5, 8) for _ in range(3)], [some_pictures(8)]
     before = [{k: v.clone() for k, v in head.state_dict().items()} for head in heads]
