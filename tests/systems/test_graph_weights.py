@@ -114,5 +114,5 @@ print(float(iqassay.systems.loss("yoto")(x, x)))
     assert done.returncode == 0, done.stderr
     *scores, distance = map(float, done.stdout.split())
     assert len(scores) == 3
-    assert all(0 < score < 100 for score in scores)
+    assert all(0 <= score < 100 for score in scores)  # of noise, which may be worth nothing
     assert distance == pytest.approx(0, abs=1e-6)
