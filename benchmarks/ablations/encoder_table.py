@@ -82,7 +82,7 @@ def main() -> None:
         rows[ratings.name] = list(ratings.rows)
         new.append(ratings.name)
     native = {Path(argument.split(":")[0]).stem for argument in args.native}
-    costs = {name: _milliseconds(name) for name in WAYS}
+    costs = {seen: _milliseconds(way) for seen, way in {WAYS[way][:2]: way for way in WAYS}.items()}
     described = {way: [_described(way, n, part, n in native, args.work) for n, part in rows.items()] for way in WAYS}
 
     everything = [(name, row) for name, part in rows.items() for row in part]
@@ -110,7 +110,7 @@ def main() -> None:
                 found.append(
                     {
                         "encoders": " + ".join(ways),
-                        "ms": round(sum({WAYS[way][:2]: costs[way] for way in ways}.values()), 1),
+                        "ms": round(sum(costs[seen] for seen in {WAYS[way][:2] for way in ways}), 1),
                         "trained on": " + ".join(mix),
                         "judged on": name,
                         "srcc": round(srcc(answers[judged], y[judged]), 4),

@@ -16,13 +16,11 @@ from pathlib import Path
 import numpy as np
 
 from iqassay.statistics.correlation import srcc
-from iqassay.systems.dri import DRI
-from iqassay.training.build import build_system
-from iqassay.training.checkpoints import load_weights, recipe_of
 from iqassay.training.head import heads_of, predict
 from iqassay.training.kept_pictures import gather
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "common"))
+from dri_run import opened
 from rows import write_rows
 
 DRAWS = 1000
@@ -34,11 +32,7 @@ def main() -> None:
     parser.add_argument("-o", "--out", type=Path, default=Path(__file__).with_suffix(".csv"))
     args = parser.parse_args()
 
-    recipe = recipe_of(args.run / "best.ckpt")
-    system = build_system(recipe).eval()
-    if not isinstance(system, DRI):
-        raise SystemExit(f"got a run of {recipe.system}, want one of dri")
-    load_weights(system, args.run / "best.ckpt")
+    recipe, system = opened(args.run)
     rows = []
     for pictures in gather(recipe, system):
         opinions = pictures.score[pictures.train :]

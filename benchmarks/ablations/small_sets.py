@@ -28,11 +28,11 @@ import torch
 from iqassay.data.opening import open_set
 from iqassay.data.rating import Rating
 from iqassay.statistics.correlation import srcc
-from iqassay.systems.dri import DRI, Generated, Predictor, Seen
+from iqassay.systems.dri import DRI, Generated, Predictor, Seen, blended
 from iqassay.training.build import build_system
 from iqassay.training.checkpoints import NEW, load_weights, recipe_of
 from iqassay.training.generated import fit_generated
-from iqassay.training.head import fit_head
+from iqassay.training.head import fit_head, usual_as_photos
 from iqassay.training.kept_pictures import Pictures, gather, kept_of, patched_pictures, rated_pictures
 from iqassay.training.recipes import Recipe
 
@@ -73,7 +73,7 @@ def main() -> None:
         mixed = [*sets[:at], *taught, *sets[at:]]
         head, found = fit_head(given, Predictor(system.config, sizes(sets)), mixed, patched=patched)
         generated = Generated(sets[0].kept[0].shape[-1]).eval()
-        told = fit_generated(generated, mixed)
+        told = fit_generated(generated, mixed, usual_as_photos([head], mixed))
         print(halves, found, told, file=sys.stderr, flush=True)
         for name, value in (found | told).items():
             rows.append({"set": name, "learned": "with" if halves else "without", "figure": value})
@@ -139,7 +139,7 @@ def answer(head: Predictor, generated: Generated, pictures: Pictures) -> tuple[n
     """Raw scores of pictures, and how probable it is that they were generated."""
     found = Seen.of(*(torch.from_numpy(np.asarray(v, np.float32)) for v in pictures.kept))
     sure, appeal = generated(found.meaning, found.described)
-    return (head(found).score + sure * appeal).numpy(), sure.numpy()
+    return blended(head(found).score, sure, appeal).numpy(), sure.numpy()
 
 
 if __name__ == "__main__":

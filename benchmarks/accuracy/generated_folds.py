@@ -20,16 +20,15 @@ import numpy as np
 import torch
 
 from iqassay.statistics.correlation import bootstrap, srcc
-from iqassay.systems.dri import DRI, KEPT, Generated
-from iqassay.training.build import build_system
-from iqassay.training.checkpoints import load_weights, recipe_of
+from iqassay.systems.dri import Generated, blended
 from iqassay.training.generated import fit_generated
-from iqassay.training.head import heads_of, predict
+from iqassay.training.head import heads_of, predict, usual_as_photos
 from iqassay.training.kept_pictures import Pictures, gather, unrated_photos
 from iqassay.training.recipes import Recipe
 from iqassay.training.sets import generated_set, rated_rows
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "common"))
+from dri_run import opened
 from rows import write_rows
 
 FOLDS = 3
@@ -41,11 +40,7 @@ def main() -> None:
     parser.add_argument("-o", "--out", type=Path, default=Path(__file__).with_suffix(".csv"))
     args = parser.parse_args()
 
-    recipe = recipe_of(args.run / "best.ckpt")
-    system = build_system(recipe).eval()
-    if not isinstance(system, DRI):
-        raise SystemExit(f"got a run of {recipe.system}, want one of dri")
-    load_weights(system, args.run / "best.ckpt")
+    recipe, system = opened(args.run)
     sets = gather(recipe, system)
     rated = next(s for s in sets if s.generated and s.name != "taught")
     groups = {rated.name: groups_of(recipe, rated.name), "taught": folders_of(recipe)}
@@ -53,9 +48,9 @@ def main() -> None:
     groups |= {name: np.arange(len(s.score)).astype(str) for name, s in photos.items()}
     parts = {s.name: s for s in sets} | photos
     as_photos = np.mean([predict(head, rated, 0) for head in heads_of(system)], 0)
-    usual = float(np.mean([predict(head, s, 0).mean() for head in heads_of(system) for s in sets if s.generated]))
+    usual = usual_as_photos(heads_of(system), sets)
 
-    sure = {name: np.full(len(s.score), np.nan) for name, s in parts.items()}
+    sure = {name: np.zeros(len(s.score)) for name, s in parts.items()}
     appeal = np.zeros(len(rated.score))
     for fold in range(FOLDS):
         held = {name: in_fold(groups[name], fold) for name in groups}
@@ -66,14 +61,12 @@ def main() -> None:
             asked = held[name] if name in held else np.arange(len(s.score)) >= s.train
             if asked.any():
                 said = answers(head, some(s, asked))
-                # The photos of rated sets are asked in every fold: the mean over the folds.
-                before = sure[name][asked] if name not in held and fold else 0.0
-                sure[name][asked] = said[0] if name in held else before + said[0] / FOLDS
+                sure[name][asked] += said[0] / (1 if name in held else FOLDS)  # of what no fold leaves out, the mean
                 if name == rated.name:
                     appeal[asked] = said[1]
     rows = []
     for name, value in sure.items():
-        value = value[~np.isnan(value)]
+        value = value if name in groups else value[parts[name].train :]
         if len(value):
             kind = "generated" if parts[name].generated else "photos"
             row = {"of": kind, "set": name, "pictures": len(value)}
@@ -81,8 +74,8 @@ def main() -> None:
     told = sure[rated.name]
     for name, score in {
         "as photos": as_photos,
-        "as they are": as_photos + told * (appeal - (1 - KEPT) * as_photos),
-        "if all were told": KEPT * as_photos + appeal,
+        "as they are": blended(as_photos, told, appeal),
+        "if all were told": blended(as_photos, np.ones(len(told)), appeal),
     }.items():
         low, high = bootstrap(score, rated.score, groups=groups[rated.name])
         row = {"of": f"score, {name}", "set": rated.name, "pictures": len(score)}
@@ -95,8 +88,8 @@ def main() -> None:
 
 def groups_of(recipe: Recipe, name: str) -> np.ndarray:
     """Of each rated picture of a set its group, or itself where it has none."""
-    found = next(rated_rows(recipe, a) for a in recipe.data if rated_rows(recipe, a)[0] == name)
-    return np.array([row.group or row.image.name for row in found[1]])
+    rows = next(rows for found, rows, _ in (rated_rows(recipe, one) for one in recipe.data) if found == name)
+    return np.array([row.group or row.image.name for row in rows])
 
 
 def folders_of(recipe: Recipe) -> np.ndarray:

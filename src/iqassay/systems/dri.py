@@ -268,6 +268,12 @@ class Generated(nn.Module):
         return torch.sigmoid(self.sure(seen))[:, 0], self.appeal(F.normalize(meaning, dim=1))[:, 0]
 
 
+def blended(score: Tensor, sure: Tensor, appeal: Tensor) -> Tensor:
+    """The raw scores of pictures that are generated as surely as that, by their scores as photos and what people find
+    of them, (B,) each."""
+    return score + sure * (appeal - (1 - KEPT) * score)
+
+
 def _weighted(s: Tensor, w: Tensor) -> Tensor:
     return (s * w).sum(1) / w.sum(1)
 
@@ -329,7 +335,7 @@ class DRI(Calibrated, nn.Module):
         score, generated = said.score, {}
         if self.generated is not None:
             sure, appeal = self.generated(seen.meaning, seen.described)
-            score, generated = score + sure * (appeal - (1 - KEPT) * score), {"generated": sure}
+            score, generated = blended(score, sure, appeal), {"generated": sure}
         local = said.local + (score - said.patch())[:, None]
         extras = {
             **generated,

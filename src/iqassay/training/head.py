@@ -51,6 +51,12 @@ def fit_heads(
     return {s.name: srcc(np.mean([predict(head, s) for head in heads], 0), s.score[s.train :]) for s in chosen}
 
 
+def usual_as_photos(heads: Sequence[Head], sets: Sequence[Pictures]) -> float:
+    """The mean raw score that the generated pictures among the sets have as photos, 0 without any."""
+    scores = [predict(head, s, 0) for head in heads for s in sets if s.generated]
+    return float(np.concatenate(scores).mean()) if scores else 0.0
+
+
 def fit_head(
     recipe: Recipe,
     head: Head,

@@ -89,10 +89,10 @@ def unrated_photos(recipe: Recipe, system: System) -> list[Pictures]:
     if not recipe.photos:
         return []
     files = pristine_files(recipe.photos)
-    ordered = [file for held in (False, True) for i, file in enumerate(files) if (i % 10 == 0) == held]
-    count, train = len(files), sum(i % 10 > 0 for i in range(len(files)))
+    learned, count = [file for i, file in enumerate(files) if i % 10], len(files)
+    kept = kept_of(system, [*learned, *files[::10]], recipe.out, "photos")
     none = np.full((count, N_KINDS + 1), UNKNOWN), np.full((count, N_KINDS), UNKNOWN)
-    return [Pictures("photos", kept_of(system, ordered, recipe.out, "photos"), np.zeros(count), *none, train)]
+    return [Pictures("photos", kept, np.zeros(count), *none, len(learned))]
 
 
 def patched_pictures(recipe: Recipe, system: System) -> Pictures:

@@ -20,7 +20,7 @@ from iqassay.training.build import build_system
 from iqassay.training.checkpoints import NEW, load_weights, settled
 from iqassay.training.distortion_reader import fit_distortions, named
 from iqassay.training.generated import fit_generated
-from iqassay.training.head import fit_heads, heads_of, predict
+from iqassay.training.head import fit_heads, heads_of, usual_as_photos
 from iqassay.training.kept_pictures import gather, patched_pictures, unrated_photos
 from iqassay.training.known_degradations import known_degradations
 from iqassay.training.near_start import clean_views, start_near
@@ -81,8 +81,7 @@ def fit_on_whole_pictures(recipe: Recipe) -> Path:
             if (labels[:, 0] >= 0).any():  # types without levels are not like any that is known by both
                 system.known.copy_(known_degradations(system, np.concatenate(vectors), labels))
             if system.generated is not None and recipe.generated:
-                as_photos = [predict(h, s, 0) for h in heads_of(system) for s in sets if s.generated]
-                usual = float(np.concatenate(as_photos).mean())
+                usual = usual_as_photos(heads_of(system), sets)
                 found |= fit_generated(system.generated, [*sets, *unrated_photos(recipe, system)], usual)
     if isinstance(system, ExtendedYOTO) and far:
         found |= fit_distance(recipe, system, pairs)[1]
