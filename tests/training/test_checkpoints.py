@@ -2,12 +2,13 @@
 
 import dataclasses
 import json
+from pathlib import Path
 
 import pytest
 import torch
 
 from iqassay.training.build import build_system
-from iqassay.training.checkpoints import NEW, load_weights, recipe_of, settled
+from iqassay.training.checkpoints import load_weights, new_parts, recipe_of, settled
 from iqassay.training.export import export
 from iqassay.training.recipes import Recipe
 
@@ -118,8 +119,23 @@ def test_a_predictor_of_another_shape_begins_anew_as_a_whole(tmp_path):
     )
     torch.save({"state_dict": {f"system.{k}": v for k, v in trained.state_dict().items()}}, tmp_path / "best.ckpt")
     before = other.predictor.embed.weight.clone()
-    load_weights(same, tmp_path / "best.ckpt", new=NEW)
-    load_weights(other, tmp_path / "best.ckpt", new=NEW)
+    load_weights(same, tmp_path / "best.ckpt", new_parts(recipe))
+    load_weights(other, tmp_path / "best.ckpt", new_parts(recipe))
     assert torch.equal(same.predictor.embed.weight, trained.predictor.embed.weight)
     assert torch.equal(other.predictor.embed.weight, before)
     assert torch.equal(other.degradation.vector.weight, trained.degradation.vector.weight)
+
+
+def test_a_predictor_that_is_to_be_kept_must_be_there_and_fit(tmp_path):
+    recipe = dataclasses.replace(
+        TINY, system="dri", encoder="van_tiny", stage="head", start=Path("x"), predictors=2, kept_predictors=1
+    )
+    one, two, other = (
+        build_system(dataclasses.replace(recipe, **changes))
+        for changes in ({"predictors": 1, "kept_predictors": 0}, {}, {"restoration": False})
+    )
+    torch.save({"state_dict": {f"system.{k}": v for k, v in one.state_dict().items()}}, tmp_path / "best.ckpt")
+    load_weights(two, tmp_path / "best.ckpt", new_parts(recipe))
+    assert torch.equal(two.predictor.embed.weight, one.predictor.embed.weight)
+    with pytest.raises(ValueError, match=r"got no weights that fit predictor\."):
+        load_weights(other, tmp_path / "best.ckpt", new_parts(recipe))

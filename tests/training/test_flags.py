@@ -65,6 +65,10 @@ def test_the_groups_name_fields_that_there_are():
         (["mfen", "--synthetic", "x", "--stage", "restoration"], "got --stage restoration for mfen, want dri"),
         (["dri", "--synthetic", "x", "--predictors", "3"], "got --predictors 3 for --stage network of dri, want them"),
         (["dri", "--synthetic", "x", "--photos", "y"], "got --photos for --stage network of dri, want them beside"),
+        (
+            ["dri", "--synthetic", "x", "--kept-predictors", "1"],
+            "got --kept-predictors 1 and --predictors 1 for --stage",
+        ),
         (["dri", "--synthetic", "x", "--predictors", "0"], "got --predictors 0, want at least 1"),
         (["dri", "--data", "a.csv", "--stage", "restoration"], "want dri, with --synthetic"),
         (["dri", "--data", "a.csv", "--queue", "-1"], "got --queue -1, want 0 or more"),

@@ -150,6 +150,15 @@ def test_several_heads_learn_each_by_itself_and_answer_by_their_mean():
     assert found == {"some": srcc(mean, sets[0].score[8:])}
 
 
+def test_heads_that_are_kept_stay_as_they_are():
+    heads = [Regressor(5, 8) for _ in range(2)]
+    before = [head.state_dict()["layers.1.weight"].clone() for head in heads]
+    kept = smoke(system="dri", data=["a.csv"], stage="head", start="x.ckpt", predictors=2, kept_predictors=1)
+    fit_heads(kept, heads, [some_pictures(8)])
+    same = [torch.equal(b, head.state_dict()["layers.1.weight"]) for b, head in zip(before, heads, strict=True)]
+    assert same == [True, False]
+
+
 def of_types(name, kinds, level=-1.0, train=40):
     """Pictures with two numbers that tell two types apart, and their types; -1 is one that is not known."""
     kind, severity = np.full((len(kinds), 26), -1, np.float32), np.full((len(kinds), 25), -1, np.float32)

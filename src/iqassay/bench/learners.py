@@ -29,7 +29,7 @@ from iqassay.systems.dri import DRI, DRIConfig
 from iqassay.systems.yoto_extended import ExtendedYOTO
 from iqassay.training.build import System, build_system
 from iqassay.training.cached_pass import fingerprint, keep
-from iqassay.training.checkpoints import NEW, load_weights, settled
+from iqassay.training.checkpoints import load_weights, new_parts, settled
 from iqassay.training.head import Head, fit_head, heads_of, predict
 from iqassay.training.kept_pictures import CELLS, Pictures, gather, kept_of, rated_pictures
 from iqassay.training.losses import SetScales
@@ -221,7 +221,7 @@ def _together(seen: Seen, parts: Sequence[Ratings]) -> list[np.ndarray]:
 def _system(recipe: Recipe) -> System:
     system = build_system(recipe).eval()
     if recipe.start is not None:
-        load_weights(system, recipe.start, new=NEW if isinstance(system, DRI) else ())
+        load_weights(system, recipe.start, new_parts(recipe))
     return system
 
 

@@ -23,12 +23,14 @@ from torch.nn import functional as F
 
 from iqassay.systems.distance import Monotone, compressed
 from iqassay.systems.near_attention import split
+from iqassay.systems.subbands import subband_difference
 
 CELL = 32  # pixels
 LEVELS = 4
 LIGHT = 2  # inputs
 FAINT = 4 / 255  # the deviation of the cells' means below which a picture says nothing of its contrast
 TEXTURE = 4.0  # what a difference of textures as large as an ordinary texture counts, in units of what HA finds
+NATIVE = 1.0  # what a loss of all native detail takes from the raw score
 UNSEEN = 1 / 255  # the difference of cells, root mean square, that is half seen
 
 
@@ -56,8 +58,17 @@ class NearDistance(Monotone):
         for change in light(x[0], reference[0]):
             found.append(compressed(change.square()).expand_as(found[-1]))
         together = torch.cat(found, 3) * visible(x[0], reference[0])[..., None]
+        native = compressed(subband_difference(in_the_light_of(x[0], reference[0]), reference[0]))[:, None, None, None]
+        together = torch.cat([together, native.expand_as(together[..., :1])], 3)
         n, h, w, k = together.shape
         return together.reshape(n, h * w, k)  # spelt out, because an empty batch leaves nothing to infer -1 from
+
+    def forward(self, differences: Tensor) -> Tensor:
+        return super().forward(differences[..., :-1])
+
+    def native(self, differences: Tensor) -> Tensor:
+        """What native detail adds to the distance of the whole pictures, (B,)."""
+        return NATIVE * differences[:, 0, -1]
 
     @torch.no_grad()
     def learn_scale(self, pyramids: Sequence[Sequence[Tensor]]) -> None:

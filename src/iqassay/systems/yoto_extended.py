@@ -233,7 +233,12 @@ class ExtendedYOTO(Calibrated, nn.Module):
         exp(-sway tanh(s)) and weighed by w, the head's two answers."""
         s, w = answers.unbind(2)
         far = self.distance(differences) * torch.exp(-self.config.sway * torch.tanh(s))
-        return TOP - (far * w).sum(1) / w.sum(1), TOP - far
+        mean = (far * w).sum(1) / w.sum(1)
+        if isinstance(self.distance, NearDistance):  # what is of no one cell counts where they differ
+            more = self.distance.native(differences)
+            far = far * (1 + more / (mean + 1e-6))[:, None]
+            mean = mean + more
+        return TOP - mean, TOP - far
 
 
 def _answers(cells: Cells) -> Tensor:

@@ -15,8 +15,13 @@ from iqassay.systems.yoto_extended import ExtendedYOTO, rename
 from iqassay.training.build import System, shared_levels
 from iqassay.training.recipes import Recipe
 
-# What of DRI-IQA the stage of the head trains anew, or a first stage need not have had.
-NEW = ("predictor.", "others.", "distortions.", "semantic.", "generated.")
+
+def new_parts(recipe: Recipe) -> tuple[str, ...]:
+    """How the names begin of what the stage of the head trains anew, so that its start need not have it."""
+    if recipe.system != "dri":
+        return ("changes.",)
+    predictors = ["predictor.", *(f"others.{k}." for k in range(recipe.predictors - 1))]
+    return (*predictors[recipe.kept_predictors :], "distortions.", "semantic.", "generated.")
 
 
 def recipe_of(checkpoint: Path) -> Recipe:

@@ -42,8 +42,11 @@ def heads_of(system: System) -> list[Head]:
 def fit_heads(
     recipe: Recipe, heads: Sequence[Head], sets: list[Pictures], patched: Pictures | None = None
 ) -> dict[str, float]:
-    """Train every head by ``fit_head`` with a seed of its own, in place. Returns the val SRCC of their mean."""
+    """Train every head but the recipe's ``kept_predictors`` by ``fit_head`` with a seed of its own, in place. Returns
+    the val SRCC of their mean."""
     for k, head in enumerate(heads):
+        if k < recipe.kept_predictors:
+            continue
         found = fit_head(dataclasses.replace(recipe, seed=recipe.seed + k), head, sets, patched=patched)[0]
         head.load_state_dict(found.state_dict())
         head.eval()

@@ -115,6 +115,7 @@ class Recipe:
     interaction: bool = _flag(True, "dri: interaction of the two vectors")
     two_vectors: bool = _flag(True, "dri: a degradation vector beside the quality vector")
     predictors: int = _flag(1, "dri: so many predictors, each trained by itself, whose mean is the answer")
+    kept_predictors: int = _flag(0, "dri: so many of these stay as --start has them (stage head)")
     semantic: str = _flag("", "dri: vision transformer that says what the whole picture shows: clip_vit_b16")
     sway: float = _flag(1.4, "yoto: how far the attention may scale the distance of a cell; 0 leaves it to the weights")
 
@@ -206,6 +207,11 @@ class Recipe:
             raise ValueError(
                 f"got --predictors {self.predictors} for --stage {self.stage} of {self.system}, want them for --stage "
                 "head of dri, which trains each by itself"
+            )
+        if self.kept_predictors and not (dri_head and self.start and 0 < self.kept_predictors < self.predictors):
+            raise ValueError(
+                f"got --kept-predictors {self.kept_predictors} and --predictors {self.predictors} for --stage "
+                f"{self.stage} of {self.system}, want fewer kept than there are, for --stage head of dri with a --start"
             )
         if self.photos and not (dri_head and self.generated):
             raise ValueError(

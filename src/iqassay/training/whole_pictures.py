@@ -17,7 +17,7 @@ from iqassay.systems.dri import DRI, Seen
 from iqassay.systems.mfen import MFEN
 from iqassay.systems.yoto_extended import ExtendedYOTO
 from iqassay.training.build import build_system
-from iqassay.training.checkpoints import NEW, load_weights, settled
+from iqassay.training.checkpoints import load_weights, new_parts, settled
 from iqassay.training.distortion_reader import fit_distortions, named
 from iqassay.training.generated import fit_generated
 from iqassay.training.head import fit_heads, heads_of, usual_as_photos
@@ -50,7 +50,7 @@ def fit_on_whole_pictures(recipe: Recipe) -> Path:
     torch.manual_seed(recipe.seed)  # the head may start from random weights
     system = build_system(recipe).eval()
     if start is not None:
-        load_weights(system, start, new=NEW if isinstance(system, DRI) else ("changes.",))  # trained anew in any case
+        load_weights(system, start, new_parts(recipe))
     elif isinstance(system, ExtendedYOTO):
         start_near(system, clean_views(recipe))
     recipe.out.mkdir(parents=True, exist_ok=True)
