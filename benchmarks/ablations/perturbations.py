@@ -60,7 +60,11 @@ def parts_of(system: Any, paired: bool) -> dict[str, list[Place]]:
     }
     if paired:
         parts = {"reference in HA": [(one, "forward", 1) for one in network.ha], **parts}
-        return parts | {"distance": [(system.distance, "differences", None)]} if system.config.distance else parts
+        if not system.config.distance:
+            return parts
+        if hasattr(system.distance, "native"):
+            parts |= {"native detail": [(system.distance, "native", None)]}
+        return parts | {"distance": [(system.distance, "differences", None)]}
     return parts | {"whole picture": [(system, "whole", None)]} if system.config.whole_picture else parts
 
 

@@ -16,11 +16,12 @@ from pathlib import Path
 import numpy as np
 
 from iqassay.statistics.correlation import srcc
+from iqassay.systems.dri import DRI
 from iqassay.training.head import heads_of, predict
 from iqassay.training.kept_pictures import gather
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "common"))
-from dri_run import opened
+from opened_run import opened
 from rows import write_rows
 
 DRAWS = 1000
@@ -32,7 +33,7 @@ def main() -> None:
     parser.add_argument("-o", "--out", type=Path, default=Path(__file__).with_suffix(".csv"))
     args = parser.parse_args()
 
-    recipe, system = opened(args.run)
+    recipe, system = opened(args.run, DRI)
     rows = []
     for pictures in gather(recipe, system):
         opinions = pictures.score[pictures.train :]

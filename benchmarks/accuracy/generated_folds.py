@@ -20,7 +20,7 @@ import numpy as np
 import torch
 
 from iqassay.statistics.correlation import bootstrap, srcc
-from iqassay.systems.dri import Generated, blended
+from iqassay.systems.dri import DRI, Generated, blended
 from iqassay.training.generated import fit_generated
 from iqassay.training.head import heads_of, predict, usual_as_photos
 from iqassay.training.kept_pictures import Pictures, gather, unrated_photos
@@ -28,7 +28,7 @@ from iqassay.training.recipes import Recipe
 from iqassay.training.sets import generated_set, rated_rows
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "common"))
-from dri_run import opened
+from opened_run import opened
 from rows import write_rows
 
 FOLDS = 3
@@ -40,7 +40,7 @@ def main() -> None:
     parser.add_argument("-o", "--out", type=Path, default=Path(__file__).with_suffix(".csv"))
     args = parser.parse_args()
 
-    recipe, system = opened(args.run)
+    recipe, system = opened(args.run, DRI)
     sets = gather(recipe, system)
     rated = next(s for s in sets if s.generated and s.name != "taught")
     groups = {rated.name: groups_of(recipe, rated.name), "taught": folders_of(recipe)}

@@ -2,11 +2,11 @@
 
 Our own part of the full-reference mode, not YOTO's, as ``distance`` is for other encoders. HA says how far a token of
 the reference is from the nearest one; beside it, of the encoder's own tokens, how much they vary among the neighbours
-of a cell, which says whether there is as much texture as there was, wherever it has gone. Native detail (means,
-deviations and structure of luma, of its lowest bands, of the colours) was tried beside them: people's opinions were
-followed no better by it, nor were small differences ordered better (docs/yoto.md). A cell counts as far as its
-difference is visible at all, since on flat areas the tokens of a transformer change much by noise of one level, which
-nobody sees. All values of one kind are one input, because ratings of a few dozen contents teach no more.
+of a cell, which says whether there is as much texture as there was, wherever it has gone. For native detail, which
+patches are too coarse for, the whole pair loses by ``subband_difference``, at a fixed weight (docs/yoto.md: as one more
+input of the network it helped nothing). A cell counts as far as its difference is visible at all, since on flat areas
+the tokens of a transformer change much by noise of one level, which nobody sees. All values of one kind are one input,
+because ratings of a few dozen contents teach no more.
 
 People adapt to light, and tokens do not: so x is first put in the light of its reference (``in_the_light_of``), and how
 far that was is two inputs of their own, the same for every cell. Without it a picture that was brightened lost as much
