@@ -255,12 +255,14 @@ def joint(arm: str, column: str) -> tuple[float, float] | None:
     """A training of YOTO's network, of ablations/joint_table.csv: mean and deviation of SRCC over the seeds, or, in a
     column "..., change", the difference from joint training with the same seed and its standard error."""
     name, _, change = column.partition(", ")
-    try:
-        if not change:
-            return seeds("ablations/joint_table.csv", "srcc", arm=arm, set=key(name))
-        ours, theirs = (values("ablations/joint_table.csv", "srcc", arm=a, set=key(name)) for a in (arm, "joint"))
-    except LookupError:
+    table = "ablations/joint_table.csv"
+    held = {(row["arm"], row["set"]) for row in rows(table)}
+    known = any(arm == a for a, _ in held) and any(key(name) == s for _, s in held)
+    if (arm, key(name)) not in held and known:
         return None  # a mode alone has not learned the other
+    if not change:
+        return seeds(table, "srcc", arm=arm, set=key(name))
+    ours, theirs = (values(table, "srcc", arm=a, set=key(name)) for a in (arm, "joint"))
     apart = [a - b for a, b in zip(ours, theirs, strict=True)]
     return None if arm == "joint" else (mean(apart), stdev(apart) / len(apart) ** 0.5)
 

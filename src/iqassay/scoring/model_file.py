@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from iqassay.scoring.device import first_line, start
+from iqassay.support.memory import give_back
 from iqassay.support.processors import processors
 from iqassay.support.text import did_you_mean
 
@@ -243,6 +244,8 @@ def open_session(model: ModelFile, threads: int | None = None, device: str = "cp
     options.enable_mem_pattern = False  # patterns are per input shape, and every picture has its own
     # Threads that wait in a loop take two thirds more processor time as soon as anything else runs on the machine.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    # Weights stored in int8 are put back to float32 once, when the file is opened, and not at each run.
+    options.add_session_config_entry("session.disable_quant_qdq", "1")
     try:
         session = start(model.content, options, device)
         inputs = [value.name for value in session.get_inputs()]  # these names may be anything but text
@@ -267,6 +270,7 @@ def open_session(model: ModelFile, threads: int | None = None, device: str = "cp
         got = outputs[name][-1] if outputs[name] else None
         if isinstance(got, int) and got != want:
             raise ModelFileError(f"{str(model.path)!r}: output {name!r} has {got} values, want {want} by its card")
+    give_back()  # what onnxruntime needed to open it
     return session
 
 

@@ -93,7 +93,7 @@ def named_weights(content: bytes) -> dict[str, Tensor]:
     for name, values in stored.items():
         if name.endswith("_int8"):
             own = name.removesuffix("_int8")
-            found[own] = values * stored[f"{own}_scale"].float()
+            found[own] = values * stored[f"{own}_scale"].float().reshape(-1, *[1] * (values.ndim - 1))
         elif name.endswith("_int4"):
             own = name.removesuffix("_int4")
             found[own] = _of_fours(values, stored[f"{own}_group"].float())

@@ -63,6 +63,7 @@ def _fold(model: onnx.ModelProto) -> onnx.ModelProto:
     options = onnxruntime.SessionOptions()
     options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_BASIC
     options.log_severity_level = 4  # silent: what goes wrong also comes as an exception
+    options.add_session_config_entry("session.disable_quant_qdq", "1")  # or weights of two layers would be stored twice
     with tempfile.TemporaryDirectory() as folder:
         options.optimized_model_filepath = os.path.join(folder, "optimised.onnx")
         onnxruntime.InferenceSession(shown.SerializeToString(), options, providers=["CPUExecutionProvider"])
