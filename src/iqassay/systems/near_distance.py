@@ -50,7 +50,8 @@ class NearDistance(Monotone):
 
     def differences(self, x: Sequence[Tensor], reference: Sequence[Tensor], far: Tensor) -> Tensor:
         """x and reference: the pictures (B, 3, H, W) in [0, 1], then the encoder's maps, (B, C, H/32, W/32) a level, of
-        x in the light of its reference; far (B, H/32, W/32, K) -> (B, cells, inputs)."""
+        x in the light of its reference; far (B, H/32, W/32, K) -> (B, cells, inputs + 1): the last is that of native
+        detail, the same for every cell."""
         found = [split(compressed(far), self.kinds).mean(4)]
         for a, b, energy in zip(x[1:], reference[1:], self.energy, strict=True):
             apart = (texture(a) - texture(b)).square().sum(1)

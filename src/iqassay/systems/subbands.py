@@ -3,7 +3,7 @@
 After Balanov et al., "Image quality assessment based on DCT subband similarity" (DSS), ICIP 2015: in every frequency of
 the 8x8 DCT of blocks of luma, how alike the local deviations are; the worst twentieth of the blocks counts. Ours: a
 neighbourhood is 7x7 blocks in place of 3x3, and the course of the blocks' means does not count, because both blame what
-has only moved by a pixel. A transformer's patches are too coarse for what this sees, and it costs a fiftieth of one.
+has only moved by a pixel. A transformer's patches are too coarse for what this sees.
 """
 
 from __future__ import annotations
