@@ -15,13 +15,12 @@ import dataclasses
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
-from unittest.mock import patch
 
 import numpy as np
 
 from iqassay.data.opening import open_set
 from iqassay.scoring import tiles
+from iqassay.scoring.model_file import Views
 from iqassay.scoring.scorer import Scorer
 from iqassay.statistics.correlation import srcc
 
@@ -58,18 +57,22 @@ def main() -> None:
 def both_views(name: str, files: Sequence[Path], windows: int) -> np.ndarray:
     """The mean raw score of the windows of each picture, and that of its whole view, (N, 2)."""
     scorer = Scorer(name)
-    scorer.card = dataclasses.replace(scorer.card, views=dataclasses.replace(scorer.card.views, max_windows=windows))
-    conclude, found = tiles._conclude, []
+    views = dataclasses.replace(scorer.card.views, max_windows=windows)
+    said = (view_by_view(scorer, scorer.read(file).pixels, views) for file in files)
+    return np.array([(np.mean(scores[:-1] or scores), scores[-1]) for scores in said])
 
-    def noted(answers: list[tiles.Answers], *others: Any) -> tiles.Answers:
-        scores = [float(answer.score[0]) for answer in answers]
-        found.append((np.mean(scores[:-1] or scores), scores[-1]))
-        return conclude(answers, *others)
 
-    with patch.object(tiles, "_conclude", noted):
-        for file in files:
-            scorer.look(scorer.read(file).pixels)
-    return np.array(found)
+def view_by_view(scorer: Scorer, pixels: np.ndarray, views: Views) -> list[float]:
+    """The raw score of every window of a picture, and last of its whole view, unless that is the only one."""
+    network, scores = scorer.network_for(pixels), list[float]()
+
+    def noted(view: tiles.Batch, beside: tiles.Batch | None) -> tiles.Answers:
+        answer = network(view, beside)
+        scores.append(float(answer.score[0]))
+        return answer
+
+    tiles.look(pixels, views, noted)
+    return scores
 
 
 if __name__ == "__main__":
