@@ -433,13 +433,15 @@ def test_a_panel_that_cannot_be_used_is_one_line_and_status_2(
     assert errors.count("\n") == 1
 
 
-def test_members_may_look_at_other_windows_than_their_fellows(tmp_path: Path) -> None:
+def test_members_may_look_at_other_windows_than_their_fellows_or_weigh_the_whole_view_otherwise(tmp_path: Path) -> None:
     """Those of one kind look together, and what they say is what each says alone, in the order of the members."""
     views = {"area": 90000, "window": 256, "max_windows": 6, "global_weight": 0.25}
-    for name, changes in (("a", {}), ("b", {"views": views}), ("c", {})):
+    wider = {"area": 307200, "window": 384, "max_windows": 96, "global_weight": 0.9}
+    for name, changes in (("a", {}), ("b", {"views": views}), ("c", {}), ("d", {"views": wider})):
         write_model(tmp_path, name, name=name, **changes)
-    panel = Panel(write_panel(tmp_path, of=("a", "b", "c")), threads=2)
+    panel = Panel(write_panel(tmp_path, of=("a", "b", "c", "d")), threads=2)
     picture = np.random.default_rng(3).integers(0, 256, (700, 900, 3), dtype=np.uint8)
-    alone = {name: Scorer(tmp_path / f"{name}.onnx").score(picture).raw for name in ("a", "b", "c")}
+    picture[:350] //= 2  # or all views would say nearly the same
+    alone = {name: Scorer(tmp_path / f"{name}.onnx").score(picture).raw for name in ("a", "b", "c", "d")}
     assert panel.score(picture).raws == alone
-    assert alone["b"] != alone["a"]
+    assert len({alone["a"], alone["b"], alone["d"]}) == 3

@@ -169,7 +169,7 @@ def test_photos_that_nobody_rated_are_told_from_generated_pictures_and_teach_no_
     assert (found.generated, len(found.score), found.train) == (False, 12, 10)
     assert (found.labels[:, 0] == -1).all()
     first, last = (kept_of(system, [photo(64, 96, k)], tmp_path, "one")[-1] for k in (1, 10))
-    np.testing.assert_allclose(found.kept[-1][[0, -1]], np.concatenate([first, last]), atol=1e-5)
+    np.testing.assert_allclose(found.kept[-1][[0, -1]], np.concatenate([first, last]), atol=0.02)  # in bfloat16
     assert unrated_photos(dataclasses.replace(recipe, photos=[]), system) == []
 
 

@@ -50,6 +50,10 @@ def train(given: dict[str, Any]) -> Path:
         from iqassay.training.whole_pictures import fit_on_whole_pictures
 
         return fit_on_whole_pictures(recipe)
+    if recipe.stage == "semantic":
+        from iqassay.training.whole_pictures import fit_semantic
+
+        return fit_semantic(recipe)
     if recipe.stage == "restoration":
         from iqassay.training.restoration import fit_assistants
 

@@ -7,6 +7,7 @@ file in a cache folder, because a distortion costs as much as a training step.
 from __future__ import annotations
 
 import hashlib
+import os
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -114,14 +115,14 @@ def contents(files: list[Path], config: SyntheticConfig) -> np.ndarray:
     return np.random.default_rng([config.seed, 0]).integers(len(files), size=config.count)
 
 
-def render(files: list[Path], config: SyntheticConfig, cache: Path, processes: int = 2) -> SyntheticSet:
-    """The set for these photos, from ``cache`` when it has been rendered before."""
+def render(files: list[Path], config: SyntheticConfig, cache: Path, processes: int = 0) -> SyntheticSet:
+    """The set for these photos, from ``cache`` when it has been rendered before. By so many processes; 0: all cores."""
     digest = hashlib.sha256(repr((config, [(f.name, f.stat().st_size) for f in files])).encode())
     if config.covered:
         digest.update(repr(tuple(COVERED)).encode())  # some entries depend on what is installed
     for name in _MAKERS:
         digest.update((Path(__file__).parent / name).read_bytes())
-    key = digest.hexdigest()[:16]
+    key, processes = digest.hexdigest()[:16], processes or os.cpu_count() or 1
     done = cache / f"synthetic-{key}"
     if not (done / "labels.npz").exists():
         done.mkdir(parents=True, exist_ok=True)

@@ -9,6 +9,7 @@ ones; the card names each with its sha256, because table and interval hold for t
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -168,11 +169,13 @@ class Panel(Scorer):
         """What each member with a share in the score says, and its card."""
         members = [self.member(name) for name in self._alone]
         said: dict[str, Answers] = {}
-        for views in dict.fromkeys(member.card.views for member in members):  # that our own members share
-            alike = [member for member in members if member.card.views == views]
+        cuts = [replace(member.card.views, global_weight=0) for member in members]
+        for views in dict.fromkeys(cuts):  # that our own members share
+            alike = [member for member, cut in zip(members, cuts, strict=True) if cut == views]
             networks = [member.network_for(picture.pixels) for member in alike]
+            weights = [member.card.views.global_weight for member in alike]
             callers = alike[0]._session.callers
-            answers = look_together(picture.pixels, views, networks, callers=callers)
+            answers = look_together(picture.pixels, views, networks, callers=callers, global_weights=weights)
             said |= zip((member.card.name for member in alike), answers, strict=True)
         return [(member.card, said[member.card.name]) for member in members]
 

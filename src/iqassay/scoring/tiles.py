@@ -86,8 +86,12 @@ def look_together(
     networks: Sequence[Network],
     reference: np.ndarray | None = None,
     callers: int = 1,
+    global_weights: Sequence[float] = (),
 ) -> list[Answers]:
-    """What each of several networks says of a picture, as in `look`; every view is cut once for all of them."""
+    """What each of several networks says of a picture, as in `look`; every view is cut once for all of them.
+
+    global_weights: one for each network, in place of that of the views.
+    """
     height, width = pixels.shape[:2]
     if reference is not None and reference.shape != pixels.shape:
         raise ValueError(f"got a picture of shape {pixels.shape} and a reference of {reference.shape}, want one shape")
@@ -99,8 +103,10 @@ def look_together(
     calls = (partial(network, *cut) for cut in cuts for network in networks)
     callers = min(callers, len(windows) * len(networks))
     answers = list(in_order(_call, calls, callers) if callers > 1 else map(_call, calls))
-    of_each = (answers[i :: len(networks)] for i in range(len(networks)))
-    return [_conclude(of_one, windows, pixels.shape[:2], size, views.global_weight) for of_one in of_each]
+    return [
+        _conclude(answers[i :: len(networks)], windows, pixels.shape[:2], size, weight)
+        for i, weight in enumerate(global_weights or [views.global_weight] * len(networks))
+    ]
 
 
 def _call(call: Callable[[], Answers]) -> Answers:

@@ -96,13 +96,13 @@ def named_weights(content: bytes) -> dict[str, Tensor]:
             found[own] = values * stored[f"{own}_scale"].float().reshape(-1, *[1] * (values.ndim - 1))
         elif name.endswith("_int4"):
             own = name.removesuffix("_int4")
-            found[own] = _of_fours(values, stored[f"{own}_group"].float())
+            found[own] = of_fours(values, stored[f"{own}_group"].float())
         else:
             found[name.removesuffix("_half")] = values
     return found
 
 
-def _of_fours(packed: Tensor, scale: Tensor) -> Tensor:
+def of_fours(packed: Tensor, scale: Tensor) -> Tensor:
     """A matrix from four bits: bytes (N, groups, half a group), the lower half of each first; scales (N groups)."""
     rows, groups, _ = packed.shape
     whole = torch.stack([packed & 15, packed >> 4], 3).reshape(rows, groups, -1).float() - 8

@@ -185,12 +185,16 @@ class VisionTransformer(nn.Module):
         """[0, 1] -> the mean 0 and deviation 1 of the pictures it was trained on."""
         return (x - self.mean) / self.deviation
 
+    def begin(self, x: Tensor) -> Tensor:
+        """(B, 3, H, W) as for ``tokens`` -> what goes into the first block, (B, 1 + N, C)."""
+        maps = self.patches(self.normalise(x))
+        maps = maps + resize(self.places, maps.shape[2], maps.shape[3])
+        return self.before(torch.cat([self.cls.expand(maps.shape[0], -1, -1), maps.flatten(2).transpose(1, 2)], 1))
+
     def tokens(self, x: Tensor) -> list[Tensor]:
         """(B, 3, H, W) in [0, 1], sides multiples of the patch -> the tokens after each exit, (B, 1 + N, C), of which
         the first is the class token's."""
-        maps = self.patches(self.normalise(x))
-        maps = maps + resize(self.places, maps.shape[2], maps.shape[3])
-        x = self.before(torch.cat([self.cls.expand(maps.shape[0], -1, -1), maps.flatten(2).transpose(1, 2)], 1))
+        x = self.begin(x)
         out = []
         for number, block in enumerate(self.blocks, 1):
             x = block(x)

@@ -19,18 +19,19 @@ def keep(
     sources: Sequence[tuple[Path | np.ndarray, ...]],
     cells: int,
     square: bool = False,
+    device: str = "cpu",
 ) -> list[np.ndarray]:
     """Every output of a network for whole pictures, or pairs of them, as arrays (N, ...) in files of ``folder``.
 
-    square: see ``look``. Of a table of cells, (1, any number, K), so many evenly spread rows are kept, in float16. What
-    was stopped goes on.
+    square, device: see ``look``. Of a table of cells, (1, any number, K), so many evenly spread rows are kept, in
+    float16. What was stopped goes on.
     """
     if not (folder / "done").exists():
         folder.mkdir(parents=True, exist_ok=True)
         count = folder / "count"  # of the pictures that are safely in the files
         start = int(count.read_text()) if count.exists() else 0
         arrays: list[np.ndarray] = []
-        for i, answer in enumerate(look(network, sources[start:], square), start + 1):
+        for i, answer in enumerate(look(network, sources[start:], square, device), start + 1):
             rows = [_thinned(output[0], cells) for output in answer]
             arrays = arrays or [
                 np.lib.format.open_memmap(

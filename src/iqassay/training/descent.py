@@ -10,6 +10,14 @@ import lightning
 import torch
 from torch import Tensor, nn
 
+from iqassay.training.recipes import Recipe
+
+
+def device_of(recipe: Recipe) -> str:
+    """Where the stage of the head computes: on a GPU of CUDA if there is one, unless ``accelerator`` is another."""
+    gpu = recipe.accelerator in ("auto", "gpu", "cuda") and torch.cuda.is_available()
+    return "cuda" if gpu else "cpu"
+
 
 def scheduled(groups: list[dict], decay: float, trainer: lightning.Trainer) -> Any:
     """AdamW with the step sizes of ``step_size``, as Lightning wants it."""

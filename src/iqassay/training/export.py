@@ -267,9 +267,10 @@ def with_semantic(model: onnx.ModelProto, understood: nn.Module) -> onnx.ModelPr
 
 
 GROUP = 32  # weights of a row that share a scale
+SMALLEST = 16_384  # weights of a matrix that is worth it
 
 
-def in_fours(model: onnx.ModelProto, smallest: int = 16_384) -> None:
+def in_fours(model: onnx.ModelProto, smallest: int = SMALLEST) -> None:
     """Store the large matrices of linear layers as four bits with a float16 scale for every 32 of a row, and let
     onnxruntime's MatMulNBits multiply by them: arithmetic is float32, and no copy of them in float32 is kept."""
     graph = model.graph

@@ -20,11 +20,13 @@ from iqassay.systems.blocks import Regressor
 from iqassay.systems.dri import DRI, Predictor, Seen
 from iqassay.systems.yoto_extended import ExtendedYOTO
 from iqassay.training.build import System
+from iqassay.training.descent import device_of
 from iqassay.training.kept_pictures import Pictures
 from iqassay.training.losses import SetScales, damage_loss, ranking_loss, score_loss, semantic_loss
 from iqassay.training.recipes import Recipe
+from iqassay.training.semantic import Understanding
 
-Head = Regressor | Predictor
+Head = Regressor | Predictor | Understanding
 
 
 def heads_of(system: System) -> list[Head]:
@@ -84,12 +86,16 @@ def fit_head(
     torch.manual_seed(recipe.seed)
     standards = [standard_of(s.score[: s.train]) for s in sets]
     scales = SetScales(standards)
+    rated = torch.tensor([not (s.generated and recipe.stage == "semantic") for s in sets], device=device_of(recipe))
     targets = [(s.score - mean) / deviation for s, (mean, deviation) in zip(sets, standards, strict=True)]
     for k, scale in enumerate(head.scales):
         _standardise(scale, [s.kept[k][: s.train] for s, share in zip(sets, shares, strict=True) if share])
     parts: ConcatDataset = ConcatDataset([TensorDataset(torch.empty(s.train)) for s in sets])
     starts = [0, *parts.cumulative_sizes]
     sampler = MixedBatches(parts, shares, recipe.batch, recipe.steps, recipe.seed)
+    device = device_of(recipe)
+    head.to(device)
+    scales.to(device)
     optimizer = torch.optim.AdamW([*head.parameters(), *scales.parameters()], recipe.lr, weight_decay=recipe.decay)
     total = recipe.steps * recipe.epochs
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, recipe.lr, total_steps=total, pct_start=0.1)
@@ -107,21 +113,25 @@ def fit_head(
             target = torch.from_numpy(np.concatenate([t[c] for t, c in zip(targets, chosen, strict=True)])).float()
             labels = torch.from_numpy(np.concatenate([s.labels[c] for s, c in zip(sets, chosen, strict=True)]))
             dataset = torch.repeat_interleave(torch.tensor([len(c) for c in chosen]))
-            raw, vectors = _answer(head, _rows(sets, chosen))
-            loss = score_loss(scales(raw, dataset), target) + recipe.rank * ranking_loss(raw, target, dataset)
+            target, labels, dataset = target.to(device), labels.to(device), dataset.to(device)
+            raw, vectors, moved = _answer(head, _rows(sets, chosen, device))
+            known = rated[dataset]
+            opinion = raw[known], target[known], dataset[known]
+            loss = score_loss(scales(opinion[0], opinion[2]), opinion[1]) + recipe.rank * ranking_loss(*opinion)
+            loss = loss + recipe.taught * moved
             if vectors and recipe.representation:
                 loss = loss + recipe.representation * semantic_loss(vectors, target, dataset, labels)
             if patched is not None and patched.damaged is not None:
                 some = places.integers(len(patched.damaged), size=max(1, recipe.batch // 4))
-                local = head(Seen.of(*_rows([patched], [some]))).local
-                damaged = torch.from_numpy(patched.damaged[some])
+                local = head(Seen.of(*_rows([patched], [some], device))).local
+                damaged = torch.from_numpy(patched.damaged[some]).to(device)
                 loss = loss + recipe.damaged * damage_loss(local[:, None, :, None], damaged[:, :, None])
             optimizer.zero_grad()
             loss.backward()
             optimizer.step()
             schedule.step()
             average.update_parameters(head)
-        candidate = copy.deepcopy(head).eval()
+        candidate = copy.deepcopy(head).cpu().eval()
         candidate.load_state_dict(average.module.state_dict())
         found = {s.name: srcc(predict(candidate, s), s.score[s.train :]) for s in sets if s.train < len(s.score)}
         after_epoch(candidate, scales)
@@ -132,6 +142,7 @@ def fit_head(
         print(f"epoch {epoch}", {k: round(v, 4) for k, v in found.items()}, file=sys.stderr, flush=True)
         if mean > best[0]:
             best = (mean, candidate, found)
+    head.cpu()
     return best[1], best[2]
 
 
@@ -144,20 +155,24 @@ def _standardise(scale: nn.Module, columns: list[np.ndarray]) -> None:
     scale.running_mean, scale.running_var = (torch.from_numpy(v).float() for v in (mean, variance))
 
 
-def _rows(sets: list[Pictures], chosen: list[np.ndarray]) -> list[Tensor]:
+def _rows(sets: list[Pictures], chosen: list[np.ndarray], device: str = "cpu") -> list[Tensor]:
     """Some rows of every set, one set after another, of each of the things that are kept."""
-    return [
-        torch.from_numpy(np.concatenate([np.asarray(s.kept[k][c]) for s, c in zip(sets, chosen, strict=True)])).float()
+    kept = (
+        np.concatenate([np.asarray(s.kept[k][c]) for s, c in zip(sets, chosen, strict=True)])
         for k in range(len(sets[0].kept))
-    ]
+    )
+    return [torch.from_numpy(values).to(device).float() for values in kept]
 
 
-def _answer(head: Head, kept: list[Tensor]) -> tuple[Tensor, list[Tensor]]:
-    """Raw scores, and the vectors of a head that has them."""
+def _answer(head: Head, kept: list[Tensor]) -> tuple[Tensor, list[Tensor], Tensor | float]:
+    """Raw scores, the vectors of a head that has them, and how far a semantic encoder has moved from where it was."""
     if isinstance(head, Predictor):
         said = head(Seen.of(*kept))
-        return said.score, said.vectors
-    return head(*kept), []
+        return said.score, said.vectors, 0.0
+    if isinstance(head, Understanding):
+        raw, moved = head(*kept)
+        return raw, [], moved
+    return head(*kept), [], 0.0
 
 
 @torch.no_grad()

@@ -16,12 +16,15 @@ from iqassay.data.rating import Rating
 from iqassay.data.synthetic import UNKNOWN, pristine_files
 from iqassay.systems.blocks import N_KINDS
 from iqassay.systems.dri import DRI
+from iqassay.systems.vision_transformer import SIDE, VisionTransformer
 from iqassay.training.build import System
 from iqassay.training.cached_pass import fingerprint, keep, thinned
+from iqassay.training.descent import device_of
 from iqassay.training.export import Understood
 from iqassay.training.losses import label
 from iqassay.training.recipes import Recipe
-from iqassay.training.sets import generated_set, rated_rows, synthetic_sets
+from iqassay.training.semantic import Beginning
+from iqassay.training.sets import generated_set, rated_rows, synthetic_sets, unrated_set
 
 CELLS = 24  # of a picture are kept, evenly spread
 
@@ -59,22 +62,30 @@ class Pictures:
 
 
 def gather(recipe: Recipe, system: System) -> list[Pictures]:
-    """Every set of the recipe, seen by the system; kept in ``recipe.out`` so that a second run only reads them."""
-    out = []
+    """Every set of the recipe, seen by the system; kept in ``recipe.out`` so that a second run only reads them. In the
+    stage of the semantic encoder what is kept is what its first blocks say, and generated pictures have no opinions.
+    """
+    out, begins = [], recipe.stage == "semantic"
+
+    def see(sources: Sequence[Path | np.ndarray], name: str) -> list[np.ndarray]:
+        if begins and isinstance(system, DRI) and system.semantic is not None:
+            return begun_of(system.semantic, recipe, sources, name)
+        return kept_of(system, sources, recipe.out, name, device_of(recipe))
+
     for argument in recipe.data:
         name, rows, count = rated_rows(recipe, argument)
-        found = rated_pictures(name, rows, kept_of(system, [row.image for row in rows], recipe.out, name), count)
+        found = rated_pictures(name, rows, see([row.image for row in rows], name), count)
         found.generated = all(any(row.image.is_relative_to(f) for f in recipe.generated) for row in rows)
         out.append(found)
     if recipe.generated:
-        generated = generated_set(recipe)
+        generated = (unrated_set if begins else generated_set)(recipe)
         rows = [row for split in ("train", "val") for row in generated.split(split).rows]
-        kept = kept_of(system, [row.image for row in rows], recipe.out, generated.name)
+        kept = see([row.image for row in rows], generated.name)
         out.append(rated_pictures(generated.name, rows, kept, len(generated.split("train"))))
         out[-1].generated = True
     if recipe.synthetic:
         made = synthetic_sets(recipe)[:2]
-        kept = kept_of(system, [*made[0].pixels, *made[1].pixels], recipe.out, "synthetic")
+        kept = see([*made[0].pixels, *made[1].pixels], "synthetic")
         score, kind, severity = (np.concatenate([getattr(m, k) for m in made]) for k in ("score", "kind", "severity"))
         out.append(Pictures("synthetic", kept, score, kind, severity, len(made[0])))
     return out
@@ -90,7 +101,7 @@ def unrated_photos(recipe: Recipe, system: System) -> list[Pictures]:
         return []
     files = pristine_files(recipe.photos)
     learned, count = [file for i, file in enumerate(files) if i % 10], len(files)
-    kept = kept_of(system, [*learned, *files[::10]], recipe.out, "photos")
+    kept = kept_of(system, [*learned, *files[::10]], recipe.out, "photos", device_of(recipe))
     none = np.full((count, N_KINDS + 1), UNKNOWN), np.full((count, N_KINDS), UNKNOWN)
     return [Pictures("photos", kept, np.zeros(count), *none, len(learned))]
 
@@ -106,7 +117,7 @@ def patched_pictures(recipe: Recipe, system: System) -> Pictures:
         mixed, masks = zip(*(patch(made.pixels[i], made.reference[i]) for i in rows), strict=True)
     side = len(masks[0]) // CELL
     damaged = np.stack(masks)[:, : side * CELL, : side * CELL].reshape(-1, side, CELL, side, CELL).mean((2, 4))
-    kept = kept_of(system, mixed, recipe.out, "patched")
+    kept = kept_of(system, mixed, recipe.out, "patched", device_of(recipe))
     cells = thinned(side * side, CELLS)
     none = np.full((len(rows), len(made.kind[0])), UNKNOWN), np.full((len(rows), len(made.severity[0])), UNKNOWN)
     return Pictures(
@@ -119,11 +130,24 @@ def rated_pictures(name: str, rows: Sequence[Rating], kept: list[np.ndarray], tr
     return Pictures(name, kept, np.array([row.score for row in rows]), *labels_of(rows), train)
 
 
-def kept_of(system: System, sources: Sequence[Path | np.ndarray], folder: Path, name: str) -> list[np.ndarray]:
+def kept_of(
+    system: System, sources: Sequence[Path | np.ndarray], folder: Path, name: str, device: str = "cpu"
+) -> list[np.ndarray]:
     """What the head sees of pictures, (N, ...) each; kept in ``folder``, by what the system and the pictures are."""
     pictures = [(source,) for source in sources]
-    kept = keep(folder / f"{name}-{fingerprint(system, sources)}", Kept(system), pictures, CELLS)
+    kept = keep(folder / f"{name}-{fingerprint(system, sources)}", Kept(system), pictures, CELLS, device=device)
     if isinstance(system, DRI) and system.semantic is not None:
         own = folder / f"{name}-semantic-{fingerprint(system.semantic, sources)}"
-        kept += keep(own, Understood(system), pictures, CELLS, square=True)
+        kept += keep(own, Understood(system), pictures, CELLS, square=True, device=device)
     return kept
+
+
+def begun_of(
+    semantic: VisionTransformer, recipe: Recipe, sources: Sequence[Path | np.ndarray], name: str
+) -> list[np.ndarray]:
+    """What ``Beginning`` says of pictures: tokens (N, 1 + P, C) in float16, and what all of the encoder says, (N,
+    512)."""
+    fixed = recipe.semantic_fixed
+    folder = recipe.out / f"{name}-begun-{fixed}-{fingerprint(semantic, sources)}"
+    pictures, patches = [(source,) for source in sources], 1 + (SIDE // semantic.shape.patch) ** 2
+    return keep(folder, Beginning(semantic, fixed), pictures, patches, square=True, device=device_of(recipe))

@@ -53,7 +53,7 @@ class Recipe:
     generated: list[Path] = _flag(
         [],
         "folder of generated pictures: those that no --data rates are a further set with the teacher's opinions (mfen, "
-        "and stage head of the others); repeatable",
+        "and stage head of the others), or of which only what was said of them is to stay (stage semantic); repeatable",
     )
     photos: list[Path] = _flag(
         [], "folder of photos, rated or not, that are to be told from --generated (stage head of dri); repeatable"
@@ -61,7 +61,11 @@ class Recipe:
     teacher_heads: Path | None = _flag(
         None, "JSON of the linear heads sac and laion on CLIP ViT-B/16, by which the teacher has opinions"
     )
-    taught: float = _flag(0.0, "mfen: weight of the loss of what the teacher, CLIP ViT-B/16, says of pictures")
+    taught: float = _flag(
+        0.0,
+        "weight of the loss of what the teacher, CLIP ViT-B/16, says of pictures (mfen; stage semantic of dri, whose "
+        "teacher is the encoder as it was)",
+    )
     patched: float = _flag(
         0.0, "share of the distorted pictures that are damaged in one part only (mfen, and stage head of dri)"
     )
@@ -75,8 +79,8 @@ class Recipe:
     stage: str = _flag(
         "network",
         "network, on crops; view (mfen): only the quality network, on whole pictures as it sees them; restoration "
-        "(dri): degradation encoder and restorer, on pairs; or head: only what makes the score, on whole pictures, "
-        "after --start",
+        "(dri): degradation encoder and restorer, on pairs; semantic (dri): only the semantic encoder, on whole "
+        "pictures; or head: only what makes the score, on whole pictures, after --start",
     )
 
     config: str = _flag("light", "light, for CPUs; or paper: as near to the published network as is known")
@@ -117,6 +121,8 @@ class Recipe:
     predictors: int = _flag(1, "dri: so many predictors, each trained by itself, whose mean is the answer")
     kept_predictors: int = _flag(0, "dri: so many of these stay as --start has them (stage head)")
     semantic: str = _flag("", "dri: vision transformer that says what the whole picture shows: clip_vit_b16")
+    semantic_fixed: int = _flag(6, "dri: how many of its blocks stay as they are (stage semantic)")
+    low_rank: int = _flag(16, "dri: rank of what is added to the matrices of the others (stage semantic)")
     sway: float = _flag(1.4, "yoto: how far the attention may scale the distance of a cell; 0 leaves it to the weights")
 
     epochs: int = _flag(10, "epochs; one is --steps batches")
@@ -160,10 +166,10 @@ class Recipe:
                 raise ValueError(f"got --{name.replace('_', '-')} {getattr(self, name)}, want 0 to 4")
         if not 0 <= self.synthetic_covered <= 1:
             raise ValueError(f"got --synthetic-covered {self.synthetic_covered}, want 0 to 1")
-        for name in ("queue", "test_crops", "near"):
+        for name in ("queue", "test_crops", "near", "semantic_fixed"):
             if getattr(self, name) < 0:
                 raise ValueError(f"got --{name.replace('_', '-')} {getattr(self, name)}, want 0 or more")
-        if self.test_crops and self.stage in ("head", "view"):
+        if self.test_crops and self.stage in ("head", "view", "semantic"):
             raise ValueError(
                 f"got --test-crops {self.test_crops} for --stage {self.stage}, which sees whole pictures: want 0"
             )
@@ -183,6 +189,7 @@ class Recipe:
             "synthetic_count",
             "synthetic_size",
             "predictors",
+            "low_rank",
         ):
             if getattr(self, name) < 1:
                 raise ValueError(f"got --{name.replace('_', '-')} {getattr(self, name)}, want at least 1")
@@ -190,14 +197,19 @@ class Recipe:
             raise ValueError(f"got --synthetic-size {self.synthetic_size}, want at least the crop, {self.crop}")
         if self.config not in ("light", "paper"):
             raise ValueError(f"got --config {self.config}, want light or paper")
-        if self.stage not in ("network", "view", "restoration", "head"):
-            raise ValueError(f"got --stage {self.stage}, want network, view, restoration or head")
+        if self.stage not in ("network", "view", "restoration", "semantic", "head"):
+            raise ValueError(f"got --stage {self.stage}, want network, view, restoration, semantic or head")
+        if self.stage == "semantic" and not (self.system == "dri" and self.semantic):
+            raise ValueError(
+                f"got --stage semantic for {self.system}{' without --semantic' * (self.system == 'dri')}, want dri "
+                "with --semantic clip_vit_b16"
+            )
         if self.stage == "view" and (self.system != "mfen" or not self.view or self.config == "paper"):
             raise ValueError(f"got --stage view for {self.system} without a --view, want mfen with one")
         if self.stage == "restoration" and (self.system != "dri" or not self.synthetic):
             raise ValueError(f"got --stage restoration for {self.system}, want dri, with --synthetic to make pairs of")
         dri_head = self.system == "dri" and self.stage == "head"
-        on_crops = self.taught or (self.generated and self.stage != "head")
+        on_crops = self.stage != "semantic" and (self.taught or (self.generated and self.stage != "head"))
         if self.system != "mfen" and (on_crops or ((self.patched or self.damaged) and not dri_head)):
             raise ValueError(
                 f"got --taught, --patched, --damaged, or --generated for --stage {self.stage} of {self.system}, want "

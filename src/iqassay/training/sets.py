@@ -160,6 +160,12 @@ def generated_set(recipe: Recipe) -> Ratings:
     return taught_set(files, recipe.teacher_heads, recipe.out.parent / "cache")
 
 
+def unrated_set(recipe: Recipe) -> Ratings:
+    """The generated pictures of a recipe, all of them and without opinions."""
+    rows = [Rating(image=file, score=0.0, split="train") for file in pristine_files(recipe.generated)]
+    return Ratings("unrated", tuple(rows), (0, 100), recipe.generated[0])
+
+
 def taught(recipe: Recipe, ratings: Ratings) -> np.ndarray:
     """What the teacher says of the pictures of a set, (N, 514), as ``teachers.Teaching`` wants it."""
     if recipe.teacher_heads is None:

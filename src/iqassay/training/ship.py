@@ -100,7 +100,7 @@ def ship(job: Export) -> Path:
     card = {"name": job.out.stem, "version": __version__, "summary": "", "system": recipe.system.upper()} | card
     for key, empty in (("licence", {}), ("training_data", []), ("limits", []), ("accuracy", [])):
         card.setdefault(key, empty)
-    views = VIEWS | ({"max_windows": FEW} if recipe.near else {})
+    views = VIEWS | ({"max_windows": FEW} if recipe.near else {}) | card.get("views", {})
     card |= {"distortions": list(KINDS), "views": views, "unlike": {"threshold": 1e9}}
     scale = {"calibration": {"raw": [0, 1], "score": [0, 1]}, "interval": {"score": [0], "below": [0], "above": [0]}}
     card["architecture"] = dataclasses.asdict(system.config)

@@ -1,4 +1,4 @@
-"""The stage ``--stage head``, the second stage of training: the heads alone, on whole pictures.
+"""The stages ``--stage head``, the heads alone, and ``--stage semantic``, on whole pictures.
 
 An opinion belongs to a whole picture, and crops are a poor stand-in. With everything but the head fixed, a picture is a
 vector of statistics, computed once; a thousand passes over ten thousand of them then take a minute.
@@ -6,6 +6,7 @@ vector of statistics, computed once; a thousand passes over ten thousand of them
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 from pathlib import Path
 
@@ -16,17 +17,18 @@ from iqassay.support.files import replace_file
 from iqassay.systems.dri import DRI, Seen
 from iqassay.systems.mfen import MFEN
 from iqassay.systems.yoto_extended import ExtendedYOTO
-from iqassay.training.build import build_system
+from iqassay.training.build import System, build_system
 from iqassay.training.checkpoints import load_weights, new_parts, settled
 from iqassay.training.distortion_reader import fit_distortions, named
 from iqassay.training.generated import fit_generated
-from iqassay.training.head import fit_heads, heads_of, usual_as_photos
+from iqassay.training.head import fit_head, fit_heads, heads_of, usual_as_photos
 from iqassay.training.kept_pictures import gather, patched_pictures, unrated_photos
 from iqassay.training.known_degradations import known_degradations
 from iqassay.training.near_start import clean_views, start_near
 from iqassay.training.pairs import Pairs, fit_distance, gather_pairs
 from iqassay.training.recipes import Recipe
 from iqassay.training.run_folder import refuse_another_run, write_recipe
+from iqassay.training.semantic import Understanding
 
 
 def fit_on_whole_pictures(recipe: Recipe) -> Path:
@@ -88,7 +90,37 @@ def fit_on_whole_pictures(recipe: Recipe) -> Path:
         if system.changes is not None and told:
             apart = [torch.from_numpy(np.asarray(part.kept[2], np.float32)) for part in pairs]
             found |= fit_distortions(dataclasses.replace(recipe, shares=[]), system.changes, apart, pairs)
-    # Each as a whole: a run that is killed here leaves what was there before, not half a file.
+    return _written(recipe, system, found)
+
+
+def fit_semantic(recipe: Recipe) -> Path:
+    """``iqassay train dri --stage semantic``. Returns the path of a checkpoint with the changed encoder in it."""
+    refuse_another_run(recipe)
+    recipe = settled(recipe)
+    torch.manual_seed(recipe.seed)
+    system = build_system(recipe).eval()
+    if not isinstance(system, DRI) or system.semantic is None:
+        raise ValueError("got --stage semantic without a semantic encoder, want dri with --semantic clip_vit_b16")
+    if recipe.start is not None:
+        packaged = copy.deepcopy(system.semantic.state_dict())
+        load_weights(system, recipe.start, ("",))
+        if recipe.start.suffix == ".onnx":  # which has that encoder in four bits
+            system.semantic.load_state_dict(packaged)
+    fixed, bf16 = recipe.semantic_fixed, recipe.precision.startswith("bf16")
+    if fixed >= len(system.semantic.blocks):
+        raise ValueError(f"got --semantic-fixed {fixed}, want less than {len(system.semantic.blocks)}, which it has")
+    recipe.out.mkdir(parents=True, exist_ok=True)
+    learned = Understanding(copy.deepcopy(system.semantic), fixed, recipe.low_rank, recipe.width, bf16)
+    best, found = fit_head(recipe, learned, gather(recipe, system))
+    assert isinstance(best, Understanding)
+    best.merge()
+    system.semantic.blocks[fixed:].load_state_dict(best.blocks.state_dict())
+    return _written(recipe, system, found)
+
+
+def _written(recipe: Recipe, system: System, found: dict[str, float]) -> Path:
+    """A checkpoint of the system and its recipe, each as a whole: a run that is killed here leaves what was there
+    before, not half a file."""
     write_recipe(recipe, val=found)
     weights = {"state_dict": {f"system.{k}": v for k, v in system.state_dict().items()}}
     replace_file(recipe.out / "best.ckpt", lambda out: torch.save(weights, out))
