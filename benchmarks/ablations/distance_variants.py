@@ -22,9 +22,9 @@ from variants import write
 from iqassay.statistics.correlation import srcc
 from iqassay.training.build import build_system
 from iqassay.training.checkpoints import load_weights, recipe_of
-from iqassay.training.onnx_pass import look
 from iqassay.training.pairs import CELLS, Compared, Pairs, fit_distance, gather_pairs, grade
 from iqassay.training.sets import synthetic_sets
+from iqassay.training.whole_pass import look
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "common"))
 from toyama import made_again

@@ -34,7 +34,7 @@ from iqassay.statistics.correlation import bootstrap, srcc
 from iqassay.systems.blocks import pool_statistics, shrink_to
 from iqassay.systems.encoders import encoder
 from iqassay.systems.vision_transformer import MEANING, VisionTransformer
-from iqassay.training.onnx_pass import whole_view
+from iqassay.training.whole_pass import whole_view
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "common"))
 from middle import middle

@@ -18,9 +18,9 @@ from iqassay.scoring.model_file import load_model_file, open_session
 from iqassay.systems.yoto_extended import TOP
 from iqassay.training.export import export, principal_axes
 from iqassay.training.near_start import start_near
-from iqassay.training.onnx_pass import whole_view
 from iqassay.training.pairs import Pairs, contents_of, draw_rows
 from iqassay.training.ship import _statistics
+from iqassay.training.whole_pass import whole_view
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "systems"))
 from small_yoto import tiny_near

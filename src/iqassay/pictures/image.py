@@ -5,12 +5,10 @@ docs/reading-pictures.md says what is done; this file does it, and leaves every 
 
 from __future__ import annotations
 
-import ctypes
 import io
 import os
 import stat
 from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import replace
 from typing import BinaryIO, cast
 
@@ -35,6 +33,7 @@ from iqassay.pictures.pixels import (
     with_key,
 )
 from iqassay.support.install import install_command
+from iqassay.support.memory import give_back
 
 __all__ = ["MAX_PIXELS", "SUFFIXES", "ImageError", "Picture", "TooManyPixels", "file_name", "read_image", "to_float"]
 
@@ -90,14 +89,8 @@ def read_image(
         GROUND.reset(shown_over)
     picture.pixels.flags.writeable = False
     if picture.pixels.nbytes > _LARGE:
-        _give_back_memory()
+        give_back()  # decoding took 4 bytes a pixel
     return picture
-
-
-def _give_back_memory() -> None:
-    """What decoding took, 4 bytes a pixel, is free again, but glibc would keep it for this thread alone."""
-    with suppress(AttributeError, OSError, TypeError):  # another C library
-        ctypes.CDLL(None).malloc_trim(0)
 
 
 # ---- files ----------------------------------------------------------------------------------------------------------

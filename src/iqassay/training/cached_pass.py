@@ -10,7 +10,7 @@ import numpy as np
 from torch import nn
 
 from iqassay.systems.yoto_extended import ExtendedYOTO
-from iqassay.training.onnx_pass import look
+from iqassay.training.whole_pass import look
 
 
 def keep(

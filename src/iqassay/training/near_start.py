@@ -19,9 +19,9 @@ from iqassay.systems.near_attention import NearAttention
 from iqassay.systems.near_distance import NearDistance
 from iqassay.systems.yoto import YOTO
 from iqassay.systems.yoto_extended import ExtendedYOTO
-from iqassay.training.onnx_pass import whole_view
 from iqassay.training.recipes import Recipe
 from iqassay.training.sets import held_out
+from iqassay.training.whole_pass import whole_view
 
 PHOTOS = 80  # to begin by, evenly spread
 MOST = 20_000  # tokens of a level, evenly spread, are enough

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ctypes
 import logging
 import sys
 import warnings
@@ -22,6 +21,7 @@ from lightning.pytorch.loggers import CSVLogger
 from torch.utils.data import DataLoader, Dataset
 
 from iqassay.data.pipeline import MixedBatches
+from iqassay.support.memory import keep_freed
 from iqassay.support.parallel import leads
 from iqassay.training.learning_curve import draw_curve
 from iqassay.training.recipes import Recipe
@@ -48,7 +48,7 @@ def run(
     curve.png; of a system, val-EPOCH.npz (raw score, standardised opinion and set of every picture of the epoch's
     validation; for each set the learned gain and offset from raw scores to standardised opinions).
     """
-    _keep_memory()
+    keep_freed()
     _quiet()
     resume = recipe.out / "last.ckpt"
     recipe.out.mkdir(parents=True, exist_ok=True)
@@ -98,15 +98,6 @@ class Narrator(lightning.Callback):
             print(
                 f"epoch {trainer.current_epoch}", *(f"{k} {v}" for k, v in shown.items()), file=sys.stderr, flush=True
             )
-
-
-def _keep_memory() -> None:
-    """Tell glibc to keep freed memory, or a step's large tensors are mapped afresh each time (5x slower on a CPU)."""
-    if sys.platform == "linux":
-        libc = ctypes.CDLL(None)
-        if hasattr(libc, "mallopt"):
-            libc.mallopt(-4, 0)  # M_MMAP_MAX: no block has a mapping of its own
-            libc.mallopt(-1, 2**31 - 1)  # M_TRIM_THRESHOLD
 
 
 def _quiet() -> None:

@@ -32,8 +32,8 @@ from iqassay.training.calibrate import calibration_table, conformal_interval, do
 from iqassay.training.checkpoints import load_weights, recipe_of
 from iqassay.training.export import cut_up, export, principal_axes
 from iqassay.training.kept_answers import kept_answers
-from iqassay.training.onnx_pass import VIEW_AREA, whole_view
 from iqassay.training.sets import synthetic_sets
+from iqassay.training.whole_pass import VIEW_AREA, whole_view
 
 # Opinions of one distortion at one level spread by 8.4 points between KADID-10k's pictures, of which our targets follow
 # about half: this much of an opinion a synthetic target cannot know, so that the interval must allow for it.
