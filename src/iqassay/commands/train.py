@@ -27,6 +27,10 @@ def _on_the_training_side(command: Callable[..., Path]) -> Callable[..., int]:
             if (error.name or "").split(".")[0] == "iqassay":
                 raise
             raise UsageError(needs("training", error.name, "train")) from None
+        except ImportError as error:
+            if error.name is not None:  # python's own; ours, of a package with an encoder's weights, have none
+                raise
+            raise UsageError(str(error)) from None
         except ValueError as error:
             raise UsageError(str(error)) from None
         if leads():
