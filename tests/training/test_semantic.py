@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from small_dri import dri_with_semantic_encoder
 
 import iqassay.systems
 from iqassay.data.distortions import KINDS
@@ -16,7 +17,7 @@ from iqassay.scoring.scorer import Scorer
 from iqassay.scoring.square import shrunk_to_square
 from iqassay.systems.dri import DRI, KEPT, DRIConfig, Generated
 from iqassay.systems.pretrained import named_weights
-from iqassay.systems.vision_transformer import MEANING, SHAPES, SIDE, Shape
+from iqassay.systems.vision_transformer import MEANING, SHAPES, SIDE
 from iqassay.training.export import GROUP, export, fours
 from iqassay.training.generated import fit_generated
 from iqassay.training.kept_pictures import Pictures, kept_of, unrated_photos
@@ -42,14 +43,7 @@ CARD = {
 
 @pytest.fixture(scope="module")
 def system():
-    """A narrow DRI-IQA with a small transformer of CLIP's kind, all of random weights."""
-    with pytest.MonkeyPatch.context() as patch:
-        sizes = {"patch": 32, "width": 64, "blocks": 4, "grid": SIDE // 32, "exits": (1, 2, 3, 4), "embedding": MEANING}
-        scale = {"mean": (0.48, 0.46, 0.41), "deviation": (0.27, 0.26, 0.28), "epsilon": 1e-5, "clip": True}
-        patch.setitem(SHAPES, "clip_tiny", Shape(**sizes, **scale, package="", file="", sha256=""))
-        torch.manual_seed(0)
-        shape = {"encoder": "van_tiny", "vector": 12, "width": 8, "pretrained": False, "restoration": False}
-        yield DRI(DRIConfig(**shape, semantic="clip_tiny")).eval()
+    yield from dri_with_semantic_encoder()
 
 
 @pytest.fixture(scope="module")
@@ -169,7 +163,7 @@ def test_photos_that_nobody_rated_are_told_from_generated_pictures_and_teach_no_
     assert (found.generated, len(found.score), found.train) == (False, 12, 10)
     assert (found.labels[:, 0] == -1).all()
     first, last = (kept_of(system, [photo(64, 96, k)], tmp_path, "one")[-1] for k in (1, 10))
-    np.testing.assert_allclose(found.kept[-1][[0, -1]], np.concatenate([first, last]), atol=0.02)  # in bfloat16
+    np.testing.assert_allclose(found.kept[-1][[0, -1]], np.concatenate([first, last]), atol=1e-5)
     assert unrated_photos(dataclasses.replace(recipe, photos=[]), system) == []
 
 

@@ -7,11 +7,11 @@ import pytest
 import torch
 from conftest import train_main as main
 from PIL import Image
+from small_dri import dri_with_semantic_encoder
 from torch import nn
 
 from iqassay.systems import vision_transformer
-from iqassay.systems.dri import DRI, DRIConfig
-from iqassay.systems.vision_transformer import MEANING, SHAPES, SIDE, Shape
+from iqassay.systems.vision_transformer import MEANING, SHAPES, SIDE
 from iqassay.training import whole_pictures
 from iqassay.training.checkpoints import load_weights
 from iqassay.training.head import fit_head, predict
@@ -24,14 +24,7 @@ FIXED = 2
 
 @pytest.fixture(scope="module")
 def system():
-    """A narrow DRI-IQA with a small transformer of CLIP's kind, all of random weights."""
-    with pytest.MonkeyPatch.context() as patch:
-        sizes = {"patch": 32, "width": 64, "blocks": 4, "grid": SIDE // 32, "exits": (1, 2, 3, 4), "embedding": MEANING}
-        scale = {"mean": (0.48, 0.46, 0.41), "deviation": (0.27, 0.26, 0.28), "epsilon": 1e-5, "clip": True}
-        patch.setitem(SHAPES, "clip_tiny", Shape(**sizes, **scale, package="", file="", sha256=""))
-        torch.manual_seed(0)
-        shape = {"encoder": "van_tiny", "vector": 12, "width": 8, "pretrained": False, "restoration": False}
-        yield DRI(DRIConfig(**shape, semantic="clip_tiny")).eval()
+    yield from dri_with_semantic_encoder()
 
 
 @pytest.fixture

@@ -24,7 +24,7 @@ def test_torch_says_what_onnxruntime_says_in_the_order_of_the_pictures(monkeypat
     network = Kept(DRI(DRIConfig("van_tiny", vector=12, width=8, pretrained=False)).eval())
     sizes = [(64, 96), (64, 96), (64, 96), (96, 64), (64, 96)]
     pictures = [(photo(*size, k),) for k, size in enumerate(sizes)]
-    said = [list(whole_pass.look(network, pictures)), list(whole_pass._look_by_torch(network, pictures, False, "cpu"))]
+    said = [list(whole_pass.look(network, pictures)), list(whole_pass._by_torch(network, pictures, False, "cpu"))]
     assert [len(answers) for answers in said] == [5, 5]
     for ours, theirs in zip(*said, strict=True):
         assert [v.shape for v in ours] == [v.shape for v in theirs]

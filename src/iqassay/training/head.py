@@ -86,14 +86,14 @@ def fit_head(
     torch.manual_seed(recipe.seed)
     standards = [standard_of(s.score[: s.train]) for s in sets]
     scales = SetScales(standards)
-    rated = torch.tensor([not (s.generated and recipe.stage == "semantic") for s in sets], device=device_of(recipe))
+    device = device_of(recipe)
+    rated = torch.tensor([not (s.generated and recipe.stage == "semantic") for s in sets], device=device)
     targets = [(s.score - mean) / deviation for s, (mean, deviation) in zip(sets, standards, strict=True)]
     for k, scale in enumerate(head.scales):
         _standardise(scale, [s.kept[k][: s.train] for s, share in zip(sets, shares, strict=True) if share])
     parts: ConcatDataset = ConcatDataset([TensorDataset(torch.empty(s.train)) for s in sets])
     starts = [0, *parts.cumulative_sizes]
     sampler = MixedBatches(parts, shares, recipe.batch, recipe.steps, recipe.seed)
-    device = device_of(recipe)
     head.to(device)
     scales.to(device)
     optimizer = torch.optim.AdamW([*head.parameters(), *scales.parameters()], recipe.lr, weight_decay=recipe.decay)

@@ -10,12 +10,16 @@ of a picture does not change and is computed once.
 
 from __future__ import annotations
 
+from typing import TypeVar
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from iqassay.systems.blocks import Regressor
 from iqassay.systems.vision_transformer import MEANING, VisionTransformer
+
+Layer = TypeVar("Layer", bound=nn.Module)
 
 
 class Beginning(nn.Module):
@@ -70,7 +74,7 @@ class Understanding(nn.Module):
         self.blocks = semantic.blocks[fixed:].requires_grad_(False)
         self.after, self.projection = semantic.after.requires_grad_(False), semantic.projection.requires_grad_(False)
         for block in self.blocks:
-            for part, name, layer in _linear(block):
+            for part, name, layer in _layers(block, nn.Linear):
                 setattr(part, name, Changed(layer, rank))
         self.regressor = Regressor(MEANING, width)
 
@@ -86,13 +90,11 @@ class Understanding(nn.Module):
     def merge(self) -> None:
         """Put the changed layers back into the encoder as plain ones."""
         for block in self.blocks:
-            for part in list(block.modules()):
-                for name, layer in list(part.named_children()):
-                    if isinstance(layer, Changed):
-                        setattr(part, name, layer.merged())
+            for part, name, layer in _layers(block, Changed):
+                setattr(part, name, layer.merged())
 
 
-def _linear(block: nn.Module) -> list[tuple[nn.Module, str, nn.Linear]]:
-    """The linear layers of a block: what each is part of, and what it is called there."""
+def _layers(block: nn.Module, kind: type[Layer]) -> list[tuple[nn.Module, str, Layer]]:
+    """The layers of a kind in a block: what each is part of, and what it is called there."""
     named = ((part, name, layer) for part in block.modules() for name, layer in part.named_children())
-    return [(part, name, layer) for part, name, layer in named if isinstance(layer, nn.Linear)]
+    return [(part, name, layer) for part, name, layer in named if isinstance(layer, kind)]

@@ -7,7 +7,6 @@ import copy
 import os
 import sys
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -49,10 +48,16 @@ def look(
     square: it is a semantic encoder, and its weights are rounded as they are in a model file. device: of torch; on
     "cpu" onnxruntime computes, which is faster there but for a semantic encoder, of which torch computes in bfloat16.
     """
+    by_torch = square or device != "cpu"
+    answers = _by_torch(network, sources, square, device) if by_torch else _by_onnxruntime(network, sources)
+    for i, answer in enumerate(answers):
+        yield answer
+        if i % 500 == 0:
+            print(f"{i} of {len(sources)} pictures", file=sys.stderr, flush=True)
+
+
+def _by_onnxruntime(network: nn.Module, sources: Sequence[tuple[Path | np.ndarray, ...]]) -> Iterator[list]:
     inputs = ("image", "reference")[: len(sources[0])]
-    if square or device != "cpu":
-        yield from _look_by_torch(network, sources, square, device)
-        return
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = 1
     graph = optimise(to_onnx(network.eval(), inputs=inputs))
@@ -61,17 +66,13 @@ def look(
     def ask(source: tuple[Path | np.ndarray, ...]) -> list:
         return session.run(None, dict(zip(inputs, map(whole_view, source), strict=True)))
 
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
-        for i, answer in enumerate(pool.map(ask, sources)):
-            yield answer
-            if i % 500 == 0:
-                print(f"{i} of {len(sources)} pictures", file=sys.stderr, flush=True)
+    return in_order(ask, sources, os.cpu_count() or 1)
 
 
-def _look_by_torch(
+def _by_torch(
     network: nn.Module, sources: Sequence[tuple[Path | np.ndarray, ...]], square: bool, device: str
 ) -> Iterator[list]:
-    """The same by torch; pictures of one size that follow each other go together."""
+    """Pictures of one size that follow each other go together."""
     view = square_view if square else whole_view
     network = copy.deepcopy(network).eval()
     if square:
@@ -87,13 +88,11 @@ def _look_by_torch(
             yield [output[i : i + 1] for output in answer]
 
     waiting: list[list[np.ndarray]] = []
-    for i, views in enumerate(in_order(lambda source: [view(one) for one in source], sources, os.cpu_count() or 1)):
+    for views in in_order(lambda source: [view(one) for one in source], sources, os.cpu_count() or 1):
         if waiting and (len(waiting) == TOGETHER or waiting[0][0].shape != views[0].shape):
             yield from ask(waiting)
             waiting = []
         waiting.append(views)
-        if i % 500 == 0:
-            print(f"{i} of {len(sources)} pictures", file=sys.stderr, flush=True)
     yield from ask(waiting)
 
 
