@@ -21,6 +21,13 @@ def test_a_recipe_comes_back_as_it_was(tmp_path):
     assert recipe_of(tmp_path / "best.ckpt") == recipe
 
 
+def test_the_runs_whose_semantic_encoders_a_recipe_adds_up_come_back_as_they_were(tmp_path):
+    told = {"system": "dri", "stage": "head", "semantic": "clip_vit_b16", "semantic_runs": [tmp_path / "best.ckpt"]}
+    recipe = dataclasses.replace(TINY, out=tmp_path, start=tmp_path / "a.ckpt", **told)
+    (tmp_path / "recipe.json").write_text(json.dumps({"recipe": dataclasses.asdict(recipe)}, default=str))
+    assert recipe_of(tmp_path / "best.ckpt") == recipe
+
+
 @pytest.mark.parametrize("statistics", [True, False])
 def test_a_recipe_of_0_1_0_had_one_switch_for_three(tmp_path, statistics):
     older = dataclasses.asdict(dataclasses.replace(TINY, out=tmp_path)) | {"statistics": statistics}

@@ -14,10 +14,10 @@ from iqassay.systems import vision_transformer
 from iqassay.systems.vision_transformer import MEANING, SHAPES, SIDE
 from iqassay.training import whole_pictures
 from iqassay.training.checkpoints import load_weights
-from iqassay.training.head import fit_head, predict
+from iqassay.training.head import _rows, fit_head, predict
 from iqassay.training.kept_pictures import Pictures
 from iqassay.training.recipes import smoke
-from iqassay.training.semantic import Beginning, Changed, Understanding
+from iqassay.training.semantic import Beginning, Changed, Understanding, add_changes
 
 FIXED = 2
 
@@ -107,8 +107,25 @@ def test_generated_pictures_teach_no_opinion_here_but_are_not_to_move(system):
     assert np.abs(first - answers(unrated_score=10, taught=0.0)).max() > 1e-6
 
 
+def test_a_step_sees_any_view_of_a_picture_and_validation_the_whole(system):
+    """All that is kept of a row is of one and the same view."""
+    views = np.arange(12.0, dtype=np.float32).reshape(4, 3)
+    none = np.full((4, 26), -1.0), np.full((4, 25), -1.0)
+    one = Pictures("one", [views, views + 100], np.arange(4.0), *none, 2, views=3)
+    tokens, before = _rows([one], [np.arange(4)])
+    assert tokens.tolist() == [0, 3, 6, 9]
+    assert before.tolist() == [100, 103, 106, 109]
+    chance = np.random.default_rng(0)
+    drawn = [_rows([one], [np.arange(4)], chance=chance) for _ in range(40)]
+    assert all(torch.equal(tokens + 100, before) for tokens, before in drawn)
+    assert {float(tokens[0]) for tokens, _ in drawn} == {0, 1, 2}
+
+
 @pytest.mark.slow
-def test_the_stage_changes_the_last_blocks_alone_and_the_head_starts_from_it(system, rated, tmp_path, monkeypatch):
+@pytest.mark.parametrize("views", [1, 3])
+def test_the_stage_changes_the_last_blocks_alone_and_the_head_starts_from_it(
+    system, rated, tmp_path, monkeypatch, views
+):
     monkeypatch.setitem(SHAPES, "clip_vit_b16", system.semantic.shape)
     monkeypatch.setattr(whole_pictures, "build_system", lambda recipe: copy.deepcopy(system))
     (tmp_path / "made").mkdir()
@@ -119,6 +136,7 @@ def test_the_stage_changes_the_last_blocks_alone_and_the_head_starts_from_it(sys
     flags = ["dri", "--smoke", "--stage", "semantic", "--semantic", "clip_vit_b16", "--encoder", "van_tiny"]
     flags += ["--data", str(rated / "set.csv"), "--generated", str(tmp_path / "made"), "--taught", "1", "--lr", "0.01"]
     flags += ["--semantic-fixed", str(FIXED), "--low-rank", "2", "--out", str(out), "--decay", "0"]
+    flags += ["--semantic-views", str(views)]
     assert main(flags) == 0
     found = copy.deepcopy(system)
     load_weights(found, out / "best.ckpt")
@@ -128,7 +146,44 @@ def test_the_stage_changes_the_last_blocks_alone_and_the_head_starts_from_it(sys
     assert {int(key.split(".")[2]) for key in changed} == {FIXED, FIXED + 1}
     assert all(key.endswith("weight") and own[key].ndim == 2 for key in changed)
     kept = sorted(path.name.rsplit("-", 1)[0] for path in out.iterdir() if path.is_dir())
-    assert kept == [f"set-begun-{FIXED}", f"unrated-begun-{FIXED}"]
+    assert kept == [f"set-begun-{FIXED}-{views}", f"unrated-begun-{FIXED}-{views}"]
+
+
+def run_with(system, path, change):
+    """A checkpoint of the stage whose encoder differs from the system's by so much everywhere."""
+    state = {f"system.semantic.{key}": value + change for key, value in system.semantic.state_dict().items()}
+    torch.save({"state_dict": state}, path)
+    return path
+
+
+def test_what_several_runs_changed_is_added_to_the_encoder_and_to_nothing_else(system, tmp_path):
+    start = copy.deepcopy(system)
+    for part in (start.semantic, start.degradation):
+        for p in part.parameters():
+            p.data += 1  # the start's own encoder does not count
+    torch.save({"state_dict": {f"system.{k}": v for k, v in start.state_dict().items()}}, tmp_path / "start.ckpt")
+    runs = [run_with(system, tmp_path / f"{k}.ckpt", change) for k, change in enumerate((0.5, -0.1))]
+    told = {"system": "dri", "stage": "head", "semantic": "clip_vit_b16", "data": ["a.csv"]}
+    recipe = smoke(**told, start=tmp_path / "start.ckpt", semantic_runs=runs, semantic_strength=0.5)
+    found = copy.deepcopy(system)
+    whole_pictures._load(found, recipe, ("",))
+    for key, value in system.semantic.state_dict().items():
+        torch.testing.assert_close(found.semantic.state_dict()[key], value + 0.5 * (0.5 - 0.1))
+    for key, value in start.degradation.state_dict().items():
+        torch.testing.assert_close(found.degradation.state_dict()[key], value)
+
+
+@pytest.mark.parametrize("content", [b"none", None, {"system.semantic.first": torch.zeros(1)}])
+def test_a_run_that_has_no_such_encoder_is_refused(system, tmp_path, content):
+    path = tmp_path / "run.ckpt"
+    if isinstance(content, bytes):
+        path.write_bytes(content)
+    elif content is not None:
+        torch.save({"state_dict": content}, path)
+    with pytest.raises(
+        ValueError, match=r"run\.ckpt: has no such semantic encoder, want best\.ckpt of --stage semantic"
+    ):
+        add_changes(copy.deepcopy(system.semantic), [path], 1.0)
 
 
 @pytest.mark.parametrize(
@@ -138,6 +193,11 @@ def test_the_stage_changes_the_last_blocks_alone_and_the_head_starts_from_it(sys
         (["dri", "--data", "a.csv"], "for dri without --semantic, want dri with --semantic clip_vit_b16"),
         (["dri", "--data", "a.csv", "--semantic", "clip_vit_b16", "--low-rank", "0"], "got --low-rank 0"),
         (["dri", "--data", "a.csv", "--semantic", "clip_vit_b16", "--semantic-fixed", "-1"], "got --semantic-fixed -1"),
+        (["dri", "--data", "a.csv", "--semantic", "clip_vit_b16", "--semantic-views", "0"], "got --semantic-views 0"),
+        (
+            ["dri", "--data", "a.csv", "--semantic", "clip_vit_b16", "--semantic-runs", "a.ckpt"],
+            "got --semantic-runs for --stage semantic of dri, want them for --stage head",
+        ),
     ],
 )
 def test_what_the_stage_cannot_do_is_one_line_and_status_2(words, want, capsys):

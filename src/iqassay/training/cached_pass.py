@@ -20,19 +20,22 @@ def keep(
     cells: int,
     square: bool = False,
     device: str = "cpu",
+    views: int = 1,
 ) -> list[np.ndarray]:
-    """Every output of a network for whole pictures, or pairs of them, as arrays (N, ...) in files of ``folder``.
+    """Every output of a network for whole pictures, or pairs of them, as arrays (N, ...) in files of ``folder``; with
+    several views (N, views, ...).
 
-    square, device: see ``look``. Of a table of cells, (1, any number, K), so many evenly spread rows are kept, in
-    float16. What was stopped goes on.
+    square, device, views: see ``look``. Of a table of cells, (1, any number, K), so many evenly spread rows are kept,
+    in float16. What was stopped goes on.
     """
     if not (folder / "done").exists():
         folder.mkdir(parents=True, exist_ok=True)
         count = folder / "count"  # of the pictures that are safely in the files
         start = int(count.read_text()) if count.exists() else 0
         arrays: list[np.ndarray] = []
-        for i, answer in enumerate(look(network, sources[start:], square, device), start + 1):
-            rows = [_thinned(output[0], cells) for output in answer]
+        for i, answer in enumerate(look(network, sources[start:], square, device, views), start + 1):
+            rows = [np.stack([_thinned(view, cells) for view in output]) for output in answer]
+            rows = rows if views > 1 else [row[0] for row in rows]
             arrays = arrays or [
                 np.lib.format.open_memmap(
                     folder / f"{k}.npy", "r+" if start else "w+", r.dtype, (len(sources), *r.shape)

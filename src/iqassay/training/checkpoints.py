@@ -37,7 +37,9 @@ def recipe_of(checkpoint: Path) -> Recipe:
     settings |= {"out": Path(settings["out"]), "synthetic": [Path(folder) for folder in settings["synthetic"]]}
     if "statistics" in settings:  # of 0.1.0, where it stood for three switches
         settings |= dict.fromkeys(("normalise", "whole_picture", "distance"), settings.pop("statistics"))
-    settings |= {key: [Path(folder) for folder in settings.get(key, [])] for key in ("generated", "photos")}
+    settings |= {
+        key: [Path(folder) for folder in settings.get(key, [])] for key in ("generated", "photos", "semantic_runs")
+    }
     settings |= {
         key: Path(settings[key])
         for key in ("start", "encoder_weights", "teacher_heads")

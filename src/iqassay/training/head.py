@@ -114,7 +114,7 @@ def fit_head(
             labels = torch.from_numpy(np.concatenate([s.labels[c] for s, c in zip(sets, chosen, strict=True)]))
             dataset = torch.repeat_interleave(torch.tensor([len(c) for c in chosen]))
             target, labels, dataset = target.to(device), labels.to(device), dataset.to(device)
-            raw, vectors, moved = _answer(head, _rows(sets, chosen, device))
+            raw, vectors, moved = _answer(head, _rows(sets, chosen, device, places))
             known = rated[dataset]
             opinion = raw[known], target[known], dataset[known]
             loss = score_loss(scales(opinion[0], opinion[2]), opinion[1]) + recipe.rank * ranking_loss(*opinion)
@@ -131,7 +131,7 @@ def fit_head(
             optimizer.step()
             schedule.step()
             average.update_parameters(head)
-        candidate = copy.deepcopy(head).cpu().eval()
+        candidate = copy.deepcopy(head).eval()
         candidate.load_state_dict(average.module.state_dict())
         found = {s.name: srcc(predict(candidate, s), s.score[s.train :]) for s in sets if s.train < len(s.score)}
         after_epoch(candidate, scales)
@@ -143,7 +143,7 @@ def fit_head(
         if mean > best[0]:
             best = (mean, candidate, found)
     head.cpu()
-    return best[1], best[2]
+    return best[1].cpu(), best[2]
 
 
 def _standardise(scale: nn.Module, columns: list[np.ndarray]) -> None:
@@ -155,10 +155,20 @@ def _standardise(scale: nn.Module, columns: list[np.ndarray]) -> None:
     scale.running_mean, scale.running_var = (torch.from_numpy(v).float() for v in (mean, variance))
 
 
-def _rows(sets: list[Pictures], chosen: list[np.ndarray], device: str = "cpu") -> list[Tensor]:
-    """Some rows of every set, one set after another, of each of the things that are kept."""
+def _rows(
+    sets: list[Pictures],
+    chosen: list[np.ndarray],
+    device: str | torch.device = "cpu",
+    chance: np.random.Generator | None = None,
+) -> list[Tensor]:
+    """Some rows of every set, one set after another, of each of the things that are kept. Of sets with several views
+    of each picture one by ``chance``, or the first, which is the whole picture."""
+    places: list[tuple] = [(c,) for c in chosen]
+    for i, s in enumerate(sets):
+        if s.views > 1:
+            places[i] += (chance.integers(s.views, size=len(chosen[i])) if chance else 0,)
     kept = (
-        np.concatenate([np.asarray(s.kept[k][c]) for s, c in zip(sets, chosen, strict=True)])
+        np.concatenate([np.asarray(s.kept[k][place]) for s, place in zip(sets, places, strict=True)])
         for k in range(len(sets[0].kept))
     )
     return [torch.from_numpy(values).to(device).float() for values in kept]
@@ -177,7 +187,8 @@ def _answer(head: Head, kept: list[Tensor]) -> tuple[Tensor, list[Tensor], Tenso
 
 @torch.no_grad()
 def predict(head: Head, pictures: Pictures, first: int | None = None) -> np.ndarray:
-    """Raw scores of the validation pictures, or of all from the ``first`` on."""
+    """Raw scores of the validation pictures, or of all from the ``first`` on, computed where the head is."""
+    device = next(head.parameters()).device
     start = pictures.train if first is None else first
     rows = np.array_split(np.arange(start, len(pictures.score)), 1 + len(pictures.score) // 512)
-    return np.concatenate([_answer(head, _rows([pictures], [part]))[0].numpy() for part in rows])
+    return np.concatenate([_answer(head, _rows([pictures], [part], device))[0].cpu().numpy() for part in rows])

@@ -42,8 +42,9 @@ class Kept(nn.Module):
 
 @dataclass
 class Pictures:
-    """One set: what is kept of its pictures, each (N, ...), their scores on 0..100 (N,), the shares of their distortion
-    types (N, 26) and the levels of these (N, 25), -1 where unknown. Rows before ``train`` are for training.
+    """One set: what is kept of its pictures, each (N, ...), or (N, views, ...) of several views of each, their scores
+    on 0..100 (N,), the shares of their distortion types (N, 26) and the levels of these (N, 25), -1 where unknown. Rows
+    before ``train`` are for training.
     """
 
     name: str
@@ -53,6 +54,7 @@ class Pictures:
     severity: np.ndarray
     train: int
     generated: bool = False  # all of them lie in a folder of --generated
+    views: int = 1
     damaged: np.ndarray | None = None  # (N, CELLS): of pictures damaged in a part, the share of each cell that is kept
 
     @property
@@ -88,6 +90,8 @@ def gather(recipe: Recipe, system: System) -> list[Pictures]:
         kept = see([*made[0].pixels, *made[1].pixels], "synthetic")
         score, kind, severity = (np.concatenate([getattr(m, k) for m in made]) for k in ("score", "kind", "severity"))
         out.append(Pictures("synthetic", kept, score, kind, severity, len(made[0])))
+    for found in out:
+        found.views = recipe.semantic_views if begins else 1
     return out
 
 
@@ -146,8 +150,8 @@ def begun_of(
     semantic: VisionTransformer, recipe: Recipe, sources: Sequence[Path | np.ndarray], name: str
 ) -> list[np.ndarray]:
     """What ``Beginning`` says of pictures: tokens (N, 1 + P, C) in float16, and what all of the encoder says, (N,
-    512)."""
-    fixed = recipe.semantic_fixed
-    folder = recipe.out / f"{name}-begun-{fixed}-{fingerprint(semantic, sources)}"
+    512); with several views of each (N, views, ...)."""
+    fixed, views = recipe.semantic_fixed, recipe.semantic_views
+    folder = recipe.out / f"{name}-begun-{fixed}-{views}-{fingerprint(semantic, sources)}"
     pictures, patches = [(source,) for source in sources], 1 + (SIDE // semantic.shape.patch) ** 2
-    return keep(folder, Beginning(semantic, fixed), pictures, patches, square=True, device=device_of(recipe))
+    return keep(folder, Beginning(semantic, fixed), pictures, patches, True, device_of(recipe), views)

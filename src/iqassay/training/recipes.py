@@ -121,8 +121,14 @@ class Recipe:
     predictors: int = _flag(1, "dri: so many predictors, each trained by itself, whose mean is the answer")
     kept_predictors: int = _flag(0, "dri: so many of these stay as --start has them (stage head)")
     semantic: str = _flag("", "dri: vision transformer that says what the whole picture shows: clip_vit_b16")
+    semantic_runs: list[Path] = _flag(
+        [],
+        "dri: best.ckpt of a run of stage semantic, what it changed is added to the encoder (stage head); repeatable",
+    )
+    semantic_strength: float = _flag(1.0, "dri: so many times what each of these changed is added (stage head)")
     semantic_fixed: int = _flag(6, "dri: how many of its blocks stay as they are (stage semantic)")
     low_rank: int = _flag(16, "dri: rank of what is added to the matrices of the others (stage semantic)")
+    semantic_views: int = _flag(1, "dri: of a picture, the whole and others without random margins (stage semantic)")
     sway: float = _flag(1.4, "yoto: how far the attention may scale the distance of a cell; 0 leaves it to the weights")
 
     epochs: int = _flag(10, "epochs; one is --steps batches")
@@ -190,6 +196,7 @@ class Recipe:
             "synthetic_size",
             "predictors",
             "low_rank",
+            "semantic_views",
         ):
             if getattr(self, name) < 1:
                 raise ValueError(f"got --{name.replace('_', '-')} {getattr(self, name)}, want at least 1")
@@ -219,6 +226,11 @@ class Recipe:
             raise ValueError(
                 f"got --predictors {self.predictors} for --stage {self.stage} of {self.system}, want them for --stage "
                 "head of dri, which trains each by itself"
+            )
+        if self.semantic_runs and not (dri_head and self.semantic and self.start):
+            raise ValueError(
+                f"got --semantic-runs for --stage {self.stage} of {self.system}, want them for --stage head of dri "
+                "with --semantic and a --start"
             )
         if self.kept_predictors and not (dri_head and self.start and 0 < self.kept_predictors < self.predictors):
             raise ValueError(

@@ -1,6 +1,7 @@
 """The stage ``--stage semantic``: DRI-IQA's semantic encoder learns what people find of whole pictures.
 
     Hu et al., "LoRA: Low-Rank Adaptation of Large Language Models", ICLR 2022: the changes, of low rank.
+    Ilharco et al., "Editing Models with Task Arithmetic", ICLR 2023: the changes of several runs add up.
 
 What the encoder knows from four hundred million pictures is worth more than any rated set. So the matrices of its last
 blocks change by products of low rank alone, and what it says of a picture is to stay near what it said before: of rated
@@ -10,6 +11,9 @@ of a picture does not change and is computed once.
 
 from __future__ import annotations
 
+import pickle
+from collections.abc import Sequence
+from pathlib import Path
 from typing import TypeVar
 
 import torch
@@ -92,6 +96,26 @@ class Understanding(nn.Module):
         for block in self.blocks:
             for part, name, layer in _layers(block, Changed):
                 setattr(part, name, layer.merged())
+
+
+def add_changes(semantic: VisionTransformer, runs: Sequence[Path], strength: float) -> None:
+    """Add to an encoder, as its package has it, ``strength`` times what each of these runs of the stage changed.
+
+    runs: checkpoints of them.
+
+    Raises:
+        ValueError: if one is none.
+    """
+    packaged = semantic.state_dict()
+    summed = {key: value.clone() for key, value in packaged.items()}
+    for run in runs:
+        try:
+            state = torch.load(run, map_location="cpu", weights_only=True)["state_dict"]
+            for key, value in packaged.items():
+                summed[key] += strength * (state[f"system.semantic.{key}"] - value)
+        except (OSError, EOFError, KeyError, TypeError, RuntimeError, pickle.UnpicklingError, ValueError):
+            raise ValueError(f"{run}: has no such semantic encoder, want best.ckpt of --stage semantic") from None
+    semantic.load_state_dict(summed)
 
 
 def _layers(block: nn.Module, kind: type[Layer]) -> list[tuple[nn.Module, str, Layer]]:

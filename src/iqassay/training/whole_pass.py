@@ -24,6 +24,7 @@ from iqassay.training.export import GROUP, SMALLEST, fours, to_onnx
 from iqassay.training.optimise import optimise
 
 TOGETHER = 16  # pictures in a batch on a GPU
+MARGIN = 0.2  # how much of each side of a picture the further views of it may leave out
 VIEW_AREA = 307_200  # pixels: up to here a picture is looked at whole and at native size, as the scorer does
 
 
@@ -35,21 +36,35 @@ def whole_view(source: Path | np.ndarray) -> np.ndarray:
     return np.ascontiguousarray(tiles.pad(view).transpose(2, 0, 1)[None])
 
 
-def square_view(source: Path | np.ndarray) -> np.ndarray:
-    """The picture as a semantic encoder sees it, (1, 3, 224, 224) float32."""
-    return shrunk_to_square(read_image(source).pixels, SIDE)
+def square_views(source: Path | np.ndarray, views: int = 1) -> np.ndarray:
+    """The picture as a semantic encoder sees it, (views, 3, 224, 224) float32: the whole of it, then parts with random
+    margins left out, of which every second is mirrored. A picture has always the same ones."""
+    pixels = read_image(source).pixels
+    height, width = pixels.shape[:2]
+    chance = np.random.default_rng(int(pixels[::16, ::16].sum()))
+    squares = [shrunk_to_square(pixels, SIDE)]
+    for number in range(1, views):
+        top, left, bottom, right = (chance.uniform(0, MARGIN / 2, 4) * (height, width, height, width)).astype(int)
+        part = shrunk_to_square(np.ascontiguousarray(pixels[top : height - bottom, left : width - right]), SIDE)
+        squares.append(part[..., ::-1] if number % 2 else part)
+    return np.concatenate(squares)
 
 
 def look(
-    network: nn.Module, sources: Sequence[tuple[Path | np.ndarray, ...]], square: bool = False, device: str = "cpu"
+    network: nn.Module,
+    sources: Sequence[tuple[Path | np.ndarray, ...]],
+    square: bool = False,
+    device: str = "cpu",
+    views: int = 1,
 ) -> Iterator[list]:
-    """What a network says of whole pictures, or of pairs of them, one after another.
+    """What a network says of whole pictures, or of pairs of them, one after another: its outputs, each (views, ...).
 
     square: it is a semantic encoder, and its weights are rounded as they are in a model file. device: of torch; on
     "cpu" onnxruntime computes, which is faster there but for a semantic encoder, of which torch computes in bfloat16.
+    views: of each picture, of which such an encoder speaks, see ``square_views``.
     """
     by_torch = square or device != "cpu"
-    answers = _by_torch(network, sources, square, device) if by_torch else _by_onnxruntime(network, sources)
+    answers = _by_torch(network, sources, square, device, views) if by_torch else _by_onnxruntime(network, sources)
     for i, answer in enumerate(answers):
         yield answer
         if i % 500 == 0:
@@ -70,29 +85,31 @@ def _by_onnxruntime(network: nn.Module, sources: Sequence[tuple[Path | np.ndarra
 
 
 def _by_torch(
-    network: nn.Module, sources: Sequence[tuple[Path | np.ndarray, ...]], square: bool, device: str
+    network: nn.Module, sources: Sequence[tuple[Path | np.ndarray, ...]], square: bool, device: str, views: int = 1
 ) -> Iterator[list]:
     """Pictures of one size that follow each other go together."""
-    view = square_view if square else whole_view
     network = copy.deepcopy(network).eval()
     if square:
         round_to_fours(network)
     network.to(device)
-    half = torch.autocast("cpu", torch.bfloat16, enabled=square and device == "cpu")
+    half = torch.autocast(torch.device(device).type, torch.bfloat16, enabled=square)
+
+    def view(source: Path | np.ndarray) -> np.ndarray:
+        return square_views(source, views) if square else whole_view(source)
 
     def ask(waiting: list[list[np.ndarray]]) -> Iterator[list]:
         parts = [torch.from_numpy(np.concatenate(part)).to(device) for part in zip(*waiting, strict=True)]
         with torch.inference_mode(), half, torch.backends.cudnn.flags(enabled=True, allow_tf32=False):
             answer = [output.float().cpu().numpy() for output in network(*parts)]
         for i in range(len(waiting)):
-            yield [output[i : i + 1] for output in answer]
+            yield [output[i * views : (i + 1) * views] for output in answer]
 
     waiting: list[list[np.ndarray]] = []
-    for views in in_order(lambda source: [view(one) for one in source], sources, os.cpu_count() or 1):
-        if waiting and (len(waiting) == TOGETHER or waiting[0][0].shape != views[0].shape):
+    for seen in in_order(lambda source: [view(one) for one in source], sources, os.cpu_count() or 1):
+        if waiting and (len(waiting) == TOGETHER or waiting[0][0].shape != seen[0].shape):
             yield from ask(waiting)
             waiting = []
-        waiting.append(views)
+        waiting.append(seen)
     yield from ask(waiting)
 
 

@@ -28,7 +28,7 @@ from iqassay.training.near_start import clean_views, start_near
 from iqassay.training.pairs import Pairs, fit_distance, gather_pairs
 from iqassay.training.recipes import Recipe
 from iqassay.training.run_folder import refuse_another_run, write_recipe
-from iqassay.training.semantic import Understanding
+from iqassay.training.semantic import Understanding, add_changes
 
 
 def fit_on_whole_pictures(recipe: Recipe) -> Path:
@@ -52,7 +52,7 @@ def fit_on_whole_pictures(recipe: Recipe) -> Path:
     torch.manual_seed(recipe.seed)  # the head may start from random weights
     system = build_system(recipe).eval()
     if start is not None:
-        load_weights(system, start, new_parts(recipe))
+        _load(system, recipe, new_parts(recipe))
     elif isinstance(system, ExtendedYOTO):
         start_near(system, clean_views(recipe))
     recipe.out.mkdir(parents=True, exist_ok=True)
@@ -102,10 +102,7 @@ def fit_semantic(recipe: Recipe) -> Path:
     if not isinstance(system, DRI) or system.semantic is None:
         raise ValueError("got --stage semantic without a semantic encoder, want dri with --semantic clip_vit_b16")
     if recipe.start is not None:
-        packaged = copy.deepcopy(system.semantic.state_dict())
-        load_weights(system, recipe.start, ("",))
-        if recipe.start.suffix == ".onnx":  # which has that encoder in four bits
-            system.semantic.load_state_dict(packaged)
+        _load(system, recipe, ("",))
     fixed, bf16 = recipe.semantic_fixed, recipe.precision.startswith("bf16")
     if fixed >= len(system.semantic.blocks):
         raise ValueError(f"got --semantic-fixed {fixed}, want less than {len(system.semantic.blocks)}, which it has")
@@ -116,6 +113,21 @@ def fit_semantic(recipe: Recipe) -> Path:
     best.merge()
     system.semantic.blocks[fixed:].load_state_dict(best.blocks.state_dict())
     return _written(recipe, system, found)
+
+
+def _load(system: System, recipe: Recipe, new: tuple[str, ...]) -> None:
+    """Take the weights of the recipe's start, and the semantic encoder of its runs, if it names any.
+
+    A model file has that encoder in four bits: where it is to learn, it begins as its package has it.
+    """
+    assert recipe.start is not None
+    semantic = system.semantic if isinstance(system, DRI) else None
+    packaged = copy.deepcopy(semantic.state_dict()) if semantic is not None else {}
+    load_weights(system, recipe.start, new)
+    learns = recipe.stage == "semantic" and recipe.start.suffix == ".onnx"
+    if semantic is not None and (recipe.semantic_runs or learns):
+        semantic.load_state_dict(packaged)
+        add_changes(semantic, recipe.semantic_runs, recipe.semantic_strength)
 
 
 def _written(recipe: Recipe, system: System, found: dict[str, float]) -> Path:
