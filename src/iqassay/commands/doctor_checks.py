@@ -42,9 +42,9 @@ ONE_OF_THEM = "pip uninstall -y onnxruntime {0} && pip install --no-deps {0}"
 # `iqassay doctor` prints.
 TOLERANCE = 0.5  # points
 EXPECTED: dict[str, tuple[float, ...]] = {
-    "dri": (17.88, 0.0),  # to its semantic encoder these discs are no photo
+    "dri": (16.16, 7.12),  # to its semantic encoder these discs are no photo
     "mfen": (55.47, 16.29),
-    "panel": (12.64, 0.39, 25.76),
+    "panel": (11.02, 5.67, 25.76),
     "yoto": (34.11, 13.22, 25.76),
 }
 REINSTALL = f"want it installed anew: pip install --force-reinstall --no-deps {iqassay_from_its_source()}"
@@ -227,7 +227,7 @@ def _try_out(scorer: Scorer, clean: np.ndarray, bad: np.ndarray) -> tuple[dict[s
     got = {"clean": first.score, "spoiled": second.score}
     wrong = []
     want = EXPECTED.get(scorer.card.name, ())
-    if not first.score > second.score and not (want and want[0] < want[1]):  # DRI-IQA sees that discs are no photo
+    if not first.score > second.score:
         wrong.append("a clean picture is not above its spoiled copy")
     if scorer.score(clean) != first:
         wrong.append("two runs differ")
