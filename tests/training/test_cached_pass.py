@@ -12,7 +12,7 @@ pytestmark = pytest.mark.slow
 def test_keeping_goes_on_where_it_was_stopped(tmp_path, monkeypatch):
     asked = []
 
-    def look(network, sources, square=False, device="cpu"):
+    def look(network, sources, square=False, device="cpu", views=1):
         asked.append(len(sources))
         for (i,) in sources:
             if i == 700 and len(asked) == 1:
