@@ -22,9 +22,9 @@ from iqassay.systems.pretrained import of_fours
 from iqassay.systems.vision_transformer import SIDE
 from iqassay.training.export import GROUP, SMALLEST, fours, to_onnx
 from iqassay.training.optimise import optimise
+from iqassay.training.sets import MARGIN
 
 TOGETHER = 16  # pictures in a batch on a GPU
-MARGIN = 0.2  # how much of each side of a picture the further views of it may leave out
 VIEW_AREA = 307_200  # pixels: up to here a picture is looked at whole and at native size, as the scorer does
 
 
