@@ -8,12 +8,16 @@ import pickle
 from pathlib import Path
 
 import torch
+from torch import Tensor
 
 from iqassay.systems.encoders import packaged
 from iqassay.systems.pretrained import COUNTERS, named_weights
 from iqassay.systems.yoto_extended import ExtendedYOTO, rename
 from iqassay.training.build import System, shared_levels
 from iqassay.training.recipes import Recipe
+
+# What reading a file as a checkpoint raises, if it is none, or cut off.
+UNREADABLE = (OSError, EOFError, KeyError, TypeError, RuntimeError, pickle.UnpicklingError, ValueError)
 
 
 def new_parts(recipe: Recipe) -> tuple[str, ...]:
@@ -49,6 +53,12 @@ def recipe_of(checkpoint: Path) -> Recipe:
     return Recipe(**settings)
 
 
+def checkpoint_weights(checkpoint: Path) -> dict[str, Tensor]:
+    """The weights of a checkpoint's system, by their names in it. Raises one of ``UNREADABLE`` for another file."""
+    state = torch.load(checkpoint, map_location="cpu", weights_only=True)["state_dict"]
+    return {k.removeprefix("system."): v for k, v in state.items() if k.startswith("system.")}
+
+
 def load_weights(system: System, checkpoint: Path, new: tuple[str, ...] = ()) -> None:
     """Take the system's weights from a checkpoint, or from a model file (.onnx), which has them to 11 bits. Those whose
     names start as in ``new`` may be missing there, or have another shape. All that start so then keep what they are:
@@ -61,9 +71,8 @@ def load_weights(system: System, checkpoint: Path, new: tuple[str, ...] = ()) ->
         if checkpoint.suffix == ".onnx":
             weights = named_weights(checkpoint.read_bytes())
         else:
-            state = torch.load(checkpoint, map_location="cpu", weights_only=True)["state_dict"]
-            weights = {k.removeprefix("system."): v for k, v in state.items() if k.startswith("system.")}
-    except (OSError, EOFError, KeyError, TypeError, RuntimeError, pickle.UnpicklingError, ValueError):
+            weights = checkpoint_weights(checkpoint)
+    except UNREADABLE:
         raise ValueError(f"{checkpoint}: cannot be read as a checkpoint of iqassay train, or a model file") from None
     if isinstance(system, ExtendedYOTO):
         rename(weights)

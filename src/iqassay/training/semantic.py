@@ -11,7 +11,6 @@ of a picture does not change and is computed once.
 
 from __future__ import annotations
 
-import pickle
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TypeVar
@@ -22,6 +21,7 @@ from torch.nn import functional as F
 
 from iqassay.systems.blocks import Regressor
 from iqassay.systems.vision_transformer import MEANING, VisionTransformer
+from iqassay.training.checkpoints import UNREADABLE, checkpoint_weights
 
 Layer = TypeVar("Layer", bound=nn.Module)
 
@@ -110,10 +110,10 @@ def add_changes(semantic: VisionTransformer, runs: Sequence[Path], strength: flo
     summed = {key: value.clone() for key, value in packaged.items()}
     for run in runs:
         try:
-            state = torch.load(run, map_location="cpu", weights_only=True)["state_dict"]
+            weights = checkpoint_weights(run)
             for key, value in packaged.items():
-                summed[key] += strength * (state[f"system.semantic.{key}"] - value)
-        except (OSError, EOFError, KeyError, TypeError, RuntimeError, pickle.UnpicklingError, ValueError):
+                summed[key] += strength * (weights[f"semantic.{key}"] - value)
+        except UNREADABLE:
             raise ValueError(f"{run}: has no such semantic encoder, want best.ckpt of --stage semantic") from None
     semantic.load_state_dict(summed)
 

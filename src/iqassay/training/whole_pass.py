@@ -59,9 +59,9 @@ def look(
 ) -> Iterator[list]:
     """What a network says of whole pictures, or of pairs of them, one after another: its outputs, each (views, ...).
 
-    square: it is a semantic encoder, and its weights are rounded as they are in a model file. device: of torch; on
-    "cpu" onnxruntime computes, which is faster there but for a semantic encoder, of which torch computes in bfloat16.
-    views: of each picture, of which such an encoder speaks, see ``square_views``.
+    square: it is a semantic encoder, of which torch computes in bfloat16, with weights rounded as they are in a model
+    file. device: of torch; on "cpu" onnxruntime computes, which is faster there but for such an encoder. views: of each
+    picture, of which such an encoder speaks, see ``square_views``.
     """
     by_torch = square or device != "cpu"
     answers = _by_torch(network, sources, square, device, views) if by_torch else _by_onnxruntime(network, sources)

@@ -122,12 +122,14 @@ def _load(system: System, recipe: Recipe, new: tuple[str, ...]) -> None:
     """
     assert recipe.start is not None
     semantic = system.semantic if isinstance(system, DRI) else None
-    packaged = copy.deepcopy(semantic.state_dict()) if semantic is not None else {}
-    load_weights(system, recipe.start, new)
     learns = recipe.stage == "semantic" and recipe.start.suffix == ".onnx"
-    if semantic is not None and (recipe.semantic_runs or learns):
-        semantic.load_state_dict(packaged)
-        add_changes(semantic, recipe.semantic_runs, recipe.semantic_strength)
+    if semantic is None or not (recipe.semantic_runs or learns):
+        load_weights(system, recipe.start, new)
+        return
+    packaged = copy.deepcopy(semantic.state_dict())
+    load_weights(system, recipe.start, new)
+    semantic.load_state_dict(packaged)
+    add_changes(semantic, recipe.semantic_runs, recipe.semantic_strength)
 
 
 def _written(recipe: Recipe, system: System, found: dict[str, float]) -> Path:
