@@ -51,7 +51,8 @@ def parts_of(system: Any, paired: bool) -> dict[str, list[Place]]:
             parts |= {"degradation vector": [(system.degradation, "forward", None)]}
             parts |= {"restorer": [(system.restorer, "forward", None)]} if system.restorer is not None else {}
             predictors = (system.predictor, *system.others)
-            return parts | {"quality vector": [(one.quality, "forward", None) for one in predictors]}
+            parts |= {"quality vector": [(one.quality, "forward", None) for one in predictors]}
+            return parts | ({"linear score": [(system.linear, "forward", None)]} if system.linear is not None else {})
     network = system.network
     parts = {
         "CTR": [(one, "forward", None) for one in network.ctr],

@@ -73,7 +73,7 @@ def main() -> None:
         mixed = [*sets[:at], *taught, *sets[at:]]
         head, found = fit_head(given, Predictor(system.config, sizes(sets)), mixed, patched=patched)
         generated = Generated(sets[0].kept[0].shape[-1]).eval()
-        told = fit_generated(generated, mixed, usual_as_photos([head], mixed))
+        told = fit_generated(generated, mixed, usual_as_photos(head, mixed))
         print(halves, found, told, file=sys.stderr, flush=True)
         for name, value in (found | told).items():
             rows.append({"set": name, "learned": "with" if halves else "without", "figure": value})

@@ -22,7 +22,7 @@ import torch
 from iqassay.statistics.correlation import bootstrap, srcc
 from iqassay.systems.dri import DRI, Generated, blended
 from iqassay.training.generated import fit_generated
-from iqassay.training.head import heads_of, predict, usual_as_photos
+from iqassay.training.head import predict, usual_as_photos
 from iqassay.training.kept_pictures import Pictures, gather, unrated_photos
 from iqassay.training.recipes import Recipe
 from iqassay.training.sets import generated_set, rated_rows
@@ -47,8 +47,8 @@ def main() -> None:
     photos = {s.name: s for s in unrated_photos(recipe, system)}
     groups |= {name: np.arange(len(s.score)).astype(str) for name, s in photos.items()}
     parts = {s.name: s for s in sets} | photos
-    as_photos = np.mean([predict(head, rated, 0) for head in heads_of(system)], 0)
-    usual = usual_as_photos(heads_of(system), sets)
+    as_photos = predict(system, rated, 0)
+    usual = usual_as_photos(system, sets)
 
     sure = {name: np.zeros(len(s.score)) for name, s in parts.items()}
     appeal = np.zeros(len(rated.score))

@@ -69,6 +69,10 @@ def test_the_groups_name_fields_that_there_are():
             ["dri", "--synthetic", "x", "--kept-predictors", "1"],
             "got --kept-predictors 1 and --predictors 1 for --stage",
         ),
+        (
+            ["dri", "--synthetic", "x", "--linear", "0.4"],
+            "got --linear 0.4 for --stage network of dri, want 0 to 1, for",
+        ),
         (["dri", "--synthetic", "x", "--predictors", "0"], "got --predictors 0, want at least 1"),
         (["dri", "--data", "a.csv", "--stage", "restoration"], "want dri, with --synthetic"),
         (["dri", "--data", "a.csv", "--queue", "-1"], "got --queue -1, want 0 or more"),

@@ -46,6 +46,7 @@ from iqassay.systems.vision_transformer import MEANING, SIDE, VisionTransformer
 
 LEVELS = 5  # of KADID-10k, for each distortion
 KEPT = 0.5  # of what a surely generated picture's score as a photo is above or below the usual one
+APART = 1.0  # raw score: by how much at most the linear score is heard when it differs from the predictors'
 
 
 @dataclass
@@ -59,6 +60,7 @@ class DRIConfig:
         semantic: a vision transformer with an embedding, "clip_vit_b16", on which the quality vector stands beside the
             tokens; "": none.
         predictors: so many, alike but for what they began with, whose mean is the answer: each is wrong in its own way.
+        linear: weight of a linear regression beside that mean, 0 to 1; 0: there is none.
         pretrained: ask for pretrained encoders; a system's own ``config`` says whether all of them are.
         encoder_sha256: of the file that their weights are of, which a system says too.
     """
@@ -72,6 +74,7 @@ class DRIConfig:
     two_vectors: bool = True
     semantic: str = ""
     predictors: int = 1
+    linear: float = 0.0
     dropout: float = 0.5  # of the regressor's hidden layers and of the meaning; 0.6 of it for tokens and vectors
     pretrained: bool = True
     encoder_sha256: str = ""
@@ -102,6 +105,10 @@ class Seen:
         """Those that are there, in this order."""
         parts = (self.described, self.cells, self.degradation, self.restored, self.changes, self.meaning)
         return tuple(part for part in parts if part is not None)
+
+    def numbers(self) -> Tensor:
+        """What is said of the whole picture and of no cell: (B, D)."""
+        return torch.cat([part for part in self.tensors() if part.ndim == 2], 1)
 
     @classmethod
     def of(cls, *tensors: Tensor) -> Seen:
@@ -251,6 +258,26 @@ class Predictor(nn.Module):
         return Predicted(score, q[:, 0], None if d is None else d[:, 0], s, w)
 
 
+class LinearScore(nn.Module):
+    """A raw score (B,), linear in all numbers that the kept parts say of a whole picture, beside the predictors'.
+
+    It follows the opinions of training less closely than they do, and errs less on kinds of pictures that training
+    lacks.
+    """
+
+    def __init__(self, inputs: int) -> None:
+        super().__init__()
+        self.scale = Standardise(inputs)
+        self.weigh = nn.Linear(inputs, 1)
+
+    def forward(self, seen: Seen) -> Tensor:
+        return self.weigh(self.standard(seen.numbers()))[:, 0]
+
+    def standard(self, numbers: Tensor) -> Tensor:
+        """Numbers (B, D) in deviations of the training pictures', held within six."""
+        return self.scale(numbers.float()).clamp(-6, 6)
+
+
 class Generated(nn.Module):
     """Of the meaning (B, 512) of whole pictures and what is described of them, (B, 6S): how probable it is that a
     generator made them, (B,), and what people then find of them, in raw score (B,): an axis of its own, which is added
@@ -315,13 +342,17 @@ class DRI(Calibrated, nn.Module):
         total = sum(channels)
         self.generated = Generated(6 * total) if self.semantic is not None else None
         sizes = [6 * total, 2 * total - channels[-1], config.vector]
+        numbers = 6 * total + config.vector  # of the whole picture
         if self.restorer is not None:
             changes = sum(self.restorer.channels) + 3 + total
             sizes += [changes, 2 * changes]
+            numbers += 2 * changes
         if self.semantic is not None:
             sizes.append(MEANING)
+            numbers += MEANING
         self.predictor = Predictor(config, tuple(sizes))
         self.others = nn.ModuleList(Predictor(config, tuple(sizes)) for _ in range(config.predictors - 1))
+        self.linear = LinearScore(numbers) if config.linear else None
         self.distortions = DistortionHead(2 * total + config.vector)
         self.register_buffer("known", torch.zeros(N_KINDS * LEVELS + 1, 128))
 
@@ -348,8 +379,12 @@ class DRI(Calibrated, nn.Module):
         return Prediction(score, local.reshape(-1, 1, x.shape[2] // 32, x.shape[3] // 32), extras)
 
     def predict(self, seen: Seen) -> Predicted:
-        """The mean of what all predictors make of it."""
-        return Predicted.together([one(seen) for one in (self.predictor, *self.others)])
+        """The mean of what all predictors make of it, and in its score what the linear one says."""
+        said = Predicted.together([one(seen) for one in (self.predictor, *self.others)])
+        if self.linear is None:
+            return said
+        apart = (self.linear(seen) - said.score).clamp(-APART, APART)
+        return replace(said, score=said.score + self.config.linear * apart)
 
     def understand(self, square: Tensor) -> Tensor:
         """What whole pictures show, shrunk to squares (B, 3, 224, 224): (B, 512).

@@ -32,7 +32,9 @@ def build_system(recipe: Recipe) -> System:
         terms = ExtendedYOTOConfig(network, recipe.whole_picture, recipe.distance, recipe.detail, recipe.sway)
         system = ExtendedYOTO(terms, weights)
     elif recipe.system == "dri":
-        config = DRIConfig(name, **flags("restoration", "interaction", "two_vectors", "semantic", "predictors"))
+        config = DRIConfig(
+            name, **flags("restoration", "interaction", "two_vectors", "semantic", "predictors", "linear")
+        )
         if paper:
             config.width = DRIConfig.paper().width
         system = DRI(config, weights)

@@ -70,6 +70,7 @@ def fingerprint(system: nn.Module, sources: Sequence[Path | np.ndarray]) -> str:
         "head.regressor.",
         "predictor.",
         "others.",
+        "linear.",
         "distortions.",
         "changes.",
         "known",

@@ -25,7 +25,7 @@ def new_parts(recipe: Recipe) -> tuple[str, ...]:
     if recipe.system != "dri":
         return ("changes.",)
     predictors = ["predictor.", *(f"others.{k}." for k in range(recipe.predictors - 1))]
-    return (*predictors[recipe.kept_predictors :], "distortions.", "semantic.", "generated.")
+    return (*predictors[recipe.kept_predictors :], "linear.", "distortions.", "semantic.", "generated.")
 
 
 def recipe_of(checkpoint: Path) -> Recipe:

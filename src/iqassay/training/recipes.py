@@ -119,6 +119,7 @@ class Recipe:
     interaction: bool = _flag(True, "dri: interaction of the two vectors")
     two_vectors: bool = _flag(True, "dri: a degradation vector beside the quality vector")
     predictors: int = _flag(1, "dri: so many predictors, each trained by itself, whose mean is the answer")
+    linear: float = _flag(0.0, "dri: weight of a linear regression beside their mean, 0 to 1 (stage head); 0: none")
     kept_predictors: int = _flag(0, "dri: so many of these stay as --start has them (stage head)")
     semantic: str = _flag("", "dri: vision transformer that says what the whole picture shows: clip_vit_b16")
     semantic_runs: list[Path] = _flag(
@@ -232,10 +233,17 @@ class Recipe:
                 f"got --semantic-runs for --stage {self.stage} of {self.system}, want them for --stage head of dri "
                 "with --semantic and a --start"
             )
-        if self.kept_predictors and not (dri_head and self.start and 0 < self.kept_predictors < self.predictors):
+        if not 0 <= self.linear <= 1 or (self.linear and not dri_head):
+            raise ValueError(
+                f"got --linear {self.linear:g} for --stage {self.stage} of {self.system}, want 0 to 1, for --stage "
+                "head of dri"
+            )
+        most = self.predictors - (not self.linear)
+        if self.kept_predictors and not (dri_head and self.start and 0 < self.kept_predictors <= most):
             raise ValueError(
                 f"got --kept-predictors {self.kept_predictors} and --predictors {self.predictors} for --stage "
-                f"{self.stage} of {self.system}, want fewer kept than there are, for --stage head of dri with a --start"
+                f"{self.stage} of {self.system}, want fewer kept than there are (or all beside --linear), for --stage "
+                "head of dri with a --start"
             )
         if self.photos and not (dri_head and self.generated):
             raise ValueError(

@@ -24,6 +24,7 @@ from iqassay.training.generated import fit_generated
 from iqassay.training.head import fit_head, fit_heads, heads_of, usual_as_photos
 from iqassay.training.kept_pictures import gather, patched_pictures, unrated_photos
 from iqassay.training.known_degradations import known_degradations
+from iqassay.training.linear_score import fit_linear
 from iqassay.training.near_start import clean_views, start_near
 from iqassay.training.pairs import Pairs, fit_distance, gather_pairs
 from iqassay.training.recipes import Recipe
@@ -74,6 +75,8 @@ def fit_on_whole_pictures(recipe: Recipe) -> Path:
     if whole:
         patched = patched_pictures(recipe, system) if isinstance(system, DRI) and recipe.patched else None
         found = fit_heads(recipe, heads_of(system), sets, patched)
+        if isinstance(system, DRI) and system.linear is not None:
+            found = fit_linear(recipe, system, sets)
     if read and not isinstance(system, MFEN):
         kept = [[torch.from_numpy(np.asarray(v)) for v in s.kept] for s in sets]
         found |= fit_distortions(recipe, system.distortions, [system.readable(*one) for one in kept], sets)
@@ -83,7 +86,7 @@ def fit_on_whole_pictures(recipe: Recipe) -> Path:
             if (labels[:, 0] >= 0).any():  # types without levels are not like any that is known by both
                 system.known.copy_(known_degradations(system, np.concatenate(vectors), labels))
             if system.generated is not None and recipe.generated:
-                usual = usual_as_photos(heads_of(system), sets)
+                usual = usual_as_photos(system, sets)
                 found |= fit_generated(system.generated, [*sets, *unrated_photos(recipe, system)], usual)
     if isinstance(system, ExtendedYOTO) and far:
         found |= fit_distance(recipe, system, pairs)[1]

@@ -1,0 +1,81 @@
+"""Fitting the linear score of DRI-IQA, a ridge regression on what is kept of whole pictures."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from iqassay.statistics.correlation import srcc
+from iqassay.systems.dri import DRI, Seen
+from iqassay.training.head import predict
+from iqassay.training.kept_pictures import Pictures
+from iqassay.training.recipes import Recipe
+
+PULL = 2.0  # weight of a coefficient's square beside the mean square of the misses, of standardised numbers
+
+
+@torch.no_grad()
+def fit_linear(recipe: Recipe, system: DRI, sets: Sequence[Pictures]) -> dict[str, float]:
+    """The linear score of ``system``, in place, beside its predictors, which are trained before. Returns the val SRCC
+    of both together.
+
+    Numbers and standardised opinions are taken less the mean of their set, since sets have scales of their own; a set
+    counts by its share in the recipe. What it says then gets the mean and the deviation inside sets of what the
+    predictors say of the same pictures.
+
+    Raises:
+        ValueError: for a system without a linear score.
+    """
+    linear = system.linear
+    if linear is None:
+        raise ValueError("got a DRI-IQA without a linear score, want --linear")
+    shares = recipe.shares or [1.0] * len(sets)
+    learned = [(s, share / s.train) for s, share in zip(sets, shares, strict=True) if share and s.train]
+    numbers = [_numbers(s)[: s.train] for s, _ in learned]
+    total = sum(weight * len(x) for x, (_, weight) in zip(numbers, learned, strict=True))
+    weights = [weight / total for _, weight in learned]  # of one picture; of all together 1
+    mean = torch.stack([w * x.sum(0) for w, x in zip(weights, numbers, strict=True)]).sum(0)
+    square = torch.stack([w * (x - mean).square().sum(0) for w, x in zip(weights, numbers, strict=True)]).sum(0)
+    linear.scale.running_mean, linear.scale.running_var = mean, square
+    linear.eval()
+    product = torch.zeros(len(mean), len(mean), dtype=torch.float64)
+    along = torch.zeros(len(mean), dtype=torch.float64)
+    for w, x, (s, _) in zip(weights, numbers, learned, strict=True):
+        z, opinion = linear.standard(x), torch.from_numpy(np.asarray(s.score[: s.train], np.float32))
+        z, opinion = z - z.mean(0), (opinion - opinion.mean()) / opinion.std().clamp(min=1e-6)
+        product += w * (z.T @ z).double()
+        along += w * (z.T @ opinion).double()
+    product.diagonal().add_(PULL)
+    linear.weigh.weight.copy_(torch.linalg.solve(product, along)[None])
+    linear.weigh.bias.zero_()
+    said = [linear.weigh(linear.standard(x))[:, 0] for x in numbers]
+    beside = [_predicted(system, s)[: s.train] for s, _ in learned]
+    levels, spreads = zip(*(_moments(one, weights) for one in (said, beside)), strict=True)
+    gain = spreads[1] / max(spreads[0], 1e-6)
+    linear.weigh.weight.mul_(gain)
+    linear.weigh.bias.fill_(levels[1] - gain * levels[0])
+    found = {s.name: srcc(predict(system, s), s.score[s.train :]) for s in sets if s.train < len(s.score)}
+    print("with the linear score", {k: round(v, 4) for k, v in found.items()}, file=sys.stderr, flush=True)
+    return found
+
+
+def _numbers(pictures: Pictures) -> Tensor:
+    """All that is kept of whole pictures, (N, D)."""
+    return Seen.of(*(torch.from_numpy(np.asarray(v)) for v in pictures.kept)).numbers().float()
+
+
+def _predicted(system: DRI, pictures: Pictures) -> Tensor:
+    """The mean of what the predictors say of all pictures, (N,)."""
+    said = [predict(head, pictures, 0) for head in (system.predictor, *system.others)]
+    return torch.from_numpy(np.mean(said, 0))
+
+
+def _moments(said: Sequence[Tensor], weights: Sequence[float]) -> tuple[float, float]:
+    """The weighted mean of all, and the root of the weighted mean square of what differs from the set's mean."""
+    mean = sum(w * float(v.double().sum()) for w, v in zip(weights, said, strict=True))
+    square = sum(w * float((v - v.mean()).double().square().sum()) for w, v in zip(weights, said, strict=True))
+    return mean, square**0.5
