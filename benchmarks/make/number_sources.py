@@ -24,6 +24,7 @@ NAMES = {
     "RMSE, 4 par.": "rmse4",
     "in interval": "coverage",
     "FLIVE-VOC": "flive_voc",
+    "MMP-2K": "mmp2k",
     "inside contents": "srcc inside content",
     "inside subsets": "srcc inside subset",
     "inside distortion types": "srcc inside distortion",
