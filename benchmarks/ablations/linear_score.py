@@ -20,7 +20,7 @@ import numpy as np
 import torch
 
 from iqassay.statistics.correlation import srcc
-from iqassay.systems.dri import DRI, LinearScore, Predictor, Seen
+from iqassay.systems.dri import DRI, LinearScore, Predictor
 from iqassay.training.head import fit_head, predict
 from iqassay.training.kept_pictures import gather, patched_pictures
 from iqassay.training.linear_score import fit_linear
@@ -47,7 +47,7 @@ def main() -> None:
     sets = gather(recipe, system)
     shares = [share.get(s.name, 0.0) for s in sets]
     sizes = tuple(part.shape[-1] for part in sets[0].kept)
-    numbers = Seen.of(*(torch.from_numpy(np.asarray(part[:1])) for part in sets[0].kept)).numbers().shape[1]
+    numbers = sum(part.shape[-1] for part in sets[0].kept if part.ndim == 2)  # of a whole picture
     found: dict[tuple[str, float], list[float]] = {}
     for seed in range(args.seeds):
         torch.manual_seed(seed)

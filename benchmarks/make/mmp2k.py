@@ -4,7 +4,9 @@
 
 IMAGE_BASE is the folder ``backend/server/image_base`` of the public repository
 SJHPCJS/MMP-2K-Subjective-Study-Platform: pictures by number, and ``final_image_mos.json``. A fifth of the pictures,
-drawn by chance, is ``val``; near-duplicates are on one side.
+drawn by chance, is ``val``; near-duplicates are on one side. They are found here and not by
+``iqassay.data.duplicates``, which finds one pair less: the draw would be another one, and DRI-IQA 0.2.4 has learned by
+this one.
 """
 
 from __future__ import annotations

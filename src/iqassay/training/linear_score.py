@@ -11,7 +11,7 @@ from torch import Tensor
 
 from iqassay.statistics.correlation import srcc
 from iqassay.systems.dri import DRI, Seen
-from iqassay.training.head import predict
+from iqassay.training.head import heads_of, predict
 from iqassay.training.kept_pictures import Pictures
 from iqassay.training.recipes import Recipe
 
@@ -34,26 +34,27 @@ def fit_linear(recipe: Recipe, system: DRI, sets: Sequence[Pictures]) -> dict[st
     if linear is None:
         raise ValueError("got a DRI-IQA without a linear score, want --linear")
     shares = recipe.shares or [1.0] * len(sets)
-    learned = [(s, share / s.train) for s, share in zip(sets, shares, strict=True) if share and s.train]
-    numbers = [_numbers(s)[: s.train] for s, _ in learned]
-    total = sum(weight * len(x) for x, (_, weight) in zip(numbers, learned, strict=True))
-    weights = [weight / total for _, weight in learned]  # of one picture; of all together 1
+    learned = [(s, share) for s, share in zip(sets, shares, strict=True) if share and s.train]
+    total = sum(share for _, share in learned)
+    weights = [share / total / s.train for s, share in learned]  # of one picture; of all together 1
+    numbers = [_kept(s).numbers().float() for s, _ in learned]
     mean = torch.stack([w * x.sum(0) for w, x in zip(weights, numbers, strict=True)]).sum(0)
     square = torch.stack([w * (x - mean).square().sum(0) for w, x in zip(weights, numbers, strict=True)]).sum(0)
     linear.scale.running_mean, linear.scale.running_var = mean, square
     linear.eval()
+    standard = [linear.standard(x) for x in numbers]
     product = torch.zeros(len(mean), len(mean), dtype=torch.float64)
     along = torch.zeros(len(mean), dtype=torch.float64)
-    for w, x, (s, _) in zip(weights, numbers, learned, strict=True):
-        z, opinion = linear.standard(x), torch.from_numpy(np.asarray(s.score[: s.train], np.float32))
-        z, opinion = z - z.mean(0), (opinion - opinion.mean()) / opinion.std().clamp(min=1e-6)
+    for w, x, (s, _) in zip(weights, standard, learned, strict=True):
+        z, opinion = x - x.mean(0), torch.from_numpy(np.asarray(s.score[: s.train], np.float32))
+        opinion = (opinion - opinion.mean()) / opinion.std().clamp(min=1e-6)
         product += w * (z.T @ z).double()
         along += w * (z.T @ opinion).double()
     product.diagonal().add_(PULL)
     linear.weigh.weight.copy_(torch.linalg.solve(product, along)[None])
     linear.weigh.bias.zero_()
-    said = [linear.weigh(linear.standard(x))[:, 0] for x in numbers]
-    beside = [_predicted(system, s)[: s.train] for s, _ in learned]
+    said = [linear.weigh(x)[:, 0] for x in standard]
+    beside = [_predicted(system, s) for s, _ in learned]
     levels, spreads = zip(*(_moments(one, weights) for one in (said, beside)), strict=True)
     gain = spreads[1] / max(spreads[0], 1e-6)
     linear.weigh.weight.mul_(gain)
@@ -63,15 +64,15 @@ def fit_linear(recipe: Recipe, system: DRI, sets: Sequence[Pictures]) -> dict[st
     return found
 
 
-def _numbers(pictures: Pictures) -> Tensor:
-    """All that is kept of whole pictures, (N, D)."""
-    return Seen.of(*(torch.from_numpy(np.asarray(v)) for v in pictures.kept)).numbers().float()
+def _kept(pictures: Pictures) -> Seen:
+    """What is kept of the training pictures."""
+    return Seen.of(*(torch.from_numpy(np.asarray(v[: pictures.train])) for v in pictures.kept))
 
 
 def _predicted(system: DRI, pictures: Pictures) -> Tensor:
-    """The mean of what the predictors say of all pictures, (N,)."""
-    said = [predict(head, pictures, 0) for head in (system.predictor, *system.others)]
-    return torch.from_numpy(np.mean(said, 0))
+    """The mean of what the predictors say of the training pictures, (N,)."""
+    said = [predict(head, pictures, 0) for head in heads_of(system)]
+    return torch.from_numpy(np.mean(said, 0))[: pictures.train]
 
 
 def _moments(said: Sequence[Tensor], weights: Sequence[float]) -> tuple[float, float]:
