@@ -20,6 +20,7 @@ from PIL import Image
 import iqassay  # before any test has onnxruntime, whose telemetry it turns off
 from iqassay.cli import main
 from iqassay.scoring import model_file
+from iqassay.scoring.lock import MadeOnce
 
 SLOW_FILE = "\npytestmark = pytest.mark.slow\n"
 
@@ -338,5 +339,5 @@ def shelf(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     write_pair_model(tmp_path, "yoto")
     write_panel(tmp_path)
     monkeypatch.setattr(model_file, "WEIGHTS", tmp_path)
-    monkeypatch.setattr(iqassay, "_scorers", {})
+    monkeypatch.setattr(iqassay, "_scorers", MadeOnce())
     return tmp_path

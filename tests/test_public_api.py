@@ -12,6 +12,7 @@ from conftest import write_model, write_pair_model, write_panel
 
 import iqassay
 from iqassay.scoring import model_file
+from iqassay.scoring.lock import MadeOnce
 
 HEAVY = ("numpy", "PIL", "onnxruntime", "torch", "rich", "typer", "jinja2", "concurrent.futures")
 
@@ -73,7 +74,7 @@ def test_score_opens_a_model_once_even_for_many_threads(
     write_pair_model(tmp_path, "yoto")
     write_panel(tmp_path)
     monkeypatch.setattr(model_file, "WEIGHTS", tmp_path)
-    monkeypatch.setattr(iqassay, "_scorers", {})
+    monkeypatch.setattr(iqassay, "_scorers", MadeOnce())
     opened: list[str] = []
     load = iqassay.load
     monkeypatch.setattr(iqassay, "load", lambda model: (opened.append(model), load(model, threads=1))[1])

@@ -15,6 +15,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, Any, Literal, overload
 
+from iqassay.scoring.lock import MadeOnce
 from iqassay.support.version import __version__
 
 if TYPE_CHECKING:
@@ -69,7 +70,7 @@ _HOME = {
     "list_models": "models.names",
     "read_image": "pictures.image",
 }
-_scorers: dict[str, Scorer] = {}
+_scorers: MadeOnce[str, Scorer] = MadeOnce()
 
 
 def score(picture: Source, reference: Source | None = None, model: str | None = None, align: str = "fail") -> Verdict:
@@ -180,13 +181,8 @@ def _scorer(model: str | None, reference: bool) -> Scorer:
         from iqassay.scoring.model_file import default_model
 
         model = default_model(reference)
-    if model not in _scorers:
-        from iqassay.scoring.lock import opening
-
-        with opening:
-            if model not in _scorers:
-                _scorers[model] = load(model)
-    return _scorers[model]
+    name = model  # which stays what it is while it is opened
+    return _scorers.of(name, lambda: load(name))
 
 
 def __getattr__(name: str) -> Any:

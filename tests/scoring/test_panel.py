@@ -250,8 +250,21 @@ def test_members_are_opened_at_the_first_picture_that_needs_them(card: Path, ope
     assert opened == []
     for _ in range(2):
         both.score(flat(9))
-    assert opened == ["mfen", "yoto"]
+    assert sorted(opened) == ["mfen", "yoto"]
     assert repr(both) == "Panel('panel', version 0.0.1, of mfen, yoto)"
+
+
+def test_members_are_opened_side_by_side(card: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    whole, together = Panel._open, threading.Barrier(2)
+
+    def opening(self: Panel, name: str) -> Scorer:
+        together.wait(10)  # breaks where one waits for the other to be done
+        return whole(self, name)
+
+    monkeypatch.setattr(Panel, "_open", opening)
+    want = Panel(card, threads=2).score(noise(90, 120))
+    monkeypatch.undo()
+    assert Panel(card, threads=1).score(noise(90, 120)) == want
 
 
 def test_many_threads_open_each_member_once(card: Path, opened: list[str]) -> None:

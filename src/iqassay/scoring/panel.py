@@ -16,7 +16,7 @@ import numpy as np
 
 from iqassay.pictures.image import MAX_PIXELS, Picture
 from iqassay.scoring.device import find_device
-from iqassay.scoring.lock import opening
+from iqassay.scoring.lock import MadeOnce
 from iqassay.scoring.looks import GENERATED, drawn, kind_of
 from iqassay.scoring.model_file import (
     Card,
@@ -26,6 +26,7 @@ from iqassay.scoring.model_file import (
     Weights,
     address,
     default_model,
+    default_threads,
     find_member,
     find_model,
     load_model_file,
@@ -45,6 +46,7 @@ from iqassay.scoring.scorer import (
 from iqassay.scoring.tiles import Answers, look_together
 from iqassay.scoring.verdict import Verdict
 from iqassay.scoring.width import expected_error, traits
+from iqassay.support.parallel import in_order
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -86,7 +88,7 @@ class Panel(Scorer):
         self._grader = next((name for name, (_, found) in self._files.items() if found.reference is not None), None)
         shares = card.weights.ordinary, card.weights.generated
         self._alone = [name for name in card.members if any(share[name] for share in shares)]
-        self._opened: dict[str, Scorer] = {}
+        self._opened: MadeOnce[str, Scorer] = MadeOnce()
 
     def __repr__(self) -> str:
         return f"Panel({self.card.name!r}, version {self.card.version}, of {', '.join(self.card.members)})"
@@ -159,14 +161,15 @@ class Panel(Scorer):
 
     def member(self, name: str) -> Scorer:
         """One of the members, by its name, to be asked alone; opened when it is first needed, and the panel's own."""
-        if name not in self._opened:
-            with opening:
-                if name not in self._opened:
-                    self._opened[name] = self._open(name)
-        return self._opened[name]
+        return self._opened.of(name, lambda: self._open(name))
 
     def _ask(self, picture: Picture) -> list[tuple[NetworkCard, Answers]]:
         """What each member with a share in the score says, and its card."""
+        missing = [name for name in self._alone if name not in self._opened]
+        if (
+            len(missing) > 1 and (self._threads or default_threads()) > 1
+        ):  # side by side, since a file opens in one thread
+            list(in_order(self.member, missing, len(missing)))
         members = [self.member(name) for name in self._alone]
         said: dict[str, Answers] = {}
         cuts = [replace(member.card.views, global_weight=0) for member in members]

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from iqassay.scoring.device import first_line
-from iqassay.scoring.lock import opening
+from iqassay.scoring.lock import MadeOnce
 from iqassay.scoring.model_file import ModelFile, ModelFileError, default_threads, open_session
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ class Session:
         # Two share two processors better than one that has both: it must wait wherever work cannot be split.
         self.callers = min(threads or default_threads(), CALLERS) if device == "cpu" else 1
         # By process. A parent's is kept, since to close it would be to wait for its threads.
-        self._opened: dict[int, tuple[onnxruntime.InferenceSession, AbstractContextManager[Any]]] = {}
+        self._opened: MadeOnce[int, tuple[onnxruntime.InferenceSession, AbstractContextManager[Any]]] = MadeOnce()
         self.outputs = {output.name for output in self._here()[0].get_outputs()}
 
     def run(self, outputs: Sequence[str], feed: dict[str, np.ndarray]) -> list[np.ndarray]:
@@ -54,9 +54,4 @@ class Session:
 
     def _here(self) -> tuple[onnxruntime.InferenceSession, AbstractContextManager[Any]]:
         """What is open in this very process, and what to hold while it runs."""
-        process = os.getpid()
-        if process not in self._opened:
-            with opening:
-                if process not in self._opened:
-                    self._opened[process] = open_session(*self._what), threading.Semaphore(self.callers)
-        return self._opened[process]
+        return self._opened.of(os.getpid(), lambda: (open_session(*self._what), threading.Semaphore(self.callers)))
