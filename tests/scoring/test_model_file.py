@@ -22,6 +22,7 @@ from iqassay.scoring.model_file import (
     read_card,
     shipped_models,
 )
+from iqassay.scoring.scorer import Scorer
 
 GRAPH = tiny_graph()
 
@@ -49,6 +50,15 @@ def test_a_changed_file_is_refused(tmp_path: Path) -> None:
     path = write_model(tmp_path)
     path.write_bytes(path.read_bytes() + b"\0")
     assert "sha256" in refused(tmp_path)
+
+
+@pytest.mark.parametrize("change", [lambda graph: graph + b"\0", lambda graph: b"no graph at all"])
+def test_a_changed_file_makes_no_scorer(tmp_path: Path, change: Callable[[bytes], bytes]) -> None:
+    """It is opened while it is checked: whether or not that can be done, the check has the word."""
+    path = write_model(tmp_path)
+    path.write_bytes(change(path.read_bytes()))
+    with pytest.raises(ModelFileError, match="is damaged or not the one its card describes: got sha256"):
+        Scorer(path, threads=1)
 
 
 def test_a_missing_card_is_named(tmp_path: Path) -> None:

@@ -58,7 +58,7 @@ def opened(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The names of members as they are opened."""
     names: list[str] = []
     load = panel.load_model_file
-    monkeypatch.setattr(panel, "load_model_file", lambda path: (names.append(path.stem), load(path))[1])
+    monkeypatch.setattr(panel, "load_model_file", lambda path, check: (names.append(path.stem), load(path, check))[1])
     return names
 
 

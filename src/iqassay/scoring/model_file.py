@@ -15,7 +15,9 @@ import itertools
 import json
 import os
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -146,11 +148,31 @@ class PanelCard(Card):
 
 @dataclass(frozen=True)
 class ModelFile:
-    """A verified model file: `content` is the graph whose sha256 the card names."""
+    """A model file: `content` is the graph whose sha256 the card names, if it passes its `check`."""
 
     path: Path
     card: NetworkCard
     content: bytes = field(repr=False)
+
+    def check(self) -> None:
+        """Raise ModelFileError when the graph is not the one that the card describes."""
+        digest = hashlib.sha256(self.content).hexdigest()
+        if digest != self.card.sha256:
+            raise ModelFileError(
+                f"the model file {str(self.path)!r} is damaged or not the one its card describes: "
+                f"got sha256 {digest[:12]}..., want {self.card.sha256[:12]}..."
+            )
+
+    @contextmanager
+    def checked(self) -> Iterator[None]:
+        """`check` it while the block opens it, which takes longer; an error of the check goes before one of the
+        block."""
+        with ThreadPoolExecutor(1) as thread:
+            check = thread.submit(self.check)
+            try:
+                yield
+            finally:
+                check.result()
 
 
 def default_model(reference: bool) -> str:
@@ -202,12 +224,12 @@ def find_member(panel: Path, name: str) -> Path:
     raise ModelFileError(f"the panel {str(panel)!r} lacks its member {name!r}: want {name}.onnx beside it")
 
 
-def load_model_file(name_or_path: str | os.PathLike[str]) -> ModelFile:
+def load_model_file(name_or_path: str | os.PathLike[str], check: bool = True) -> ModelFile:
     """Find a model file and check it against its card.
 
     `name_or_path` is the name of a shipped model ("mfen") or the path of an .onnx file with its card (.json) beside it.
-    Raises ModelFileError when there is no such model, when the card is missing or does not make sense, and when the
-    file is not the one that the card describes (sha256).
+    Raises ModelFileError when there is no such model, when the card is missing or does not make sense, and, unless the
+    check is left to the caller, when the file is not the one that the card describes (sha256).
     """
     path = find_model(name_or_path)
     card = read_card(path)
@@ -218,13 +240,10 @@ def load_model_file(name_or_path: str | os.PathLike[str]) -> ModelFile:
         content = _content(path)
     except OSError as error:
         raise ModelFileError(f"cannot read the model file {str(path)!r}: {error.strerror}") from error
-    digest = hashlib.sha256(content).hexdigest()
-    if digest != card.sha256:
-        raise ModelFileError(
-            f"the model file {str(path)!r} is damaged or not the one its card describes: "
-            f"got sha256 {digest[:12]}..., want {card.sha256[:12]}..."
-        )
-    return ModelFile(path, card, content)
+    found = ModelFile(path, card, content)
+    if check:
+        found.check()
+    return found
 
 
 def open_session(model: ModelFile, threads: int | None = None, device: str = "cpu") -> onnxruntime.InferenceSession:

@@ -193,7 +193,7 @@ class Panel(Scorer):
 
     def _open(self, name: str) -> Scorer:
         path, card = self._files[name]
-        file = load_model_file(path)
+        file = load_model_file(path, check=False)
         if file.card != card:
             raise ModelFileError(f"the model file {str(path)!r} was replaced while its panel was in use")
         return Scorer(file, self._threads, self.max_pixels, self.device)

@@ -90,12 +90,13 @@ class Scorer:
     ) -> None:
         check_numbers(threads=threads, max_pixels=max_pixels)
         self.device = find_device(device)
-        model_file = model if isinstance(model, ModelFile) else load_model_file(model)
+        model_file = model if isinstance(model, ModelFile) else load_model_file(model, check=False)
         self.card = model_file.card
         self._source = address(model_file.path)
         self._threads = threads
         self.max_pixels = max_pixels
-        self._session = Session(model_file, threads, self.device)
+        with model_file.checked():
+            self._session = Session(model_file, threads, self.device)
 
     def __repr__(self) -> str:
         return f"Scorer({self.card.name!r}, version {self.card.version})"
