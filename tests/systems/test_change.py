@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from iqassay.systems.change import CHANGE, _block_steps, _equal_neighbours, change
+from iqassay.systems.change import CHANGE, _block_steps, change, equal_neighbours
 
 
 def photos(count: int = 2) -> torch.Tensor:
@@ -39,5 +39,5 @@ def test_blocks_are_seen_wherever_their_grid_lies(shift: int) -> None:
 def test_few_colours_make_neighbours_equal() -> None:
     x = photos(1)
     few = (x * 8).round() / 8
-    for before, after in zip(_equal_neighbours(x), _equal_neighbours(few), strict=True):
+    for before, after in zip(equal_neighbours(x), equal_neighbours(few), strict=True):
         assert (after > before + 0.3).all()

@@ -38,6 +38,12 @@ def test_a_recipe_of_0_1_0_had_one_switch_for_three(tmp_path, statistics):
     assert (found.normalise, found.whole_picture, found.distance) == (statistics,) * 3
 
 
+def test_a_recipe_whose_contrast_remembered_older_pictures_is_read(tmp_path):
+    settings = dataclasses.asdict(dataclasses.replace(TINY, out=tmp_path)) | {"queue": 2048}
+    (tmp_path / "recipe.json").write_text(json.dumps({"recipe": settings}, default=str))
+    assert recipe_of(tmp_path / "best.ckpt").contrast == TINY.contrast
+
+
 def test_a_recipe_of_0_1_0_has_the_hfen_of_0_1_0(tmp_path):
     older = dataclasses.asdict(dataclasses.replace(TINY, system="mfen", out=tmp_path))
     del older["high_pass"]

@@ -39,7 +39,7 @@ def test_the_help_has_every_flag_once_under_the_heading_of_its_system_or_stage(c
     assert list(of) == [*GROUPS, "Options"]
     assert "--hfen" in of["System mfen alone"]
     assert "--adapter" in of["System yoto alone"]
-    assert "--queue" in of["System dri alone, and its stage restoration"]
+    assert "--contrast" in of["System dri alone, and its stage restoration"]
     assert "--crop" in of["Stage network, on crops"]
     assert of["Options"] == ["--help"]
 
@@ -75,7 +75,7 @@ def test_the_groups_name_fields_that_there_are():
         ),
         (["dri", "--synthetic", "x", "--predictors", "0"], "got --predictors 0, want at least 1"),
         (["dri", "--data", "a.csv", "--stage", "restoration"], "want dri, with --synthetic"),
-        (["dri", "--data", "a.csv", "--queue", "-1"], "got --queue -1, want 0 or more"),
+        (["dri", "--data", "a.csv", "--near", "-1"], "got --near -1, want 0 or more"),
         (["mfen", "--dta", "a.csv"], "No such option: --dta"),
         (["nothing"], "'nothing' is not one of 'mfen', 'yoto', 'dri'"),
     ],

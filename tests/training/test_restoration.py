@@ -2,6 +2,7 @@
 
 import csv
 import hashlib
+import json
 import shutil
 
 import numpy as np
@@ -13,12 +14,12 @@ from PIL import Image
 from torch.nn import functional as F
 
 import iqassay
-from iqassay.data.coverage import SHARES
 from iqassay.data.distortions import KINDS
 from iqassay.systems.encoders import encoder
 from iqassay.training import cached_pass, restoration, sets
+from iqassay.training.build import build_system
 from iqassay.training.recipes import smoke
-from iqassay.training.restoration import SLOW, Assistants, halves, psnr, retrieval
+from iqassay.training.restoration import Restoration, psnr, turned
 
 pytestmark = pytest.mark.slow
 
@@ -72,8 +73,6 @@ def first(folder, pairs):
         *pairs,
         "--stage",
         "restoration",
-        "--queue",
-        "32",
         "--encoder-weights",
         str(file),
         "--out",
@@ -107,21 +106,21 @@ def second(folder, pairs, first):
 def test_the_first_stage_goes_on_and_touches_only_what_it_trains(first):
     out, flags = first
     before, stopped = weights(out, "last.ckpt"), torch.load(out / "last.ckpt", weights_only=False)
-    assert {"val/retrieval", "val/chosen", "train/contrast", "train/representation", "train/restoration"} <= logged(out)
+    assert {"val/gain", "train/psnr"} <= logged(out)
+    assert 0 <= json.loads((out / "recipe.json").read_text())["sets"]["degradations"]["retrieval"] <= 1
     assert main([*flags, "--epochs", "2"]) == 0
     after = torch.load(out / "last.ckpt", weights_only=False)
     assert (stopped["global_step"], after["global_step"]) == (2, 4)  # went on, did not start again
-    assert changed(before, weights(out, "last.ckpt")) == {"degradation", "restorer"}
+    assert changed(before, weights(out, "last.ckpt")) == {"restorer"}  # the vectors are what they were
     assert (out / "metrics-1.csv").exists()
     assert (out / "curve.png").stat().st_size > 1000
 
 
-def test_the_first_stage_without_a_restorer_and_without_a_queue(folder, pairs):
+def test_the_first_stage_without_a_restorer(folder, pairs):
     out = folder / "runs" / "bare"
-    flags = ["--stage", "restoration", "--no-restoration", "--queue", "0", "--out", str(out), "--epochs", "1"]
+    flags = ["--stage", "restoration", "--no-restoration", "--out", str(out)]
     assert main([*TINY, *pairs, *flags]) == 0
-    assert {"val/retrieval", "val/chosen", "train/contrast", "train/representation"} <= logged(out)
-    assert "train/restoration" not in logged(out)
+    assert 0 <= json.loads((out / "recipe.json").read_text())["val"]["retrieval"] <= 1
     assert not any(key.startswith("restorer") for key in weights(out))
 
 
@@ -194,11 +193,11 @@ def test_a_restorer_cannot_come_from_a_run_without_one(folder, first, tmp_path, 
 # ------------------------------------------------------------------------------------------------ the first stage, bare
 
 
-def assistants(**changes):
-    """The module of the first stage, and what it has logged last."""
+def restoration_of(**changes):
+    """The module of the restorer, and what it has logged last."""
     torch.manual_seed(0)
     recipe = smoke(system="dri", encoder="van_tiny", stage="restoration", synthetic=["."], **changes)
-    module, said = Assistants(recipe), {}
+    module, said = Restoration(recipe, build_system(recipe)), {}
     module.log_dict = lambda values, **_: said.update({k: float(v) for k, v in values.items()})
     module.log = lambda name, value, **_: said.update({name: float(value)})
     return module, said
@@ -211,106 +210,61 @@ def batch(count=4, size=64, seed=0):
     kind, severity = torch.zeros(count, 26), torch.full((count, 25), -1.0)
     kind[:, KINDS.index("white_noise")], severity[:, KINDS.index("white_noise")] = 1, 1 + torch.arange(count) / 2
     x = (reference + 0.1 * torch.randn(reference.shape, generator=generator)).clamp(0, 1)
-    return {"x": x, "reference": reference, "kind": kind, "severity": severity}
+    vector = torch.randn(count, 256, generator=generator)
+    return {"x": x, "reference": reference, "kind": kind, "severity": severity, "vector": vector}
 
 
-@pytest.mark.parametrize("queue", [0, 32])
-@pytest.mark.parametrize("restorer", [True, False])
-def test_a_step_teaches_the_two_assistants_and_nothing_else(queue, restorer):
-    module, said = assistants(queue=queue, restoration=restorer)
+def test_a_step_teaches_the_restorer_and_nothing_else():
+    module, said = restoration_of()
     module.training_step(batch(), 0).backward()
-    names = {"contrast", "representation"} | ({"restoration"} if restorer else set())
-    assert set(said) == {f"train/{name}" for name in names}
-    assert all(np.isfinite(value) for value in said.values())
-    reached = {name.split(".")[1] for name, p in module.named_parameters() if p.grad is not None and p.grad.any()}
-    assert reached == {"degradation"} | ({"restorer"} if restorer else set())
-    assert all(p.grad is not None for name, p in module.named_parameters() if name.startswith("system.degradation"))
-    fixed = [module.system.encoder, module.system.predictor, module.system.distortions]
-    fixed += [module.slow] if queue else []
-    assert not any(p.requires_grad for part in fixed for p in part.parameters())
-
-
-def test_what_cannot_be_restored_does_not_train_the_restorer():
-    module, _ = assistants(queue=0)
-    parts, pictures = list(module.system.restorer.leave.parameters()), batch()
-    noise, moved, none = KINDS.index("white_noise"), KINDS.index("non_eccentricity_patch"), 25
-
-    def gradients(*kinds):
-        module.zero_grad()
-        module.training_step(pictures | {"kind": F.one_hot(torch.tensor(kinds), 26).float()}, 0).backward()
-        return [None if p.grad is None else p.grad.clone() for p in parts]
-
-    assert gradients(moved, none, moved, none) == [None, None]  # nothing in a whole batch
-    some = gradients(noise, moved, none, none)
-    assert all(g.any() for g in some)
-    pictures["reference"][1:] = 0  # which are not looked at
-    assert all(torch.equal(a, b) for a, b in zip(some, gradients(noise, moved, none, none), strict=True))
-
-
-def test_the_queue_is_filled_from_the_front_after_the_step_by_a_slow_encoder():
-    module, _ = assistants(queue=30)
-    keys, labels = module.keys.clone(), module.labels.clone()
-    assert (labels == -1).all()  # what it starts with is like nothing
-    old = next(module.slow.parameters()).clone()
-    with torch.no_grad():
-        next(module.system.degradation.parameters()).add_(1.0)
-    module.training_step(batch(), 0)
-    assert torch.equal(module.keys, keys)  # the step compares with what was there before
-    torch.testing.assert_close(next(module.slow.parameters()), old + (1 - SLOW))
-    module.on_train_batch_end()
-    torch.testing.assert_close(module.keys.norm(dim=1), torch.ones(30))
-    assert torch.equal(module.keys[12:], keys[:18])  # 8 halves and 4 references in front, as many of the oldest gone
-    noise = KINDS.index("white_noise")
-    assert module.labels[:, 0].tolist() == [noise] * 8 + [25] * 4 + [-1] * 18
-    assert module.labels[:4, 1].tolist() == [1, 1.5, 2, 2.5]
-
-
-def test_two_halves_of_a_picture_are_alike_even_when_its_type_is_not_known(monkeypatch):
-    seen = []
-    monkeypatch.setattr(restoration, "contrast_loss", lambda z, keys, *masks: seen.extend(masks) or z.sum())
-    module, _ = assistants(queue=0)
-    unknown = batch(2) | {"kind": torch.full((2, 26), -1.0), "severity": torch.full((2, 25), -1.0)}
-    module.training_step(unknown, 0)
-    alike, itself = seen
-    # columns: the left halves, the right halves, and the references, which are no picture's other half
-    assert alike.int().tolist() == [[0, 0, 1, 0, 0, 0], [0, 0, 0, 1, 0, 0], [1, 0, 0, 0, 0, 0], [0, 1, 0, 0, 0, 0]]
-    assert torch.equal(itself, torch.eye(4, 6, dtype=torch.bool))
+    assert set(said) == {"train/psnr"}
+    reached = {name.split(".")[0] for name, p in module.system.named_parameters() if p.grad is not None}
+    assert reached == {"restorer"}
+    silent = [name for name, p in module.restorer.named_parameters() if not p.grad.any()]
+    assert all(".modulate" in name or "code" in name for name in silent)  # the identity at first, which hides the code
+    others = [p for name, p in module.system.named_parameters() if not name.startswith("restorer")]
+    assert not any(p.requires_grad for p in others)
 
 
 def test_validation_says_how_many_db_each_group_gains():
-    module, said = assistants()
-    noise, jpeg = (KINDS.index(name) for name in ("white_noise", "jpeg"))
-    answers = batch(4)
-    answers["kind"] = F.one_hot(torch.tensor([noise, noise, jpeg, jpeg]), 26).float()
+    module, said = restoration_of()
+    noise, jpeg, none = KINDS.index("white_noise"), KINDS.index("jpeg"), len(KINDS)
+    answers = batch(5)
+    answers["kind"] = F.one_hot(torch.tensor([noise, noise, jpeg, jpeg, none]), 26).float()
     answers["kind"][3, [noise, jpeg]] = 0.5  # a chain
-    answers["severity"][2:, jpeg] = 3.0
+    answers["severity"][2:4, jpeg] = 3.0
     with torch.no_grad():
         module.eval()
-        module.system.restorer.leave.bias.fill_(0.05)  # brighter by that
+        module.restorer.leave.weight.zero_()
+        module.restorer.leave.bias.fill_(0.05)  # brighter by that
         module.validation_step(answers, 0)
     x, reference = answers["x"], answers["reference"]
     gain = psnr((x + 0.05).clamp(0, 1), reference) - psnr(x, reference)
     module.on_validation_epoch_end()
     assert said["val/noise"] == pytest.approx(float(gain[:2].mean()), abs=1e-3)
     assert said["val/codecs"] == pytest.approx(float(gain[2]), abs=1e-3)
-    assert said["val/chains"] == pytest.approx(float(gain[3]), abs=1e-3)
+    assert said["val/clean"] == pytest.approx(float(gain[4]), abs=1e-3)
     assert "val/blur" not in said
-    assert said["val/chosen"] == pytest.approx(np.mean([said[f"val/{k}"] for k in ("noise", "codecs", "chains")]))
+    assert said["val/gain"] == pytest.approx(float(gain.mean()), abs=1e-3)
 
 
-def test_halves_psnr_and_retrieval():
-    crops = torch.arange(2 * 3 * 4 * 8.0).reshape(2, 3, 4, 8)
-    both = halves(crops)
-    assert torch.equal(both[:2], crops[..., :4])
-    assert torch.equal(both[2:], crops[..., 4:])
+def test_pairs_are_turned_together():
+    x = torch.rand(2, 3, 8, 8)
+    torch.manual_seed(0)
+    seen = set()
+    for _ in range(40):
+        a, b = turned(x, x + 1)
+        torch.testing.assert_close(a + 1, b)
+        ways = {"": x, "v": x.flip(2), "t": x.transpose(2, 3), "vt": x.flip(2).transpose(2, 3)}
+        seen |= {name for name, way in ways.items() if torch.equal(a, way)}
+    assert seen == {"", "v", "t", "vt"}
+
+
+def test_psnr_is_finite_where_nothing_is_left_to_restore():
     x = torch.zeros(2, 3, 8, 8)
-    torch.testing.assert_close(
-        psnr(x + torch.tensor([0.1, 0.0])[:, None, None, None], x)[0].round(), torch.tensor(20.0)
-    )
-    assert psnr(x, x).max() <= 60  # finite where nothing is left to restore
-    z = F.normalize(torch.tensor([[1, 0.1], [1, 0.0], [0, 1.0], [0.1, 1], [1, 0.05]]), dim=1)
-    labels = torch.tensor([[3, 1], [3, 5], [4, 1], [5, 1], [-1, 1]])
-    assert retrieval(z, labels) == 0.5  # the first two find each other, the next two a picture of another type
+    brighter = x + torch.tensor([0.1, 0.0])[:, None, None, None]
+    torch.testing.assert_close(psnr(brighter, x)[0].round(), torch.tensor(20.0))
+    assert float(psnr(x, x).max()) == pytest.approx(50)
 
 
 def test_types_left_out_are_left_out_of_the_pairs(folder, monkeypatch):
@@ -326,17 +280,27 @@ def test_types_left_out_are_left_out_of_the_pairs(folder, monkeypatch):
     assert set(KINDS) - set(seen[0].kinds) == {"jpeg"}
 
 
+def test_with_nothing_left_to_restore_the_first_stage_says_so(folder, capsys):
+    flags = ["--stage", "restoration", "--synthetic", str(folder / "clean"), "--out", str(folder / "runs" / "nothing")]
+    without = [flag for kind in restoration.RESTORED for flag in ("--synthetic-without", kind)]
+    assert main([*TINY, *flags, *without]) == 2
+    assert "got --synthetic-without all of white_noise" in capsys.readouterr().err
+
+
 def test_the_first_stage_learns_of_what_people_feed_only_what_can_be_undone(folder, tmp_path, monkeypatch):
     """--synthetic-covered was taken and did nothing."""
     drawn = []
 
     def draw(recipe, config):
         drawn.append(config)
-        raise KeyboardInterrupt
+        if len(drawn) == 2:
+            raise KeyboardInterrupt
 
     monkeypatch.setattr(restoration, "draw", draw)
     made = {"synthetic": [folder / "clean"], "stage": "restoration", "synthetic_covered": 0.25, "out": tmp_path}
     with pytest.raises(KeyboardInterrupt):
         restoration.fit_assistants(smoke(system="dri", **made))
-    assert drawn[0].covered == 0.25
-    assert set(drawn[0].families) == set(SHARES) - {"empty", "missing", "structure", "toned"}
+    assert [config.covered for config in drawn] == [0, 0.25]
+    assert set(drawn[1].families) == {"resampled", "resaved", "upscaled"}
+    assert set(drawn[1].kinds) == {*restoration.NOISE, *restoration.BLUR, *restoration.CODECS}
+    assert set(drawn[0].kinds) == set(KINDS)  # of which the vector tells apart what no restorer mends

@@ -36,8 +36,8 @@ def change(x: Tensor, reference: Tensor) -> Tensor:
     size = apart.square().mean((2, 3)).sqrt()
     bands = [
         (a - b).mean((2, 3)),
-        _logarithm(energies[0].sqrt()) - _logarithm(energies[1].sqrt()),
-        _logarithm(size),
+        logarithm(energies[0].sqrt()) - logarithm(energies[1].sqrt()),
+        logarithm(size),
         apart.abs().mean((2, 3)) / (size + SMALL),
         1 - (2 * common + SMALL**2) / (energies[0] + energies[1] + SMALL**2),
     ]
@@ -48,16 +48,16 @@ def change(x: Tensor, reference: Tensor) -> Tensor:
         x.amax((2, 3)) - reference.amax((2, 3)),
         *(((x > at).to(x.dtype) - (reference > at).to(x.dtype)).mean((2, 3)) for at in (0.01, 0.99)),
     ]
-    near = [mine - theirs for mine, theirs in zip(_equal_neighbours(x), _equal_neighbours(reference), strict=True)]
+    near = [mine - theirs for mine, theirs in zip(equal_neighbours(x), equal_neighbours(reference), strict=True)]
     steps = _block_steps(x) - _block_steps(reference)
     return torch.cat([*bands, *(s.mean((2, 3)) for s in samples), *ends, *near, steps], 1)
 
 
-def _logarithm(deviations: Tensor) -> Tensor:
+def logarithm(deviations: Tensor) -> Tensor:
     return (deviations + SMALL).log()
 
 
-def _equal_neighbours(x: Tensor) -> list[Tensor]:
+def equal_neighbours(x: Tensor) -> list[Tensor]:
     """The shares of samples that are equal to the one below, and to the one to the right, (B, 3) each."""
     steps = x[:, :, 1:] - x[:, :, :-1], x[:, :, :, 1:] - x[:, :, :, :-1]
     return [(s.abs() < HALF_A_LEVEL).to(x.dtype).mean((2, 3)) for s in steps]

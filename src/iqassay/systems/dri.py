@@ -4,7 +4,7 @@
         WACV 2025, arXiv 2411.17390: the parts and what each is for.
     [2] Lin, Yue et al., "Dual Degradation Representation for Joint Deraining and Low-Light Enhancement", TCSVT: the
         authors' own ratio loss, and representations that are learned first and then kept.
-    [3] Wang et al., "Unsupervised Degradation Representation Learning" (DASR), CVPR 2021: the degradation encoder.
+    [3] Wang et al., "Unsupervised Degradation Representation Learning" (DASR), CVPR 2021: the contrast it learns by.
 
 An interpretation: of the paper [1] little more than the abstract is public. Our choices are in docs/dri.md; its figures
 are not claimed. All below the line is trained first, on pairs of pictures and references, and then kept as it is.
@@ -13,7 +13,7 @@ are not claimed. All below the line is trained first, on pairs of pictures and r
                    |                            |                 m      |                              |
     score, map <---+----------------------------+-----------------+------+------------------------------+
     ------------------------------------------------------------------------------------------------------------------
-    x -> E_q encoder -> f1..f4        x -> E_d degradation encoder -> d        x, d -> R restorer -> estimate, u1..u3
+    x -> E_q encoder -> f1..f4     x, f1..f4 -> E_d degradation encoder -> d     x, d -> R restorer -> estimate, u1..u3
     the whole picture, shrunk to a square -> E_s semantic encoder -> m, what it shows
 """
 
@@ -21,7 +21,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from itertools import pairwise
 from pathlib import Path
 
 import torch
@@ -40,6 +39,7 @@ from iqassay.systems.blocks import (
     shrink_to,
 )
 from iqassay.systems.calibrated import Calibrated
+from iqassay.systems.degradation import DegradationEncoder
 from iqassay.systems.encoders import check_picture_batch, encoder, origin
 from iqassay.systems.restorer import Modulation, Restorer
 from iqassay.systems.vision_transformer import MEANING, SIDE, VisionTransformer
@@ -147,36 +147,6 @@ class Predicted:
             torch.stack([getattr(one, name) for one in said]).mean(0) for name in ("score", "local", "weight")
         )
         return replace(said[0], score=score, local=local, weight=weight)
-
-
-class DegradationEncoder(nn.Module):
-    """E_d: x (B, 3, H, W) in [0, 1] -> degradation vector d (B, D); ``embed`` makes of it what contrast compares.
-
-    After DASR [3], lighter: 2x2 blocks of pixels, five convolutions, mean and deviation of every channel at strides 4
-    and 8. A degradation is a matter of statistics, not of place.
-    """
-
-    def __init__(self, vector: int, widths: tuple[int, int, int] = (32, 64, 128), embedding: int = 128) -> None:
-        super().__init__()
-        self.stages = nn.ModuleList([_convolution(12, widths[0], 1)])
-        for before, after in pairwise(widths):
-            self.stages.append(nn.Sequential(_convolution(before, after, 2), _convolution(after, after, 1)))
-        self.vector = nn.Linear(2 * sum(widths[1:]), vector)
-        self.project = nn.Sequential(nn.Linear(vector, vector), nn.LeakyReLU(0.1), nn.Linear(vector, embedding))
-
-    def forward(self, x: Tensor) -> Tensor:
-        fine, middle, coarse = self.stages  # strides 2, 4, 8
-        f = middle(fine(F.pixel_unshuffle(x * 2 - 1, 2)))
-        return self.vector(pool_statistics([f.float(), coarse(f).float()]))
-
-    def embed(self, d: Tensor) -> Tensor:
-        """z (B, 128) of length 1: the inner product of two is how alike two degradations are, from -1 to 1."""
-        return F.normalize(self.project(d).float(), dim=1)
-
-
-def _convolution(c_in: int, c_out: int, stride: int) -> nn.Sequential:
-    conv = nn.Conv2d(c_in, c_out, 3, stride, 1, bias=False)
-    return nn.Sequential(conv, nn.BatchNorm2d(c_out), nn.LeakyReLU(0.1))
 
 
 class Interaction(nn.Module):
@@ -333,7 +303,7 @@ class DRI(Calibrated, nn.Module):
         config = config or DRIConfig()
         self.encoder = encoder(config.encoder, config.pretrained, weights)
         self.config = replace(config, **origin(self.encoder))
-        self.degradation = DegradationEncoder(config.vector)
+        self.degradation = DegradationEncoder(self.encoder.channels, config.vector)
         self.restorer = Restorer(config.vector) if config.restoration else None
         self.semantic = VisionTransformer(config.semantic, config.pretrained) if config.semantic else None
         if self.semantic is not None and self.semantic.shape.embedding != MEANING:
@@ -353,7 +323,7 @@ class DRI(Calibrated, nn.Module):
         self.predictor = Predictor(config, tuple(sizes))
         self.others = nn.ModuleList(Predictor(config, tuple(sizes)) for _ in range(config.predictors - 1))
         self.linear = LinearScore(numbers) if config.linear else None
-        self.distortions = DistortionHead(2 * total + config.vector)
+        self.distortions = DistortionHead(config.vector)
         self.register_buffer("known", torch.zeros(N_KINDS * LEVELS + 1, 128))
 
     def forward(self, x: Tensor, reference: Tensor | None = None, meaning: Tensor | None = None) -> Prediction:
@@ -370,7 +340,7 @@ class DRI(Calibrated, nn.Module):
         local = said.local + (score - said.patch())[:, None]
         extras = {
             **generated,
-            "statistics": _at_full_size(seen.described),
+            "statistics": seen.described[:, : seen.described.shape[1] // 3],  # at full size
             **self.distortions(self.readable(*seen.tensors()).detach()),
             "vectors": torch.stack(said.vectors, 1),  # (B, 2, C), quality first
             "estimate": estimate.clamp(0, 1),
@@ -404,7 +374,7 @@ class DRI(Calibrated, nn.Module):
         quarter = F.pad(F.avg_pool2d(x, 4), (8, 8, 8, 8), mode="reflect")
         smaller = [*self.encoder.encode(F.avg_pool2d(x, 2)), *self.encoder.encode(quarter)]
         described = pool_statistics([*f, *smaller])
-        d = self.degradation(x)
+        d = self.degradation(x, f)
         spread = [_cells(g.square(), s) - _cells(g, s).square() for g, s in zip(f[:3], (8, 4, 2), strict=True)]
         spread = [(v.clamp(min=0) + 1e-6).sqrt() for v in spread]
         cells = torch.cat([*(_cells(g, s) for g, s in zip(f, (8, 4, 2, 1), strict=True)), *spread], 2)
@@ -422,17 +392,9 @@ class DRI(Calibrated, nn.Module):
         return self.see(x)[0].tensors()
 
     def readable(self, *kept: Tensor) -> Tensor:
-        """Of what is ``kept``, what the distortions are read from: statistics at full size, and the degradation vector.
-
-        They are learned from pictures of 256x256, whose smaller views look like no photo's.
-        """
-        seen = Seen.of(*kept)
-        return torch.cat([_at_full_size(seen.described), seen.degradation], 1)
-
-
-def _at_full_size(described: Tensor) -> Tensor:
-    """Of statistics at full, half and quarter size, the first."""
-    return described[:, : described.shape[1] // 3]
+        """Of what is ``kept``, what the distortions are read from: the degradation vector, which has heard all that the
+        encoder says at full size."""
+        return Seen.of(*kept).degradation
 
 
 def _cells(f: Tensor, side: int) -> Tensor:

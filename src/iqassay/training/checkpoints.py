@@ -50,6 +50,7 @@ def recipe_of(checkpoint: Path) -> Recipe:
         if settings.get(key) is not None
     }
     settings = {"high_pass": False, "view": 0} | settings  # of 0.1.0, which had no such switches
+    settings.pop("queue", None)  # until DRI-IQA 0.2.4 the contrast remembered older pictures
     return Recipe(**settings)
 
 

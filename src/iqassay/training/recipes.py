@@ -154,7 +154,6 @@ class Recipe:
     severity: float = _flag(0.1, "weight of the severity loss")
     representation: float = _flag(0.1, "dri: weight of the representation-based semantic loss")
     contrast: float = _flag(1.0, "dri: weight of the contrast of degradations")
-    queue: int = _flag(2048, "dri: older pictures that the contrast remembers, by a slow encoder; 0: the batch alone")
     patience: int = _flag(5, "stop after so many epochs without a better validation SRCC")
 
     seed: int = _flag(0, "seed of everything random but the distorted pictures")
@@ -173,7 +172,7 @@ class Recipe:
                 raise ValueError(f"got --{name.replace('_', '-')} {getattr(self, name)}, want 0 to 4")
         if not 0 <= self.synthetic_covered <= 1:
             raise ValueError(f"got --synthetic-covered {self.synthetic_covered}, want 0 to 1")
-        for name in ("queue", "test_crops", "near", "semantic_fixed"):
+        for name in ("test_crops", "near", "semantic_fixed"):
             if getattr(self, name) < 0:
                 raise ValueError(f"got --{name.replace('_', '-')} {getattr(self, name)}, want 0 or more")
         if self.test_crops and self.stage in ("head", "view", "semantic"):

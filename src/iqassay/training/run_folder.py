@@ -1,12 +1,16 @@
-"""The folder of a run, which a run of another kind must not go on in: its recipe is read before anything is written."""
+"""The folder of a run: what is written there, and that a run of another kind must not go on in it."""
 
 from __future__ import annotations
 
 import dataclasses
 import json
+from pathlib import Path
 from typing import Any
 
-from iqassay.support.files import write_whole
+import torch
+
+from iqassay.support.files import replace_file, write_whole
+from iqassay.training.build import System
 from iqassay.training.checkpoints import recipe_of
 from iqassay.training.recipes import Recipe
 
@@ -57,3 +61,12 @@ def write_recipe(recipe: Recipe, **more: Any) -> None:
     content = json.dumps({"recipe": dataclasses.asdict(recipe), **more}, indent=1, default=str).encode()
     recipe.out.mkdir(parents=True, exist_ok=True)
     write_whole(recipe.out / "recipe.json", content)
+
+
+def write_checkpoint(recipe: Recipe, system: System, found: dict[str, float]) -> Path:
+    """Write best.ckpt of the system and its recipe, each as a whole: a run that is killed here leaves what was there
+    before, not half a file. found: what validation says. Returns the path of the checkpoint."""
+    write_recipe(recipe, val=found)
+    weights = {"state_dict": {f"system.{k}": v for k, v in system.state_dict().items()}}
+    replace_file(recipe.out / "best.ckpt", lambda out: torch.save(weights, out))
+    return recipe.out / "best.ckpt"

@@ -19,7 +19,7 @@ from iqassay.data.distortions import KINDS
 from iqassay.data.opening import open_set
 from iqassay.data.rating import Rating, Ratings
 from iqassay.data.synthetic import SyntheticSet
-from iqassay.scoring.model_file import default_threads, load_model_file
+from iqassay.scoring.model_file import default_threads
 from iqassay.scoring.scorer import Scorer
 from iqassay.support.parallel import in_order
 from iqassay.support.version import __version__
@@ -111,7 +111,7 @@ def ship(job: Export) -> Path:
     card |= scale | ({"reference": scale} if isinstance(system, ExtendedYOTO) else {})
     limits: list[str] = []
     with tempfile.TemporaryDirectory() as folder:  # a first file without a scale, to see every picture as users will
-        scorer = Scorer(load_model_file(export(system, centre, axes, card, Path(folder) / "raw.onnx")))
+        scorer = Scorer(export(system, centre, axes, card, Path(folder) / "raw.onnx"))
         cache = job.cache or Path(folder)
         seen = [
             _look(scorer, [row.image for row in ratings.split("val").rows], cache, f"pictures of {ratings.name}")

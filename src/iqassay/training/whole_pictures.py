@@ -13,22 +13,21 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from iqassay.support.files import replace_file
 from iqassay.systems.dri import DRI, Seen
 from iqassay.systems.mfen import MFEN
 from iqassay.systems.yoto_extended import ExtendedYOTO
 from iqassay.training.build import System, build_system
 from iqassay.training.checkpoints import load_weights, new_parts, settled
+from iqassay.training.degradation import known_degradations
 from iqassay.training.distortion_reader import fit_distortions, named
 from iqassay.training.generated import fit_generated
 from iqassay.training.head import fit_head, fit_heads, heads_of, usual_as_photos
 from iqassay.training.kept_pictures import gather, patched_pictures, unrated_photos
-from iqassay.training.known_degradations import known_degradations
 from iqassay.training.linear_score import fit_linear
 from iqassay.training.near_start import clean_views, start_near
 from iqassay.training.pairs import Pairs, fit_distance, gather_pairs
 from iqassay.training.recipes import Recipe
-from iqassay.training.run_folder import refuse_another_run, write_recipe
+from iqassay.training.run_folder import refuse_another_run, write_checkpoint
 from iqassay.training.semantic import Understanding, add_changes
 
 
@@ -93,7 +92,7 @@ def fit_on_whole_pictures(recipe: Recipe) -> Path:
         if system.changes is not None and told:
             apart = [torch.from_numpy(np.asarray(part.kept[2], np.float32)) for part in pairs]
             found |= fit_distortions(dataclasses.replace(recipe, shares=[]), system.changes, apart, pairs)
-    return _written(recipe, system, found)
+    return write_checkpoint(recipe, system, found)
 
 
 def fit_semantic(recipe: Recipe) -> Path:
@@ -115,7 +114,7 @@ def fit_semantic(recipe: Recipe) -> Path:
     assert isinstance(best, Understanding)
     best.merge()
     system.semantic.blocks[fixed:].load_state_dict(best.blocks.state_dict())
-    return _written(recipe, system, found)
+    return write_checkpoint(recipe, system, found)
 
 
 def _load(system: System, recipe: Recipe, new: tuple[str, ...]) -> None:
@@ -133,12 +132,3 @@ def _load(system: System, recipe: Recipe, new: tuple[str, ...]) -> None:
     load_weights(system, recipe.start, new)
     semantic.load_state_dict(packaged)
     add_changes(semantic, recipe.semantic_runs, recipe.semantic_strength)
-
-
-def _written(recipe: Recipe, system: System, found: dict[str, float]) -> Path:
-    """A checkpoint of the system and its recipe, each as a whole: a run that is killed here leaves what was there
-    before, not half a file."""
-    write_recipe(recipe, val=found)
-    weights = {"state_dict": {f"system.{k}": v for k, v in system.state_dict().items()}}
-    replace_file(recipe.out / "best.ckpt", lambda out: torch.save(weights, out))
-    return recipe.out / "best.ckpt"
