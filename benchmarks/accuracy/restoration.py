@@ -3,10 +3,10 @@
     python benchmarks/accuracy/restoration.py --pristine FOLDER... [--model dri] [--judge yoto] [--count 30]
 
 Crops of 256x256 of the photos that training on these folders holds out. Each is spoiled by every type of noise, blur
-and codec at its five levels, and by chains of one blur, one noise and one codec or of two of them, all at one level;
-the untouched crop is restored too. PSNR in dB, of all channels together; identical pictures have none. Intervals are
-95 % bootstrap intervals of the mean gain, over contents. Prints Markdown and writes
-benchmarks/accuracy/restoration.csv.
+and codec at its five levels, and by chains of one blur, one noise and one codec or of two of them, all at one level; it
+is made half as large and enlarged again by several kernels, and saved as WebP; the untouched crop is restored too. PSNR
+in dB, of all channels together; identical pictures have none. Intervals are 95 % bootstrap intervals of the mean gain,
+over contents. Prints Markdown and writes benchmarks/accuracy/restoration.csv.
 """
 
 from __future__ import annotations
@@ -22,13 +22,17 @@ import numpy as np
 from contents import SEED, batch, clean_crops, eight_bits, interval
 
 import iqassay
-from iqassay.data.distortions import LEVELS, apply_chain, distort
+from iqassay.data.distortions import LEVELS, PARAMETERS, apply_chain, distort
+from iqassay.data.resampling import CODECS as FORMATS
+from iqassay.data.resampling import resample
 from iqassay.training.restoration import BLUR, CODECS, NOISE
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "common"))
 from provenance import commit, which
 
 GROUPS = {"noise": NOISE, "blur": BLUR, "codecs": CODECS}
+ENLARGED = (("box", "bilinear"), ("box", "bicubic"), ("bicubic", "bicubic"), ("lanczos", "lanczos"))  # down, up
+STRONG_JPEG = tuple(level for level, quality in zip(LEVELS, PARAMETERS["jpeg"], strict=True) if quality <= 24)
 
 
 @dataclass(frozen=True)
@@ -115,6 +119,10 @@ def spoiled(clean: np.ndarray, rng: np.random.Generator) -> dict[tuple[str, str,
         for parts in (("blur", "noise", "codecs"), ("blur", "noise"), ("blur", "codecs"), ("noise", "codecs")):
             chain = [(str(rng.choice(GROUPS[part])), float(level)) for part in parts]
             made["chains", " + ".join(parts), level] = apply_chain(clean, chain, rng)
+    for down, up in ENLARGED:
+        made["half size", f"{down}, {up}", 1] = resample(clean, down, up, 2)
+    for level in LEVELS:
+        made["webp", "webp", level] = FORMATS["webp"](clean, (level - 1) / (len(LEVELS) - 1), rng)
     return {what: eight_bits(picture) for what, picture in made.items()}
 
 
@@ -125,17 +133,17 @@ def psnr(picture: np.ndarray, reference: np.ndarray) -> float:
 
 
 def rows_of(found: list[Restored]) -> list[Row]:
-    """All of each group, its types, and the group at each level."""
+    """All of each group, its types, and both at each level; of JPEG also all that is strong."""
     rows = []
     for group in dict.fromkeys(one.group for one in found):
         some = [one for one in found if one.group == group]
-        rows.append(row(group, "all", some))
-        if group == "untouched":
-            continue
-        rows += [
-            row(kind, "all", [one for one in some if one.kind == kind]) for kind in dict.fromkeys(o.kind for o in some)
-        ]
-        rows += [row(group, str(level), [one for one in some if one.level == level]) for level in LEVELS]
+        parts = {group: some} | {one.kind: [other for other in some if other.kind == one.kind] for one in some}
+        rows += [row(name, "all", part) for name, part in parts.items()]
+        for name, part in parts.items():
+            by_level = {level: [one for one in part if one.level == level] for level in LEVELS}
+            rows += [row(name, str(level), at) for level, at in by_level.items() if at and len(at) < len(part)]
+    strong = [one for one in found if one.kind == "jpeg" and one.level in STRONG_JPEG]
+    rows.append(row("jpeg", "quality 24 and below", strong))
     return rows
 
 
@@ -161,7 +169,8 @@ def markdown(rows: list[Row]) -> str:
         for r in rows:
             if (r.level != "all") != by_level:
                 continue
-            cells = [r.pictures_of + (f", level {r.level}" if by_level else ""), str(r.pictures)]
+            at = f", level {r.level}" if r.level.isdigit() else f", {r.level}"
+            cells = [r.pictures_of + (at if by_level else ""), str(r.pictures)]
             cells += [
                 _cell(r.psnr),
                 _cell(r.psnr_estimate),

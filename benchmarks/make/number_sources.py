@@ -272,9 +272,10 @@ def restored(row: str, column: str) -> float | list[float] | None:
     """What DRI-IQA's restorer restores, of accuracy/restoration.csv."""
     name = {
         "noise, 4 kinds": "noise", "blur, 3 kinds": "blur", "of it lens blur": "lens_blur", "JPEG": "jpeg",
-        "JPEG 2000": "jpeg2000", "chains of the three": "chains", "untouched": "untouched",
-    }[row]  # fmt: skip
-    where = {"pictures_of": name, "level": "all"}
+        "JPEG 2000": "jpeg2000", "chains of the three": "chains", "half size and back": "half size", "WebP": "webp",
+        "untouched": "untouched",
+    }[row.removesuffix(" at quality 24 and below")]  # fmt: skip
+    where = {"pictures_of": name, "level": "quality 24 and below" if row.endswith("24 and below") else "all"}
     file = "accuracy/restoration.csv"
     if column == "gain, dB" and row == "untouched":
         return value(file, "psnr_estimate", **where)
@@ -294,10 +295,9 @@ def told_apart(row: str, column: str) -> list[float]:
     return interval("accuracy/representation.csv", "share", "low", "high", space=space, measure=column, level="all")
 
 
-def contrast(variant: str) -> tuple[float, float, float]:
+def contrast(variant: str, of: str = "embedding") -> list[float]:
     """Mean and range over the seeds, of ablations/contrast_variants.csv."""
-    found = values("ablations/contrast_variants.csv", "retrieval", variant=variant)
-    return mean(found), min(found), max(found)
+    return interval("ablations/contrast_variants.csv", "retrieval", "lowest", "highest", variant=variant, of=of)
 
 
 def served(line: dict[str, str], column: str) -> float | None:
