@@ -3,8 +3,8 @@
     python benchmarks/accuracy/restoration_peers.py --pristine FOLDER... [--model dri] [--ffdnet ffdnet_color.pth]
         [--dncnn DnCNN3.mat] [--real-esrgan] [--skimage] [--count 10]
 
-Where to find theirs: ``benchmarks/common/restorers.py``. Real-ESRGAN, which takes half a minute for a picture, is asked
-of every twentieth. Estimates are rounded to eight bits. Seconds are those of a picture of 256x256 on one thread.
+Where to find theirs: ``benchmarks/common/restorers.py``. Real-ESRGAN, which takes the longest by far, is asked of every
+twentieth picture. Estimates are rounded to eight bits. Seconds are those of a picture of 256x256 on one thread.
 Written: restoration_peers.csv, mean gains with 95 % bootstrap intervals over contents.
 """
 

@@ -42,10 +42,10 @@ def test_plain_statistics_say_what_was_done_more_than_what_is_shown():
 def test_the_degradation_encoder_sees_statistics_and_not_places():
     torch.manual_seed(0)
     encode, x = DegradationEncoder((5,), 6).eval(), torch.rand(1, 3, 64, 64)
-    maps = [torch.rand(1, 5, 8, 8)]
-    torch.testing.assert_close(encode.embed(encode(x, maps)).norm(dim=1), torch.ones(1))
+    pooled = torch.rand(1, 10)
+    torch.testing.assert_close(encode.embed(encode(x, pooled)).norm(dim=1), torch.ones(1))
 
     def moved(other):  # of a large picture, so that its borders do not count for much
-        return float((encode(other.repeat(1, 1, 4, 4), maps) - encode(x.repeat(1, 1, 4, 4), maps)).norm())
+        return float((encode(other.repeat(1, 1, 4, 4), pooled) - encode(x.repeat(1, 1, 4, 4), pooled)).norm())
 
     assert moved(x.roll((16, 24), (2, 3))) < 0.1 * moved(F.avg_pool2d(x, 3, 1, 1))

@@ -4,6 +4,7 @@ import pytest
 import torch
 from torch.nn import functional as F
 
+from iqassay.systems.blocks import pool_statistics
 from iqassay.systems.dri import DRI, DRIConfig, Seen
 from iqassay.training.losses import score_loss
 
@@ -180,7 +181,7 @@ def test_score_depends_on_every_thing_that_is_kept():
 def test_score_depends_on_the_estimate_and_on_the_decoders_maps():
     net, x = tiny(), pictures()
     before, restore = net(x).score, net.restorer.forward
-    estimate, maps = restore(x, net.degradation(x, net.encoder.encode(x)))
+    estimate, maps = restore(x, net.degradation(x, pool_statistics(net.encoder.encode(x))))
     for i in range(4):  # the estimate, and each of the three maps
         moved = [v + 0.3 * torch.rand_like(v) if k == i else v for k, v in enumerate((estimate, *maps))]
         net.restorer.forward = lambda *_, moved=moved: (moved[0], moved[1:])
@@ -197,7 +198,7 @@ def test_without_a_restorer_the_estimate_is_the_picture():
 @torch.no_grad()
 def test_nearness_is_the_cosine_to_what_is_known():
     net, x = tiny(), pictures()
-    z = net.degradation.embed(net.degradation(x, net.encoder.encode(x)))
+    z = net.degradation.embed(net.degradation(x, pool_statistics(net.encoder.encode(x))))
     net.known[7], net.known[125] = z[0], -z[1]
     nearness = net(x).extras["nearness"]
     torch.testing.assert_close(nearness[0, 7], torch.tensor(1.0))

@@ -197,7 +197,7 @@ def test_assistants_of_dri_learn_with_the_rest_unless_a_first_stage_has_made_the
         torch.save({"state_dict": first}, tmp_path / "first.ckpt")
         recipe.start = tmp_path / "first.ckpt"
     state = torch.load(fit(recipe), weights_only=False)["state_dict"]
-    parts = ("system.degradation.stages.", "system.restorer.")
+    parts = ("system.degradation.vector.", "system.restorer.")
     assistants = [k for k in state if k.startswith(parts) and state[k].is_floating_point() and state[k].ndim > 1]
     moved = [key for key in assistants if not torch.equal(state[key], first[key])]
     assert (len(moved) > len(assistants) / 2) if not started else not moved

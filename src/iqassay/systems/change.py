@@ -12,6 +12,7 @@ from torch import Tensor
 from iqassay.systems.distance import PLAIN, plain_maps
 
 VISIBLE, LARGE = 1 / 255, 0.1  # how far two samples are apart: at all, and much
+DARK, LIGHT = 0.01, 0.99  # samples below and above are nearly black and nearly white
 HALF_A_LEVEL = 1 / 510
 BLOCK = 8  # pixels: the side of a block of JPEG
 SMALL = 1e-3  # below this deviation a map of a picture in [0, 1] counts as flat
@@ -46,7 +47,7 @@ def change(x: Tensor, reference: Tensor) -> Tensor:
     ends = [
         x.amin((2, 3)) - reference.amin((2, 3)),
         x.amax((2, 3)) - reference.amax((2, 3)),
-        *(((x > at).to(x.dtype) - (reference > at).to(x.dtype)).mean((2, 3)) for at in (0.01, 0.99)),
+        *(((x > at).to(x.dtype) - (reference > at).to(x.dtype)).mean((2, 3)) for at in (DARK, LIGHT)),
     ]
     near = [mine - theirs for mine, theirs in zip(equal_neighbours(x), equal_neighbours(reference), strict=True)]
     steps = _block_steps(x) - _block_steps(reference)

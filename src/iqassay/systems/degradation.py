@@ -14,18 +14,18 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from iqassay.systems.blocks import Standardise, pool_statistics
-from iqassay.systems.change import BLOCK, equal_neighbours, logarithm
+from iqassay.systems.blocks import Standardise
+from iqassay.systems.change import BLOCK, DARK, LIGHT, equal_neighbours, logarithm
 from iqassay.systems.distance import PLAIN, plain_maps
 
-DARK, LIGHT = 0.01, 0.99  # samples below and above are nearly black and nearly white
 SPECK = 0.2  # how far a sample lies from the mean of the nine around it that noise of impulses has struck
 CELL = 8  # of plain maps: 32 pixels
 STATISTICS = 4 * PLAIN + 8 * 3 + 2 * 3 + 4  # how many plain ones there are
 
 
 class DegradationEncoder(nn.Module):
-    """``forward(x, maps)``: pictures (B, 3, H, W) in [0, 1] and an encoder's maps of them -> vectors d (B, D).
+    """``forward(x, pooled)``: pictures (B, 3, H, W) in [0, 1] and the ``pool_statistics`` of an encoder's maps of them
+    -> vectors d (B, D).
 
     channels: of the maps. ``embed`` makes of d what contrast compares.
     """
@@ -37,12 +37,12 @@ class DegradationEncoder(nn.Module):
         self.vector = nn.Linear(inputs, vector)
         self.project = nn.Sequential(nn.Linear(vector, vector), nn.LeakyReLU(0.1), nn.Linear(vector, embedding))
 
-    def forward(self, x: Tensor, maps: Sequence[Tensor]) -> Tensor:
-        return self.of(self.statistics(x, maps))
+    def forward(self, x: Tensor, pooled: Tensor) -> Tensor:
+        return self.of(self.statistics(x, pooled))
 
-    def statistics(self, x: Tensor, maps: Sequence[Tensor]) -> Tensor:
+    def statistics(self, x: Tensor, pooled: Tensor) -> Tensor:
         """What the vector is made of, (B, inputs)."""
-        return torch.cat([pool_statistics(list(maps)), plain_statistics(x)], 1)
+        return torch.cat([pooled, plain_statistics(x)], 1)
 
     def of(self, statistics: Tensor, drop: float = 0.0) -> Tensor:
         """The vectors (B, D) of ``statistics``, of which in training a share is dropped."""

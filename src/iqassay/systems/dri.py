@@ -340,7 +340,7 @@ class DRI(Calibrated, nn.Module):
         local = said.local + (score - said.patch())[:, None]
         extras = {
             **generated,
-            "statistics": seen.described[:, : seen.described.shape[1] // 3],  # at full size
+            "statistics": _at_full_size(seen.described),
             **self.distortions(self.readable(*seen.tensors()).detach()),
             "vectors": torch.stack(said.vectors, 1),  # (B, 2, C), quality first
             "estimate": estimate.clamp(0, 1),
@@ -374,7 +374,7 @@ class DRI(Calibrated, nn.Module):
         quarter = F.pad(F.avg_pool2d(x, 4), (8, 8, 8, 8), mode="reflect")
         smaller = [*self.encoder.encode(F.avg_pool2d(x, 2)), *self.encoder.encode(quarter)]
         described = pool_statistics([*f, *smaller])
-        d = self.degradation(x, f)
+        d = self.degradation(x, _at_full_size(described))
         spread = [_cells(g.square(), s) - _cells(g, s).square() for g, s in zip(f[:3], (8, 4, 2), strict=True)]
         spread = [(v.clamp(min=0) + 1e-6).sqrt() for v in spread]
         cells = torch.cat([*(_cells(g, s) for g, s in zip(f, (8, 4, 2, 1), strict=True)), *spread], 2)
@@ -395,6 +395,11 @@ class DRI(Calibrated, nn.Module):
         """Of what is ``kept``, what the distortions are read from: the degradation vector, which has heard all that the
         encoder says at full size."""
         return Seen.of(*kept).degradation
+
+
+def _at_full_size(described: Tensor) -> Tensor:
+    """Of statistics at full, half and quarter size, the first."""
+    return described[:, : described.shape[1] // 3]
 
 
 def _cells(f: Tensor, side: int) -> Tensor:

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from iqassay.data.synthetic import SyntheticSet
-from iqassay.systems.blocks import N_KINDS
+from iqassay.systems.blocks import N_KINDS, pool_statistics
 from iqassay.systems.degradation import DegradationEncoder
 from iqassay.systems.dri import DRI, LEVELS
 from iqassay.training.descent import descend
@@ -30,7 +30,7 @@ class Described(nn.Module):
         self.system = system
 
     def forward(self, image: Tensor) -> tuple[Tensor]:
-        return (self.system.degradation.statistics(image, self.system.encoder.encode(image)),)
+        return (self.system.degradation.statistics(image, pool_statistics(self.system.encoder.encode(image))),)
 
 
 @dataclass
