@@ -5,10 +5,11 @@
 The shipped encoder, degradation encoder and restorer say of every picture what they say; only the picture that stands
 for the restored one differs: the restorer's estimate, the reference (which no restorer can beat), the picture itself
 (no restorer), or another content's reference (what is seen but tells nothing of this picture). For each arm the same
-predictor learns anew, several seeds, from distorted pictures of --clean without any restoration, and is judged on such
-pictures of contents held out, on restorations, of which it has seen none, and on rated sets with references. Printed
-and written: SRCC of the mean answer of the seeds, the change against the shipped restorer with its 95 % interval over
-contents, and ``seen``, the smallest change that would be found four times out of five (2.8 standard errors).
+predictor learns anew, several seeds, without the semantic encoder, which says the same in all arms; from distorted
+pictures of --clean without any restoration. It is judged on such pictures of contents held out, on restorations, of
+which it has seen none, and on rated sets with references. Printed and written: SRCC of the mean answer of the seeds,
+the change against the shipped restorer with its 95 % interval over contents, and ``seen``, the smallest change that
+would be found four times out of five (2.8 standard errors).
 """
 
 from __future__ import annotations
@@ -108,6 +109,7 @@ def main() -> None:
         *(_rated(argument, argument in args.native) for argument in args.judged + args.native),
     ]
     system = load_pretrained("dri")
+    config = dataclasses.replace(system.config, semantic="")
     answers: dict[str, dict[str, np.ndarray]] = {}
     for arm in ARMS:
         seen = {pairs.name: _seen(system, pairs, arm, args.work) for pairs in [learned, *judged]}
@@ -118,7 +120,7 @@ def main() -> None:
                 "dri", synthetic=args.clean, seed=seed, epochs=6, steps=150, batch=96, representation=0.0, out=args.work
             )
             torch.manual_seed(seed)
-            predictor = type(system.predictor)(system.config, tuple(v.shape[-1] for v in seen["train"]))
+            predictor = type(system.predictor)(config, tuple(v.shape[-1] for v in seen["train"]))
             head, _ = fit_head(recipe, predictor, [train])
             for pairs in judged:
                 alone = Pictures(pairs.name, seen[pairs.name], pairs.score, pairs.kind, pairs.severity, 0)
@@ -171,12 +173,16 @@ def _seen(system: DRI, pairs: Pairs, arm: str, work: Path) -> list[np.ndarray]:
 
 
 def _others(pairs: Pairs) -> list:
-    """For every picture the reference of another content, of the picture's size."""
+    """For every picture the reference of another content: one of its size where there is one, or another, mirrored
+    beyond its edges or cut."""
     out = []
     for i, picture in enumerate(pairs.pictures):
         turn = [(i + k) % len(pairs.pictures) for k in range(len(pairs.pictures) // 2, len(pairs.pictures) * 3 // 2)]
-        j = next(k for k in turn if pairs.content[k] != pairs.content[i] and pairs.references[k].shape == picture.shape)
-        out.append(pairs.references[j])
+        others = [k for k in turn if pairs.content[k] != pairs.content[i]]
+        other = pairs.references[min(others, key=lambda k: pairs.references[k].shape != picture.shape)]
+        missing = [max(0, want - got) for want, got in zip(picture.shape[:2], other.shape[:2], strict=True)]
+        wide = np.pad(other, [(0, n) for n in (*missing, 0)], mode="symmetric")
+        out.append(wide[: picture.shape[0], : picture.shape[1]])
     return out
 
 

@@ -16,14 +16,15 @@ SIDES = (384, 512)  # of a window, rows and columns
 
 
 class RatedPair(NamedTuple):
-    """A rated picture: the content that it shows, its opinion (higher is better), and windows of it and of its
-    reference, (N, H, W, 3) uint8, the same places of both.
+    """A rated picture: the content that it shows, its opinion (higher is better), windows of it and of its reference,
+    (N, H, W, 3) uint8, the same places of both, and the group of contents that look alike.
     """
 
     content: str
     opinion: float
     pictures: np.ndarray
     references: np.ndarray
+    group: str
 
 
 def of_table(table: Path, folder: Path, windows: int = 2) -> Iterator[RatedPair]:
@@ -42,14 +43,15 @@ def of_table(table: Path, folder: Path, windows: int = 2) -> Iterator[RatedPair]
         height, width = (min(a, b) for a, b in zip(picture.shape[:2], reference.shape[:2], strict=True))
         at = [(min(top, height - SIDES[0]), min(left, width - SIDES[1])) for top, left in places[row["ref"]]]
         at = [(max(0, top), max(0, left)) for top, left in at]
-        yield RatedPair(row["ref"], float(row["mos"]), _cut(picture, at), _cut(reference, at))
+        group = row.get("group") or row["ref"]
+        yield RatedPair(row["ref"], float(row["mos"]), _cut(picture, at), _cut(reference, at), group)
 
 
 def of_toyama(table: Path, kodak: Path) -> Iterator[RatedPair]:
     """The Toyama set made again, whole pictures."""
     for rated in made_again(table, kodak):
         both = (np.rint(part * 255).astype(np.uint8)[None] for part in (rated.picture, rated.reference))
-        yield RatedPair(rated.photo, rated.opinion, *both)
+        yield RatedPair(rated.photo, rated.opinion, *both, rated.photo)
 
 
 def busiest(reference: np.ndarray, count: int) -> list[tuple[int, int]]:

@@ -4,7 +4,7 @@ kept for validation.
     python benchmarks/make/cut_pairs.py OUT --set NAME=CSV:FOLDER ... [--toyama Toyama.txt --kodak KODAK] [--fold 0/4]
 
 Every set becomes OUT/NAME.csv (image, reference, mos, split) and PNG files in OUT/NAME. A window has the opinion of its
-picture. --fold K/N: of every N contents, by name, the K-th is for validation.
+picture. --fold K/N: of every N contents, by name, the K-th is for validation; those of one group count as one.
 """
 
 from __future__ import annotations
@@ -41,17 +41,19 @@ def main() -> None:
 def write(out: Path, name: str, pairs: Iterable[RatedPair], fold: int, folds: int) -> None:
     """The windows of a set, and its table."""
     (out / name).mkdir(parents=True, exist_ok=True)
-    rows, contents = [], list[str]()
+    rows, contents, groups = [], list[str](), list[str]()
     for number, pair in enumerate(pairs):
         if pair.content not in contents:
             contents.append(pair.content)
+        if pair.group not in groups:
+            groups.append(pair.group)
         place = contents.index(pair.content)
         for window, (picture, reference) in enumerate(zip(pair.pictures, pair.references, strict=True)):
             files = f"{name}/{number}_{window}.png", f"{name}/ref{place}_{window}.png"
             Image.fromarray(picture).save(out / files[0], compress_level=1)
             if not (out / files[1]).exists():
                 Image.fromarray(reference).save(out / files[1], compress_level=1)
-            split = "val" if place % folds == fold else "train"
+            split = "val" if groups.index(pair.group) % folds == fold else "train"
             rows.append({"image": files[0], "reference": files[1], "mos": pair.opinion, "split": split})
     if not rows:
         raise SystemExit(f"{name}: got no pair of one size, want some")

@@ -156,6 +156,18 @@ def compressed(photo, format, quality):
     return Image.open(held).convert("RGB")
 
 
+def test_a_picture_that_lies_a_little_beside_its_reference_loses_little_and_says_so(yoto):
+    reference = Image.open(EXAMPLES / "chelsea.jpg").convert("RGB")
+    width, height = reference.size
+    enlarged = reference.resize((width + 5, height + 3), Image.Resampling.BICUBIC).crop((2, 1, width + 2, height + 1))
+    found = yoto.score(enlarged, reference)
+    assert found.score > 80
+    (warning,) = found.warnings
+    assert "beside its reference, which was bent" in warning
+    assert found.map.shape == yoto.score(reference, reference).map.shape
+    assert yoto._judged(yoto.read(enlarged), yoto.read(reference)).score < 75  # place by place
+
+
 @pytest.mark.parametrize("name", CHANGES)
 @pytest.mark.parametrize("photo", ["coffee.jpg", "astronaut.jpg"])
 def test_beside_a_reference_the_change_is_named(yoto, photo, name):

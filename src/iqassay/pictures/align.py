@@ -22,7 +22,7 @@ def align(picture: Picture, reference: Picture, how: str = "fail") -> tuple[Pict
     how: "fail" raises ImageError, with both sizes. "resize" resizes the picture to the reference's size (Lanczos; the
     depth stays). "centre", or "crop", cuts both to their common size around the middle, "top-left" at the top left
     corner, as views, so that no pixel is copied. All but "fail" add a warning to the picture. Only pixels are looked
-    at: shifted content stays shifted (``register`` is for that).
+    at: shifted content stays shifted (``register`` and ``bend`` are for that).
 
     Raises ValueError for another `how`.
     """

@@ -59,7 +59,7 @@ def displacement(pixels: np.ndarray, reference: np.ndarray) -> tuple[int, int]:
     ours, theirs = _parts(pixels), _parts(reference)
     if np.array_equal(ours, theirs):
         return 0, 0
-    left = _unexplained(ours, theirs)
+    left = unexplained(ours, theirs)[0].sum(0)
     if not np.isfinite(left).all():  # of samples that are no numbers
         return 0, 0
     steps = np.arange(-REACH, REACH + 1)
@@ -81,30 +81,33 @@ def _parts(pixels: np.ndarray) -> NDArray[np.float32]:
     return parts - parts.mean((1, 2), keepdims=True)
 
 
-def _unexplained(ours: NDArray[np.float32], theirs: NDArray[np.float32]) -> NDArray[np.float32]:
-    """(17, 17) for displacements down by right: what of the energy of all parts, but for their margin, is not explained
-    by the best multiple of those of the reference, so displaced."""
+def unexplained(
+    ours: NDArray[np.float32], theirs: NDArray[np.float32], reach: int = REACH
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """What of the energy of parts (N, side, side), but for their margin of ``reach``, is not explained by the best
+    multiple of those of the reference, for displacements down by right, (N, 2 reach + 1, 2 reach + 1); and the energy,
+    (N,). The means of both are taken away before."""
     side = ours.shape[1]
-    inner = slice(REACH, side - REACH)
+    inner = slice(reach, side - reach)
     x = np.zeros_like(ours)
     x[:, inner, inner] = ours[:, inner, inner] - ours[:, inner, inner].mean((1, 2), keepdims=True)
     energy = np.square(x).sum((1, 2))[:, None, None]
-    wanted = np.arange(-REACH, REACH + 1)  # negative places are those from the end
+    wanted = np.arange(-reach, reach + 1)  # negative places are those from the end
     both = np.fft.ifft(np.fft.rfft2(x) * np.fft.rfft2(theirs).conj(), axis=1)[:, wanted]
     common = np.fft.irfft(both, side)[:, :, wanted]
-    sums, squares = _boxes(theirs), _boxes(np.square(theirs))
+    sums, squares = _boxes(theirs, reach), _boxes(np.square(theirs), reach)
     rounding = ROUNDING * energy
-    spread = np.maximum(squares - sums**2 / (side - 2 * REACH) ** 2, 0) + rounding + 1e-30
+    spread = np.maximum(squares - sums**2 / (side - 2 * reach) ** 2, 0) + rounding + 1e-30
     explained = np.minimum(np.maximum(common, 0) ** 2 / spread, energy)
-    return (energy - explained + rounding).sum(0)
+    return energy - explained + rounding, energy[:, 0, 0]
 
 
-def _boxes(parts: NDArray[np.float32]) -> NDArray[np.float32]:
-    """The sums of every part inside its margin, displaced as ``_unexplained`` has it: (parts, 17, 17)."""
+def _boxes(parts: NDArray[np.float32], reach: int) -> NDArray[np.float32]:
+    """The sums of every part inside its margin, displaced as ``unexplained`` has it."""
     for _ in range(2):  # along one side, then along the other
-        last = parts.shape[1] - 2 * REACH
+        last = parts.shape[1] - 2 * reach
         first = parts[:, :last].sum(1, keepdims=True)
-        steps = parts[:, last:] - parts[:, : 2 * REACH]
+        steps = parts[:, last:] - parts[:, : 2 * reach]
         parts = np.concatenate([first, first + steps.cumsum(1)], 1)[:, ::-1].swapaxes(1, 2)
     return parts
 

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Literal, overload
 import numpy as np
 
 from iqassay.pictures.align import align as to_one_size
+from iqassay.pictures.bend import bend
 from iqassay.pictures.image import MAX_PIXELS, ImageError, Picture, TooManyPixels, read_image
 from iqassay.pictures.register import register
 from iqassay.scoring import tiles
@@ -132,8 +133,9 @@ class Scorer:
         """Score one picture: a path, the bytes of a file, a Pillow image, an array (see `read_image`) or a Picture.
 
         The same picture gets the same score on every run, whatever was scored before and with any number of threads.
-        Where all of it lies up to 8 whole pixels beside its reference, which nobody sees, what both show is compared,
-        and a warning says so; the map is still that of the whole picture. Measures take pictures as they are.
+        Where all of it lies up to 8 whole pixels beside its reference, which nobody sees, what both show is compared;
+        where parts of it lie a little beside it, the reference is bent to them. A warning says so; the map is still
+        that of the whole picture. Measures take pictures as they are.
 
         Args:
             reference: the picture as it should look, in any of these forms; identical pixels get the top score. None
@@ -160,7 +162,7 @@ class Scorer:
         if not self.registers:
             return self._judged(*pair), shows
         ours, theirs, (top, left) = register(*pair)
-        verdict = self._judged(ours, theirs)
+        verdict = self._judged(*bend(ours, theirs))
         if ours.pixels.shape != pair[0].pixels.shape:
             part = tiles.Window(top, left, ours.height, ours.width)
             verdict = replace(verdict, map=tiles.widened(verdict.map, part, pair[0].height, pair[0].width))

@@ -14,6 +14,7 @@ import onnxruntime
 import torch
 from torch import nn
 
+from iqassay.pictures.bend import bend
 from iqassay.pictures.image import read_image, to_float
 from iqassay.scoring import tiles
 from iqassay.scoring.square import shrunk_to_square
@@ -30,10 +31,19 @@ VIEW_AREA = 307_200  # pixels: up to here a picture is looked at whole and at na
 
 def whole_view(source: Path | np.ndarray) -> np.ndarray:
     """The picture as the scorer's whole or global view, (1, 3, H, W) float32."""
-    pixels = read_image(source).pixels
+    return _shown(read_image(source).pixels)
+
+
+def _shown(pixels: np.ndarray) -> np.ndarray:
     size = tiles.global_size(pixels.shape[0], pixels.shape[1], VIEW_AREA)
     view = to_float(pixels) if size == pixels.shape[:2] else tiles.shrink(pixels, *size)
     return np.ascontiguousarray(tiles.pad(view).transpose(2, 0, 1)[None])
+
+
+def whole_views(sources: Sequence[Path | np.ndarray]) -> list[np.ndarray]:
+    """A picture, or a picture and its reference, as ``whole_view`` has them; the reference bent as the scorer does."""
+    pictures = [read_image(source) for source in sources]
+    return [_shown(one.pixels) for one in (bend(*pictures) if len(pictures) == 2 else pictures)]
 
 
 def square_views(source: Path | np.ndarray, views: int = 1) -> np.ndarray:
@@ -79,7 +89,7 @@ def _by_onnxruntime(network: nn.Module, sources: Sequence[tuple[Path | np.ndarra
     session = onnxruntime.InferenceSession(graph.SerializeToString(), options, providers=["CPUExecutionProvider"])
 
     def ask(source: tuple[Path | np.ndarray, ...]) -> list:
-        return session.run(None, dict(zip(inputs, map(whole_view, source), strict=True)))
+        return session.run(None, dict(zip(inputs, whole_views(source), strict=True)))
 
     return in_order(ask, sources, os.cpu_count() or 1)
 
@@ -94,8 +104,8 @@ def _by_torch(
     network.to(device)
     half = torch.autocast(torch.device(device).type, torch.bfloat16, enabled=square)
 
-    def view(source: Path | np.ndarray) -> np.ndarray:
-        return square_views(source, views) if square else whole_view(source)
+    def seen_of(source: tuple[Path | np.ndarray, ...]) -> list[np.ndarray]:
+        return [square_views(one, views) for one in source] if square else whole_views(source)
 
     def ask(waiting: list[list[np.ndarray]]) -> Iterator[list]:
         parts = [torch.from_numpy(np.concatenate(part)).to(device) for part in zip(*waiting, strict=True)]
@@ -105,7 +115,7 @@ def _by_torch(
             yield [output[i * views : (i + 1) * views] for output in answer]
 
     waiting: list[list[np.ndarray]] = []
-    for seen in in_order(lambda source: [view(one) for one in source], sources, os.cpu_count() or 1):
+    for seen in in_order(seen_of, sources, os.cpu_count() or 1):
         if waiting and (len(waiting) == TOGETHER or waiting[0][0].shape != seen[0].shape):
             yield from ask(waiting)
             waiting = []
