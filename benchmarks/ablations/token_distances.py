@@ -18,6 +18,7 @@ is slow is kept in --work and taken from there.
 from __future__ import annotations
 
 import argparse
+import csv
 import pickle
 import sys
 from collections.abc import Callable, Iterator
@@ -50,6 +51,11 @@ def main() -> None:
     parser.add_argument("--kodak", type=Path)
     parser.add_argument("--model", action="append", default=[], help="model of our own to put beside them")
     parser.add_argument("--no-measures", action="store_true", help="leave classical measures out: they are slow")
+    parser.add_argument(
+        "--only-models",
+        action="store_true",
+        help="judge --model alone, and leave the other rows of the table as they are",
+    )
     parser.add_argument("--work", type=Path, default=Path("runs/token_distances"))
     parser.add_argument("-o", "--out", type=Path, default=Path(__file__).with_suffix(".csv"))
     args = parser.parse_args()
@@ -66,8 +72,10 @@ def main() -> None:
     for name, source in sources.items():
         rows = kept(args.work / f"{name}.pkl", lambda source=source: [tuple(row) for row in source()])
         opinions, contents = np.array([row[1] for row in rows]), [row[0] for row in rows]
-        said = dict(untrained(*kept(args.work / f"{name}_cell.pkl", lambda rows=rows: tokens_of(rows))))
-        for measure in () if args.no_measures else CLASSICAL:
+        said: dict[str, Any] = {}
+        if not args.only_models:
+            said |= untrained(*kept(args.work / f"{name}_cell.pkl", lambda rows=rows: tokens_of(rows)))
+        for measure in () if args.no_measures or args.only_models else CLASSICAL:
             said[measure] = kept(args.work / f"{name}_{measure}.pkl", lambda m=measure, rows=rows: measured(m, rows))
         for model in args.model:
             file = args.work / f"{name}_{Path(model).stem}.pkl"
@@ -80,6 +88,10 @@ def main() -> None:
                 row |= {key: round(whole, 4), f"{key}_low": round(low, 4), f"{key}_high": round(high, 4)}
             found.append(row)
             print(*row.values(), sep="  ", flush=True)
+    if args.only_models:
+        with args.out.open(newline="", encoding="utf-8") as stream:
+            before = {(row["set"], row["distance"]): row for row in csv.DictReader(stream)}
+        found = list((before | {(row["set"], row["distance"]): row for row in found}).values())
     write_rows(args.out, found)
 
 
@@ -150,7 +162,7 @@ def tokens_of(rows: list[tuple]) -> tuple[list[tuple], dict]:
 
     references: dict = {}
     found = []
-    for content, opinion, pictures, beside in rows:
+    for content, opinion, pictures, beside, _ in rows:
         if (content,) not in references:
             references[content,] = look(beside)
         grid = (pictures.shape[1] // 32, pictures.shape[2] // 32)
@@ -199,12 +211,12 @@ def measured(name: str, rows: list[tuple]) -> np.ndarray:
 
 
 def modelled(model: str, rows: list[tuple]) -> np.ndarray:
-    """Raw scores of a model of our own."""
+    """Raw scores of a model of our own, which bends references to what lies beside them."""
     from iqassay.models.opening import open_scorer
 
     scorer = open_scorer(model)
     pairs = [zip(row[2], row[3], strict=True) for row in rows]
-    return np.array([np.mean([float(scorer.look(a, b).score) for a, b in one]) for one in pairs])
+    return np.array([np.mean([scorer.score(a, b).raw for a, b in one]) for one in pairs])
 
 
 if __name__ == "__main__":

@@ -289,6 +289,16 @@ def restored(row: str, column: str) -> float | list[float] | None:
     return value(file, {"count": "pictures"}.get(column, column.lower()), **where)
 
 
+def oracle(row: str, column: str) -> list[float] | float | None:
+    """SRCC of an arm of ablations/oracle.csv, its change against the shipped restorer, or the change that is seen."""
+    judged_on = {"LIVE": "live20", "Toyama": "toyama"}.get(row) or key(row.partition(",")[0])
+    given, _, what = column.partition(", ")
+    where = {"judged_on": judged_on, "given": given}
+    if what == "change":
+        return interval("ablations/oracle.csv", "change", "low", "high", **where)
+    return value("ablations/oracle.csv", what or "srcc", **where)
+
+
 def told_apart(row: str, column: str) -> list[float]:
     """How well the 25 types are told apart, of accuracy/representation.csv."""
     space = row.partition(" (")[0].replace("DRI-IQA", "dri").replace("MFEN", "mfen").replace("YOTO", "yoto")

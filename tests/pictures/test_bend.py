@@ -1,14 +1,17 @@
 """Parts of a picture that lie beside their reference's are found, and the reference is bent to them; what is aligned,
 damaged in place, or of another thing is left alone."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 from conftest import make_photo
-from PIL import Image
+from PIL import Image, ImageFilter
 
 from iqassay.pictures.bend import Field, bend, bent, field
 from iqassay.pictures.picture import Picture
 
+EXAMPLES = Path(__file__).parents[2] / "examples"
 PHOTO = (np.clip(make_photo(256, 352, seed=3), 0, 1) * 255).astype(np.uint8)
 
 
@@ -77,6 +80,15 @@ def test_what_was_done_in_place_moves_nothing() -> None:
     for copy in (PHOTO, PHOTO.copy(), blurred, noisy, coarse, 255 - PHOTO, PHOTO // 32 * 32, PHOTO * 0 + 90):
         picture, other = Picture(copy.astype(np.uint8)), Picture(PHOTO)
         assert bend(picture, other) == (picture, other)
+
+
+@pytest.mark.parametrize("photo", ["camera", "coffee"])
+@pytest.mark.parametrize("radius", [4, 8, 12, 16, 32])
+def test_what_blur_leaves_lies_where_it_was(photo: str, radius: int) -> None:
+    """Of a smooth picture many displacements explain a part better than none, each part's another."""
+    with Image.open(EXAMPLES / f"{photo}.jpg") as opened:
+        sharp = opened.convert("RGB")
+    assert field(np.asarray(sharp.filter(ImageFilter.GaussianBlur(radius))), np.asarray(sharp)) is None
 
 
 def test_noise_flat_areas_other_pictures_and_small_ones_are_left_alone() -> None:

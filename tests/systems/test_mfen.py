@@ -8,7 +8,7 @@ from PIL import Image
 from scipy import ndimage
 from torch.nn import functional as F
 
-from iqassay.systems.blocks import AttentionalFusion, OctaveConv, QualityHead
+from iqassay.systems.blocks import AttentionalFusion, OctaveConv
 from iqassay.systems.mfen import HFEN, MFEN, MFENConfig, over, shrink_to
 
 TINY = {"encoder": "van_tiny", "dan_encoder": "van_tiny", "pretrained": False}
@@ -98,20 +98,31 @@ def test_detail_is_what_pooling_would_lose():
     torch.testing.assert_close(y_low, F.conv2d(kept, conv.hl.weight, padding=1))
 
 
-def test_weighted_mean_of_the_map_is_the_score():
-    torch.manual_seed(0)
-    head = QualityHead((4, 4, 4, 4), 3).eval()
-    maps = [torch.rand(2, 4, 64 // s, 96 // s) for s in (4, 8, 16, 32)]
-    score, quality_map = head(maps, torch.rand(2, 3))
+@pytest.mark.parametrize("linear", [0.0, 0.4])
+@torch.no_grad()
+def test_weighted_mean_of_the_map_is_the_score(linear):
+    net, x = tiny(linear=linear).eval(), torch.rand(2, 3, 64, 96)
+    found, maps = net(x), net.fused(x)[0]
     grid = [F.avg_pool2d(f, 2**k) if k else f for f, k in zip(maps, (3, 2, 1, 0), strict=True)]
-    w = torch.sigmoid(head.local(head.cells(torch.cat(grid, 1)))[:, 1:]) + 1e-3
-    torch.testing.assert_close((quality_map * w).sum((1, 2, 3)) / w.sum((1, 2, 3)), score)
+    w = torch.sigmoid(net.head.local(net.head.cells(torch.cat(grid, 1)))[:, 1:]) + 1e-3
+    torch.testing.assert_close((found.quality_map * w).sum((1, 2, 3)) / w.sum((1, 2, 3)), found.score)
 
 
 @torch.no_grad()
 def test_what_the_second_stage_trains_on_makes_the_score():
     net, x = tiny().eval(), torch.rand(2, 3, 64, 96)
     torch.testing.assert_close(net.regressor(*net.kept(x)), net(x).score)
+
+
+@torch.no_grad()
+def test_a_linear_score_is_heard_beside_the_head():
+    net, x = tiny(linear=0.4).eval(), torch.rand(2, 3, 64, 96)
+    kept = net.kept(x)
+    for bias, change in ((0.5, 0.2), (1e6, 0.4), (-1e6, -0.4)):
+        torch.nn.init.zeros_(net.linear.weigh.weight)
+        net.linear.weigh.bias.fill_(float(net.regressor(*kept)[0]) + bias)
+        torch.testing.assert_close(net(x).score[0], net.regressor(*kept)[0] + change)
+        torch.testing.assert_close(net.answer(*kept), net(x).score)
 
 
 SWITCHES = [

@@ -73,6 +73,10 @@ def test_the_groups_name_fields_that_there_are():
             ["dri", "--synthetic", "x", "--linear", "0.4"],
             "got --linear 0.4 for --stage network of dri, want 0 to 1, for",
         ),
+        (
+            ["yoto", "--data", "a.csv", "--stage", "head", "--start", "x", "--linear", "0.4"],
+            "got --linear 0.4 for --stage head of yoto, want 0 to 1, for --stage head of mfen or dri",
+        ),
         (["dri", "--synthetic", "x", "--predictors", "0"], "got --predictors 0, want at least 1"),
         (["dri", "--data", "a.csv", "--stage", "restoration"], "want dri, with --synthetic"),
         (["dri", "--data", "a.csv", "--near", "-1"], "got --near -1, want 0 or more"),

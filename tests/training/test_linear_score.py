@@ -1,4 +1,4 @@
-"""The linear score of DRI-IQA learns what varies inside sets, beside its predictors and on their scale."""
+"""The linear score of MFEN and DRI-IQA learns what varies inside sets, beside its predictors and on their scale."""
 
 import dataclasses
 import json
@@ -9,7 +9,9 @@ import torch
 from conftest import train_main as main
 
 from iqassay.statistics.correlation import srcc
-from iqassay.systems.dri import APART, DRI, DRIConfig, Seen
+from iqassay.systems.dri import DRI, DRIConfig, Seen
+from iqassay.systems.linear_score import APART
+from iqassay.systems.mfen import MFEN, MFENConfig
 from iqassay.training.build import build_system
 from iqassay.training.cached_pass import fingerprint
 from iqassay.training.head import predict
@@ -50,7 +52,7 @@ def test_it_learns_opinions_that_untrained_predictors_do_not_know(noisy):
     net, one = system(), set_of(noisy)
     before = predict(net, one)
     found = fit_linear(recipe_of(), net, [one])
-    alone = net.linear(Seen.of(*map(torch.from_numpy, one.kept))).detach().numpy()[80:]
+    alone = net.linear(net.numbers(*map(torch.from_numpy, one.kept))).detach().numpy()[80:]
     assert srcc(alone, one.score[80:]) > 0.9
     assert found["some"] == srcc(predict(net, one), one.score[80:]) > srcc(before, one.score[80:])
 
@@ -71,7 +73,7 @@ def test_it_speaks_on_the_scale_of_the_predictors(noisy):
     seen = Seen.of(*(torch.from_numpy(part[:80]) for part in one.kept))
     with torch.no_grad():
         beside = torch.stack([part(seen).score for part in (net.predictor, *net.others)]).mean(0)
-        said = net.linear(seen)
+        said = net.linear(seen.numbers())
     torch.testing.assert_close(said.mean(), beside.mean(), rtol=1e-3, atol=1e-4)
     torch.testing.assert_close(said.std(), beside.std(), rtol=1e-3, atol=1e-4)
 
@@ -87,8 +89,25 @@ def test_it_is_heard_by_its_weight_and_never_by_more_than_so_much(noisy):
             torch.testing.assert_close(net.predict(seen).score[0], beside[0] + change)
 
 
+def test_mfen_has_one_too():
+    rng = torch.Generator().manual_seed(0)
+    torch.manual_seed(0)
+    net = MFEN(MFENConfig("van_tiny", "van_tiny", view=0, width=8, linear=1.0, pretrained=False)).eval()
+    strength = torch.rand(120, generator=rng)
+    x = (0.5 + 0.3 * strength[:, None, None, None] * torch.randn(120, 3, 64, 64, generator=rng)).clamp(0, 1)
+    with torch.no_grad():
+        kept = [part.numpy() for part in net.kept(x)]
+    none = np.full((120, 26), -1, np.float32), np.full((120, 25), -1, np.float32)
+    one = Pictures("some", kept, (100 * (1 - strength)).numpy(), *none, 80)
+    found = fit_linear(smoke(system="mfen", stage="head", linear=1.0, data=["some.csv"]), net, [one])
+    with torch.no_grad():
+        alone = net.linear(net.numbers(*map(torch.from_numpy, kept))).numpy()[80:]
+    assert srcc(alone, one.score[80:]) > 0.9
+    assert found["some"] == srcc(predict(net, one), one.score[80:])
+
+
 def test_without_one_there_is_nothing_to_fit(noisy):
-    with pytest.raises(ValueError, match="got a DRI-IQA without a linear score, want --linear"):
+    with pytest.raises(ValueError, match="got a DRI without a linear score, want --linear"):
         fit_linear(recipe_of(), system(linear=0.0), [set_of(noisy)])
 
 

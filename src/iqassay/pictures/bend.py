@@ -24,7 +24,9 @@ FINE_REACH = 4  # pixels: by how much they may have moved otherwise
 PARTS = 24  # of them along either side at most, or FINE ones twice as many
 WIDE = 640  # pixels: a longer side is looked at in larger parts too, which may have moved farther
 CLEARLY = 0.8  # of what no displacement of a part leaves unexplained, a displacement may leave so much at most
+LITTLE = 0.01  # of a part's energy: where no displacement leaves less unexplained, there is nothing to explain
 ALTOGETHER = 0.1  # of what no displacement leaves unexplained in all parts, theirs have to explain
+LIKE = 2.5  # pixels: by how much parts beside each other may have moved differently
 FINER = 0.95  # of what a displacement that is known leaves unexplained, a finer one may leave so much at most
 EXPLAINED = 0.5  # of a part's energy, which its displacement has to explain
 SEEN = 0.1  # pixels: less is no displacement
@@ -75,10 +77,11 @@ def bend(picture: Picture, reference: Picture) -> tuple[Picture, Picture]:
 def field(pixels: np.ndarray, reference: np.ndarray) -> Field | None:
     """Where the parts of a picture lie beside those of its reference; None where they do not.
 
-    pixels, reference: (H, W, 3) of any depths. Luma is compared in parts of 64x64 pixels, each together with its
-    neighbours, up to brightness and contrast. A part has moved where its displacement leaves clearly less of it
-    unexplained than none does, and not too much; so blur, noise, blocks and pictures of other things move nothing. It
-    may have moved by 8 pixels, in a wide picture by as many of each 640. Where some have, smaller parts say it finer.
+    pixels, reference: (H, W, 3) of any depths. Luma is compared in parts of 64x64 pixels, up to brightness and
+    contrast. A part has moved where its displacement leaves clearly less of it unexplained than none does, and not too
+    much; parts have, where that is so of a tenth of all that is unexplained, and parts beside each other have moved
+    alike. So blur, noise, blocks and pictures of other things move nothing. A part may have moved by 8 pixels, in a
+    wide picture by as many of each 640. What no part says is filled in from around it; then smaller parts say it finer.
     """
     height, width = pixels.shape[:2]
     if min(height, width) < PART or np.array_equal(pixels, reference):
@@ -164,13 +167,18 @@ def _look(
     if known is not None:
         left, energy = _with_neighbours(left), _with_neighbours(energy)
     least, down, right = _least(left)
-    clearly, still = CLEARLY if known is None else FINER, left[:, :, reach, reach]
-    moved = (least < clearly * still) & (least < (1 - EXPLAINED) * energy)
-    if not moved.any() or (known is None and (still - least)[moved].sum() < ALTOGETHER * still.sum()):
+    still = left[:, :, reach, reach]
+    moved = (least < (FINER if known else CLEARLY) * still) & (least < (1 - EXPLAINED) * energy)
+    if known is None:
+        moved &= still > LITTLE * energy
+    if not moved.any():
+        return None
+    found = np.where(moved, about + scale * np.stack([down, right]), before)
+    explained = (still - least)[moved].sum()
+    if known is None and (explained < ALTOGETHER * still.sum() or not _agree(found / scale, moved)):
         return None
     sure = np.minimum(least, still) < (1 - EXPLAINED) * energy
-    found = np.where(moved, about + scale * np.stack([down, right]), before)
-    return Field(rows, columns, *(_median(_filled(v, sure)) for v in found))
+    return Field(rows, columns, *(_median(_filled(one, sure)) for one in found))
 
 
 def _spread(length: int, side: int, step: int, most: int) -> NDArray[np.int64]:
@@ -209,6 +217,15 @@ def _with_neighbours(of_parts: Floats) -> Floats:
         before, here, after = (padded.take(range(k, k + of_parts.shape[axis]), axis) for k in range(3))
         of_parts = (before + 2 * here + after) / 4
     return of_parts
+
+
+def _agree(displaced: Floats, moved: NDArray[np.bool_]) -> bool:
+    """Whether half of the parts that have moved, (2, R, C) pixels, have two beside them that have moved alike: what is
+    found in blurred pictures by chance goes any way."""
+    padded = np.pad(np.where(moved, displaced, np.nan), [(0, 0), (1, 1), (1, 1)], constant_values=np.nan)
+    around = np.lib.stride_tricks.sliding_window_view(padded, (3, 3), axis=(1, 2))
+    alike = np.hypot(*(around - displaced[..., None, None])) <= LIKE
+    return bool(np.mean(alike[moved].sum((1, 2)) > 2) >= 0.5)  # each is one of the nine itself
 
 
 def _filled(of_parts: Floats, sure: NDArray[np.bool_]) -> Floats:

@@ -210,7 +210,8 @@ class QualityHead(nn.Module):
 
         score = global + sum(s w) / sum(w)          map = score + s - sum(s w) / sum(w)
 
-    so that the weighted mean of the map is the score. The patch weighting is MANIQA's and YOTO's.
+    so that the weighted mean of the map is the score: ``regressor`` is asked with what ``patches`` says. The patch
+    weighting is MANIQA's and YOTO's.
     """
 
     def __init__(self, channels: tuple[int, ...], statistics: int, width: int = 512, dropout: float = 0.5) -> None:
@@ -226,11 +227,6 @@ class QualityHead(nn.Module):
         s, w = self.local(self.cells(torch.cat(grid, 1))).float().split(1, 1)
         w = torch.sigmoid(w) + 1e-3
         return s, (s * w).sum((1, 2, 3)) / w.sum((1, 2, 3))
-
-    def forward(self, maps: list[Tensor], statistics: Tensor) -> tuple[Tensor, Tensor]:
-        local, patch = self.patches(maps)
-        score = self.regressor(torch.cat([pool_statistics(maps), statistics], 1), patch)
-        return score, local + (score - patch)[:, None, None, None]
 
 
 class GatedAttention(nn.Module):

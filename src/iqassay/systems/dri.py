@@ -41,12 +41,12 @@ from iqassay.systems.blocks import (
 from iqassay.systems.calibrated import Calibrated
 from iqassay.systems.degradation import DegradationEncoder
 from iqassay.systems.encoders import check_picture_batch, encoder, origin
+from iqassay.systems.linear_score import LinearScore, beside
 from iqassay.systems.restorer import Modulation, Restorer
 from iqassay.systems.vision_transformer import MEANING, SIDE, VisionTransformer
 
 LEVELS = 5  # of KADID-10k, for each distortion
 KEPT = 0.5  # of what a surely generated picture's score as a photo is above or below the usual one
-APART = 1.0  # raw score: by how much at most the linear score is heard when it differs from the predictors'
 
 
 @dataclass
@@ -228,26 +228,6 @@ class Predictor(nn.Module):
         return Predicted(score, q[:, 0], None if d is None else d[:, 0], s, w)
 
 
-class LinearScore(nn.Module):
-    """A raw score (B,), linear in all numbers that the kept parts say of a whole picture, beside the predictors'.
-
-    It follows the opinions of training less closely than they do, and errs less on kinds of pictures that training
-    lacks.
-    """
-
-    def __init__(self, inputs: int) -> None:
-        super().__init__()
-        self.scale = Standardise(inputs)
-        self.weigh = nn.Linear(inputs, 1)
-
-    def forward(self, seen: Seen) -> Tensor:
-        return self.weigh(self.standard(seen.numbers()))[:, 0]
-
-    def standard(self, numbers: Tensor) -> Tensor:
-        """Numbers (B, D) in deviations of the training pictures', held within six."""
-        return self.scale(numbers.float()).clamp(-6, 6)
-
-
 class Generated(nn.Module):
     """Of the meaning (B, 512) of whole pictures and what is described of them, (B, 6S): how probable it is that a
     generator made them, (B,), and what people then find of them, in raw score (B,): an axis of its own, which is added
@@ -353,8 +333,7 @@ class DRI(Calibrated, nn.Module):
         said = Predicted.together([one(seen) for one in (self.predictor, *self.others)])
         if self.linear is None:
             return said
-        apart = (self.linear(seen) - said.score).clamp(-APART, APART)
-        return replace(said, score=said.score + self.config.linear * apart)
+        return replace(said, score=beside(said.score, self.linear(seen.numbers()), self.config.linear))
 
     def understand(self, square: Tensor) -> Tensor:
         """What whole pictures show, shrunk to squares (B, 3, 224, 224): (B, 512).
@@ -390,6 +369,10 @@ class DRI(Calibrated, nn.Module):
     def kept(self, x: Tensor) -> tuple[Tensor, ...]:
         """What the second stage of training keeps of a picture: the tensors of ``Seen``, but for its meaning."""
         return self.see(x)[0].tensors()
+
+    def numbers(self, *kept: Tensor) -> Tensor:
+        """Of what is ``kept``, what the linear score is linear in, (B, D)."""
+        return Seen.of(*kept).numbers()
 
     def readable(self, *kept: Tensor) -> Tensor:
         """Of what is ``kept``, what the distortions are read from: the degradation vector, which has heard all that the

@@ -39,6 +39,7 @@ from iqassay.systems.blocks import (
 )
 from iqassay.systems.calibrated import Calibrated
 from iqassay.systems.encoders import Encoder, check_picture_batch, encoder, origin, run_levels
+from iqassay.systems.linear_score import LinearScore, beside
 
 
 @dataclass
@@ -51,6 +52,7 @@ class MFENConfig:
         high_pass: see ``HFEN``; cards and recipes that do not say are of networks without it.
         view: side in pixels of the square to which the whole picture is shrunk for the QEN; 0: the QEN sees it as it
             is, as in cards and recipes that do not say. The HFEN and the DAN always see native pixels.
+        linear: weight of a linear regression beside the head's, 0 to 1; 0: there is none.
         pretrained: ask for pretrained encoders; a system's own ``config`` says whether all of them are.
         encoder_sha256: of the file that their weights are of, which a system says too.
     """
@@ -64,6 +66,7 @@ class MFENConfig:
     fusion: str = "attention"  # or "concat", "sum"
     view: int = 224
     width: int = 512  # of the head
+    linear: float = 0.0
     dropout: float = 0.5
     pretrained: bool = True
     encoder_sha256: str = ""
@@ -201,6 +204,7 @@ class MFEN(Calibrated, nn.Module):
             self.fuse_distortion = nn.ModuleList(fuse(c) for c in widths)
         described = 2 * sum(widths) + (2 * sum(self.dan.channels) if config.view and config.dan else 0)
         self.head = QualityHead(widths, described, config.width, config.dropout)
+        self.linear = LinearScore(2 * sum(widths) + described + 1) if config.linear else None
         began = origin(self.qen)
         began["pretrained"] &= not config.dan or self.dan.pretrained
         self.config = replace(config, **began)
@@ -214,8 +218,9 @@ class MFEN(Calibrated, nn.Module):
         if reference is not None:
             raise ValueError("got a reference, but MFEN is a no-reference system")
         maps, extras = self.fused(x, whole, place)
-        score, quality_map = self.head(maps, extras["described"])
-        return Prediction(score, quality_map, extras)
+        local, patch = self.head.patches(maps)
+        score = self.answer(torch.cat([pool_statistics(maps), extras["described"]], 1), patch)
+        return Prediction(score, local + (score - patch)[:, None, None, None], extras)
 
     def fused(
         self, x: Tensor, whole: Tensor | None = None, place: Tensor | None = None
@@ -249,6 +254,17 @@ class MFEN(Calibrated, nn.Module):
         """What the regressor sees of a picture: statistics (B, D), and the patches' mean (B,)."""
         maps, extras = self.fused(x)
         return torch.cat([pool_statistics(maps), extras["described"]], 1), self.head.patches(maps)[1]
+
+    def answer(self, statistics: Tensor, patch: Tensor) -> Tensor:
+        """The raw score (B,) of what is ``kept``."""
+        score = self.regressor(statistics, patch)
+        if self.linear is None:
+            return score
+        return beside(score, self.linear(self.numbers(statistics, patch)), self.config.linear)
+
+    def numbers(self, statistics: Tensor, patch: Tensor) -> Tensor:
+        """Of what is ``kept``, what the linear score is linear in, (B, D)."""
+        return torch.cat([statistics, patch[:, None]], 1)
 
     @property
     def regressor(self) -> Regressor:

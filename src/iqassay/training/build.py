@@ -39,7 +39,7 @@ def build_system(recipe: Recipe) -> System:
             config.width = DRIConfig.paper().width
         system = DRI(config, weights)
     else:
-        parts = flags("hfen", "high_pass", "dan", "fusion", "width")
+        parts = flags("hfen", "high_pass", "dan", "fusion", "width", "linear")
         own = MFENConfig(name, recipe.dan_encoder or name, shared_levels(recipe), view=view_of(recipe), **parts)
         system = MFEN(own, weights)
     return system.to(memory_format=torch.channels_last)  # type: ignore[call-overload]

@@ -18,6 +18,7 @@ from iqassay.data.pipeline import MixedBatches, standard_of
 from iqassay.statistics.correlation import srcc
 from iqassay.systems.blocks import Regressor
 from iqassay.systems.dri import DRI, Predictor, Seen
+from iqassay.systems.mfen import MFEN
 from iqassay.systems.yoto_extended import ExtendedYOTO
 from iqassay.training.build import System
 from iqassay.training.descent import device_of
@@ -56,7 +57,7 @@ def fit_heads(
     return {s.name: srcc(np.mean([predict(head, s) for head in heads], 0), s.score[s.train :]) for s in chosen}
 
 
-def usual_as_photos(head: Head | DRI, sets: Sequence[Pictures]) -> float:
+def usual_as_photos(head: Head | DRI | MFEN, sets: Sequence[Pictures]) -> float:
     """The mean raw score that the generated pictures among the sets have as photos, 0 without any."""
     scores = [predict(head, s, 0) for s in sets if s.generated]
     return float(np.concatenate(scores).mean()) if scores else 0.0
@@ -174,11 +175,13 @@ def _rows(
     return [torch.from_numpy(values).to(device).float() for values in kept]
 
 
-def _answer(head: Head | DRI, kept: list[Tensor]) -> tuple[Tensor, list[Tensor], Tensor | float]:
+def _answer(head: Head | DRI | MFEN, kept: list[Tensor]) -> tuple[Tensor, list[Tensor], Tensor | float]:
     """Raw scores, the vectors of a head that has them, and how far a semantic encoder has moved from where it was."""
     if isinstance(head, (Predictor, DRI)):
         said = head.predict(Seen.of(*kept)) if isinstance(head, DRI) else head(Seen.of(*kept))
         return said.score, said.vectors, 0.0
+    if isinstance(head, MFEN):
+        return head.answer(*kept), [], 0.0
     if isinstance(head, Understanding):
         raw, moved = head(*kept)
         return raw, [], moved
@@ -186,7 +189,7 @@ def _answer(head: Head | DRI, kept: list[Tensor]) -> tuple[Tensor, list[Tensor],
 
 
 @torch.no_grad()
-def predict(head: Head | DRI, pictures: Pictures, first: int | None = None) -> np.ndarray:
+def predict(head: Head | DRI | MFEN, pictures: Pictures, first: int | None = None) -> np.ndarray:
     """Raw scores of the validation pictures, or of all from the ``first`` on, computed where the head is; of a DRI-IQA
     what it says of them as photos."""
     device = next(head.parameters()).device

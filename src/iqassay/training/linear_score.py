@@ -1,4 +1,4 @@
-"""Fitting the linear score of DRI-IQA, a ridge regression on what is kept of whole pictures."""
+"""Fitting the linear score of MFEN or DRI-IQA, a ridge regression on what is kept of whole pictures."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ import torch
 from torch import Tensor
 
 from iqassay.statistics.correlation import srcc
-from iqassay.systems.dri import DRI, Seen
+from iqassay.systems.dri import DRI
+from iqassay.systems.mfen import MFEN
 from iqassay.training.head import heads_of, predict
 from iqassay.training.kept_pictures import Pictures
 from iqassay.training.recipes import Recipe
@@ -19,25 +20,25 @@ PULL = 2.0  # weight of a coefficient's square beside the mean square of the mis
 
 
 @torch.no_grad()
-def fit_linear(recipe: Recipe, system: DRI, sets: Sequence[Pictures]) -> dict[str, float]:
-    """The linear score of ``system``, in place, beside its predictors, which are trained before. Returns the val SRCC
+def fit_linear(recipe: Recipe, system: MFEN | DRI, sets: Sequence[Pictures]) -> dict[str, float]:
+    """The linear score of ``system``, in place, beside its heads, which are trained before. Returns the val SRCC
     of both together.
 
     Numbers and standardised opinions are taken less the mean of their set, since sets have scales of their own; a set
     counts by its share in the recipe. What it says then gets the mean and the deviation inside sets of what the
-    predictors say of the same pictures.
+    heads say of the same pictures.
 
     Raises:
         ValueError: for a system without a linear score.
     """
     linear = system.linear
     if linear is None:
-        raise ValueError("got a DRI-IQA without a linear score, want --linear")
+        raise ValueError(f"got a {type(system).__name__} without a linear score, want --linear")
     shares = recipe.shares or [1.0] * len(sets)
     learned = [(s, share) for s, share in zip(sets, shares, strict=True) if share and s.train]
     total = sum(share for _, share in learned)
     weights = [share / total / s.train for s, share in learned]  # of one picture; of all together 1
-    numbers = [_kept(s).numbers().float() for s, _ in learned]
+    numbers = [_numbers(system, s) for s, _ in learned]
     mean = torch.stack([w * x.sum(0) for w, x in zip(weights, numbers, strict=True)]).sum(0)
     square = torch.stack([w * (x - mean).square().sum(0) for w, x in zip(weights, numbers, strict=True)]).sum(0)
     linear.scale.running_mean, linear.scale.running_var = mean, square
@@ -64,13 +65,13 @@ def fit_linear(recipe: Recipe, system: DRI, sets: Sequence[Pictures]) -> dict[st
     return found
 
 
-def _kept(pictures: Pictures) -> Seen:
-    """What is kept of the training pictures."""
-    return Seen.of(*(torch.from_numpy(np.asarray(v[: pictures.train])) for v in pictures.kept))
+def _numbers(system: MFEN | DRI, pictures: Pictures) -> Tensor:
+    """What the linear score sees of the training pictures, (N, D)."""
+    return system.numbers(*(torch.from_numpy(np.asarray(v[: pictures.train])) for v in pictures.kept)).float()
 
 
-def _predicted(system: DRI, pictures: Pictures) -> Tensor:
-    """The mean of what the predictors say of the training pictures, (N,)."""
+def _predicted(system: MFEN | DRI, pictures: Pictures) -> Tensor:
+    """The mean of what the heads say of the training pictures, (N,)."""
     said = [predict(head, pictures, 0) for head in heads_of(system)]
     return torch.from_numpy(np.mean(said, 0))[: pictures.train]
 

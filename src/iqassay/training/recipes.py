@@ -119,8 +119,10 @@ class Recipe:
     interaction: bool = _flag(True, "dri: interaction of the two vectors")
     two_vectors: bool = _flag(True, "dri: a degradation vector beside the quality vector")
     predictors: int = _flag(1, "dri: so many predictors, each trained by itself, whose mean is the answer")
-    linear: float = _flag(0.0, "dri: weight of a linear regression beside their mean, 0 to 1 (stage head); 0: none")
-    kept_predictors: int = _flag(0, "dri: so many of these stay as --start has them (stage head)")
+    linear: float = _flag(
+        0.0, "mfen, dri: weight of a linear regression beside the score, 0 to 1 (stage head); 0: none"
+    )
+    kept_predictors: int = _flag(0, "mfen, dri: so many of these stay as --start has them (stage head)")
     semantic: str = _flag("", "dri: vision transformer that says what the whole picture shows: clip_vit_b16")
     semantic_runs: list[Path] = _flag(
         [],
@@ -216,6 +218,7 @@ class Recipe:
         if self.stage == "restoration" and (self.system != "dri" or not self.synthetic):
             raise ValueError(f"got --stage restoration for {self.system}, want dri, with --synthetic to make pairs of")
         dri_head = self.system == "dri" and self.stage == "head"
+        linear_head = self.system in ("mfen", "dri") and self.stage == "head"
         on_crops = self.stage != "semantic" and (self.taught or (self.generated and self.stage != "head"))
         if self.system != "mfen" and (on_crops or ((self.patched or self.damaged) and not dri_head)):
             raise ValueError(
@@ -232,17 +235,17 @@ class Recipe:
                 f"got --semantic-runs for --stage {self.stage} of {self.system}, want them for --stage head of dri "
                 "with --semantic and a --start"
             )
-        if not 0 <= self.linear <= 1 or (self.linear and not dri_head):
+        if not 0 <= self.linear <= 1 or (self.linear and not linear_head):
             raise ValueError(
                 f"got --linear {self.linear:g} for --stage {self.stage} of {self.system}, want 0 to 1, for --stage "
-                "head of dri"
+                "head of mfen or dri"
             )
         most = self.predictors - (not self.linear)
-        if self.kept_predictors and not (dri_head and self.start and 0 < self.kept_predictors <= most):
+        if self.kept_predictors and not (linear_head and self.start and 0 < self.kept_predictors <= most):
             raise ValueError(
                 f"got --kept-predictors {self.kept_predictors} and --predictors {self.predictors} for --stage "
                 f"{self.stage} of {self.system}, want fewer kept than there are (or all beside --linear), for --stage "
-                "head of dri with a --start"
+                "head of mfen or dri with a --start"
             )
         if self.photos and not (dri_head and self.generated):
             raise ValueError(

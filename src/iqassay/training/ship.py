@@ -39,7 +39,7 @@ from iqassay.training.whole_pass import VIEW_AREA, whole_view
 # about half: this much of an opinion a synthetic target cannot know, so that the interval must allow for it.
 OPINION_NOISE = 7.3
 ENOUGH = 200  # pictures make a calibration table
-VIEWS = {"area": VIEW_AREA, "window": 384, "max_windows": 96, "global_weight": 0.5}
+VIEWS = {"area": VIEW_AREA, "window": 384, "max_windows": 80, "global_weight": 0.5}
 FEW = 40  # windows of a system on a vision transformer, at most
 
 

@@ -74,7 +74,7 @@ def fit_on_whole_pictures(recipe: Recipe) -> Path:
     if whole:
         patched = patched_pictures(recipe, system) if isinstance(system, DRI) and recipe.patched else None
         found = fit_heads(recipe, heads_of(system), sets, patched)
-        if isinstance(system, DRI) and system.linear is not None:
+        if isinstance(system, MFEN | DRI) and system.linear is not None:
             found = fit_linear(recipe, system, sets)
     if read and not isinstance(system, MFEN):
         kept = [[torch.from_numpy(np.asarray(v)) for v in s.kept] for s in sets]
