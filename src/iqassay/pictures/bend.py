@@ -21,7 +21,7 @@ from iqassay.pictures.register import REACH, unexplained
 PART = 64  # pixels: the side of the parts that are looked at first
 FINE = 32  # and last, where it is known about how far they moved
 FINE_REACH = 4  # pixels: by how much they may have moved otherwise
-PARTS = 24  # of them along either side at most, or FINE ones twice as many
+PARTS = 24  # of them along either side at most; of FINE ones twice as many
 WIDE = 640  # pixels: a longer side is looked at in larger parts too, which may have moved farther
 CLEARLY = 0.8  # of what no displacement of a part leaves unexplained, a displacement may leave so much at most
 LITTLE = 0.01  # of a part's energy: where no displacement leaves less unexplained, there is nothing to explain
@@ -51,15 +51,11 @@ class Field:
 
     def at(self, rows: Floats, columns: Floats) -> tuple[Floats, Floats]:
         """Down and right of other places, (rows, columns) each; beyond the last parts as far as those."""
-        return tuple(  # type: ignore[return-value]
-            np.stack(
-                [
-                    np.interp(rows, self.rows, one)
-                    for one in np.stack([np.interp(columns, self.columns, line) for line in moved]).T
-                ]
-            ).T
-            for moved in (self.down, self.right)
-        )
+        return self._between(self.down, rows, columns), self._between(self.right, rows, columns)
+
+    def _between(self, moved: Floats, rows: Floats, columns: Floats) -> Floats:
+        across = np.stack([np.interp(columns, self.columns, line) for line in moved])
+        return np.stack([np.interp(rows, self.rows, line) for line in across.T], 1)
 
 
 def bend(picture: Picture, reference: Picture) -> tuple[Picture, Picture]:
