@@ -15,8 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from iqassay.pictures.picture import LUMA, Picture, to_float
-from iqassay.pictures.register import REACH, unexplained
+from iqassay.pictures.picture import Picture
+from iqassay.pictures.register import REACH, luma_parts, unexplained
 
 PART = 64  # pixels: the side of the parts that are looked at first
 FINE = 32  # and last, where it is known about how far they moved
@@ -101,7 +101,7 @@ def bent(pixels: np.ndarray, by: Field) -> np.ndarray:
     )
     down, right = by.at(tops.astype(float), lefts.astype(float))
     ys, xs = tops[:, None] - down, lefts[None] - right  # where the corners come from
-    result = np.empty_like(pixels, shape=pixels.shape)
+    result = np.empty(pixels.shape, pixels.dtype)
     for i, (top, bottom) in enumerate(pairwise(tops)):
         margin = 3  # pixels beside a place that bicubic interpolation looks at
         first, last = int(ys[i : i + 2].min()) - margin, int(ys[i : i + 2].max()) + margin + 1
@@ -155,7 +155,7 @@ def _look(
         before = np.stack(known.at(rows, columns))
     about = np.rint(before).astype(int)
     places = np.stack(np.meshgrid(tops, lefts, indexing="ij"))
-    ours, theirs = (_parts(one, at, side, scale) for one, at in ((pixels, places), (reference, places - about)))
+    ours, theirs = (luma_parts(one, at, side, scale) for one, at in ((pixels, places), (reference, places - about)))
     left, energy = unexplained(ours, theirs, reach)
     if not np.isfinite(left).all():  # of samples that are no numbers
         return None
@@ -181,29 +181,6 @@ def _spread(length: int, side: int, step: int, most: int) -> NDArray[np.int64]:
     """Where parts begin, from edge to edge, so far apart or farther."""
     count = max(1, min(most, -(-(length - side) // step) + 1))
     return np.unique(np.rint(np.linspace(0, length - side, count)).astype(np.int64))
-
-
-def _parts(pixels: np.ndarray, places: NDArray[np.int64], side: int, scale: int) -> NDArray[np.float32]:
-    """Luma of parts that begin at places (2, R, C), their mean taken away, (R C, side/scale, side/scale)."""
-    height, width = pixels.shape[:2]
-    parts = []
-    for top, left in places.reshape(2, -1).T:
-        if 0 <= top <= height - side and 0 <= left <= width - side:
-            part = pixels[top : top + side, left : left + side]
-        else:
-            part = pixels.take(range(top, top + side), 0, mode="clip").take(range(left, left + side), 1, mode="clip")
-        parts.append(to_float(_reduced(part, scale)) @ LUMA)
-    stacked = np.stack(parts)
-    with np.errstate(invalid="ignore"):
-        return stacked - stacked.mean((1, 2), keepdims=True)
-
-
-def _reduced(part: np.ndarray, scale: int) -> np.ndarray:
-    """The means of so many by so many pixels; Pillow is quickest at it."""
-    if scale > 1 and part.dtype == np.uint8:
-        return np.asarray(Image.fromarray(part).reduce(scale))
-    side = len(part) // scale
-    return to_float(part).reshape(side, scale, side, scale, 3).mean((1, 3)) if scale > 1 else part
 
 
 def _with_neighbours(of_parts: Floats) -> Floats:

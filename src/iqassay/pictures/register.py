@@ -10,6 +10,7 @@ from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 
 from iqassay.pictures.picture import LUMA, Picture, to_float
 
@@ -73,12 +74,36 @@ def displacement(pixels: np.ndarray, reference: np.ndarray) -> tuple[int, int]:
 
 
 def _parts(pixels: np.ndarray) -> NDArray[np.float32]:
-    """Luma of the parts that are looked at, (parts, side, side), their mean taken away."""
+    """The parts that are looked at, as ``luma_parts`` has them."""
     side = min(PATCH, *pixels.shape[:2])
-    tops, lefts = ([round(i * (n - side) / (PATCHES - 1)) for i in range(PATCHES)] for n in pixels.shape[:2])
-    cuts = {(top, left) for top in tops for left in lefts}  # fewer where sides are short
-    parts = np.stack([to_float(pixels[top : top + side, left : left + side]) @ LUMA for top, left in sorted(cuts)])
-    return parts - parts.mean((1, 2), keepdims=True)
+    tops, lefts = ({round(i * (n - side) / (PATCHES - 1)) for i in range(PATCHES)} for n in pixels.shape[:2])
+    return luma_parts(pixels, np.stack(np.meshgrid(sorted(tops), sorted(lefts), indexing="ij")), side)
+
+
+def luma_parts(pixels: np.ndarray, places: NDArray[np.int64], side: int, scale: int = 1) -> NDArray[np.float32]:
+    """Luma of parts that begin at places (2, R, C), their mean taken away, (R C, side/scale, side/scale): the means of
+    so many by so many pixels. Beyond the edges is what they have."""
+    height, width = pixels.shape[:2]
+    parts = []
+    for top, left in places.reshape(2, -1).T:
+        if 0 <= top <= height - side and 0 <= left <= width - side:
+            part = pixels[top : top + side, left : left + side]
+        else:
+            part = pixels.take(range(top, top + side), 0, mode="clip").take(range(left, left + side), 1, mode="clip")
+        parts.append(to_float(_reduced(part, scale)) @ LUMA)
+    stacked = np.stack(parts)
+    with np.errstate(invalid="ignore"):
+        return stacked - stacked.mean((1, 2), keepdims=True)
+
+
+def _reduced(part: np.ndarray, scale: int) -> np.ndarray:
+    """The means of so many by so many pixels; Pillow is quickest at it."""
+    if scale == 1:
+        return part
+    if part.dtype == np.uint8:
+        return np.asarray(Image.fromarray(part).reduce(scale))
+    side = len(part) // scale
+    return to_float(part).reshape(side, scale, side, scale, 3).mean((1, 3))
 
 
 def unexplained(
