@@ -198,6 +198,17 @@ def test_two_are_compared(page: Any, photos: dict[str, Path]) -> None:
     assert "Against b.png" in page.locator("#two").inner_text()
 
 
+def test_a_dialog_that_says_late_that_it_was_closed_does_not_stop_the_next(page: Any, photos: dict[str, Path]) -> None:
+    give(page, photos["a.png"], photos["b.png"])
+    scored(page, 2)
+    for number in range(2):
+        page.locator(".picture .open").nth(number).focus()
+        page.keyboard.press("x")
+    closed = "() => { document.getElementById('compare').click(); one.dispatchEvent(new Event('close')); }"
+    page.evaluate(closed)
+    page.locator("#two .stage").wait_for()
+
+
 def test_all_of_it_with_the_keyboard(page: Any, photos: dict[str, Path]) -> None:
     page.keyboard.press("Tab")
     assert page.evaluate("() => document.activeElement.id") == "choose"

@@ -644,10 +644,11 @@ id("csv").addEventListener("click", () => save("pictures.csv", "text/csv", asCsv
 id("compare").addEventListener("click", compareTwo);
 for (const dialog of [one, two]) {
   dialog.addEventListener("close", () => {
+    if (!dialog.open) dialog.replaceChildren();
+    if (one.open || two.open) return; // the event came late: what was opened since goes on
     looking?.abort();
     if (current?.open) current.open.focus();
     current = null;
-    dialog.replaceChildren();
   });
   dialog.addEventListener("click", (event) => event.target === dialog && dialog.close()); // beside it
 }
