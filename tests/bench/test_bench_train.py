@@ -220,9 +220,10 @@ def test_the_head_learns_from_the_training_pictures_alone(rated, tmp_path):
     turned = {**parts, "test": SimpleNamespace(name="noisy", rows=_turned(parts["test"].rows))}
     np.testing.assert_array_equal(first.raw["test"], learner(turned, 0, tmp_path).raw["test"])
     (folder,) = tmp_path.glob("noisy-*")  # and a system without a restorer takes what is kept of the whole one
-    without = head_learner(smoke(**tiny, restoration=False), [ratings], tmp_path)(parts, 0, tmp_path)
-    assert list(tmp_path.glob("noisy-*")) == [folder]
-    assert not np.array_equal(first.raw["test"], without.raw["test"])
+    for off in ("restoration", "assistance"):
+        without = head_learner(smoke(**tiny, **{off: False}), [ratings], tmp_path)(parts, 0, tmp_path)
+        assert list(tmp_path.glob("noisy-*")) == [folder]
+        assert not np.array_equal(first.raw["test"], without.raw["test"]), off
 
 
 def made_start(out: Path, **changes) -> Path:

@@ -11,7 +11,7 @@ from iqassay.training.losses import score_loss
 TINY = {"encoder": "van_tiny", "vector": 12, "width": 8, "pretrained": False}
 OFF = ("restoration", "interaction", "two_vectors")
 PARTS = {"encoder", "degradation", "restorer", "predictor", "distortions"}
-SWITCHES = pytest.mark.parametrize("off", [(), *((name,) for name in OFF), OFF[:2], OFF], ids="-".join)
+SWITCHES = pytest.mark.parametrize("off", [(), *((name,) for name in (*OFF, "assistance")), OFF[:2], OFF], ids="-".join)
 
 
 def tiny(off=(), **changes):
@@ -196,6 +196,19 @@ def test_without_a_restorer_the_estimate_is_the_picture():
 
 
 @torch.no_grad()
+def test_without_assistance_the_estimate_is_made_and_the_score_does_not_hear_it():
+    net, x = tiny(("assistance",)), pictures()
+    before = net(x)
+    assert not torch.equal(before.extras["estimate"], x)
+    torch.testing.assert_close(net.restored(x, before.extras["degradation"]), before.extras["estimate"])
+    net.restorer.forward = lambda x, d: (x, [])
+    after = net(x)
+    assert torch.equal(after.score, before.score)
+    assert torch.equal(after.extras["estimate"], x)
+    assert len(net.kept(x)) == 3
+
+
+@torch.no_grad()
 def test_nearness_is_the_cosine_to_what_is_known():
     net, x = tiny(), pictures()
     z = net.degradation.embed(net.degradation(x, pool_statistics(net.encoder.encode(x))))
@@ -232,6 +245,7 @@ def test_switched_off_parts_do_not_exist():
     restoring, vector, talking = {"embed_restored", "fuse"}, {"degradation"}, {"rounds", "modulate"}
     assert names() == (PARTS, everything | restoring | vector | talking)
     assert names("restoration") == (PARTS - {"restorer"}, everything | vector | talking)
+    assert names("assistance") == (PARTS, everything | vector | talking)
     assert names("interaction") == (PARTS, everything | restoring | vector)
     assert names("two_vectors") == (PARTS, everything | restoring | {"rounds"})
     assert names(*OFF) == (PARTS - {"restorer"}, everything)

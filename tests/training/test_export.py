@@ -363,11 +363,13 @@ def test_the_papers_yoto_is_one_graph_for_both_modes_and_any_size(encoder, tmp_p
 # ------------------------------------------------------------------------------------------ two outputs more: DRI-IQA
 
 
-@pytest.fixture(scope="module", params=[True, False], ids=["whole", "bare"])
+@pytest.fixture(scope="module", params=["whole", "unassisted", "bare"])
 def dri(request, tmp_path_factory):
-    """A narrow DRI-IQA, whole or with all its switches off, as if trained, and its model file."""
+    """A narrow DRI-IQA, whole, with a restorer that its score does without, or with all its switches off, as if
+    trained, and its model file."""
     torch.manual_seed(0)
-    switches = dict.fromkeys(("restoration", "interaction", "two_vectors"), request.param)
+    switches = dict.fromkeys(("restoration", "interaction", "two_vectors"), request.param != "bare")
+    switches["assistance"] = request.param == "whole"
     system = as_if_trained(DRI(DRIConfig("efficientnet_lite0", vector=16, width=16, **switches)))
     for name, parameter in system.named_parameters():
         if ".modulate" in name or "restorer.leave" in name:  # which start as the identity
@@ -384,8 +386,15 @@ def test_dri_says_what_torch_says_and_has_the_estimate_and_the_nearness(dri, siz
     system, file = dri
     session, x = open_session(file), two_batches(batch, *size)[0]
     names = [output.name for output in session.get_outputs()]
-    assert names == [*OUTPUTS, "estimate", "nearness"]
-    found = dict(zip(names, session.run(None, {"image": x}), strict=True))
+    assert {*names} == {*OUTPUTS, "estimate", "nearness"}
+    apart = [given.name for given in session.get_overridable_initializers()]
+    assert apart == ["restore"] * (system.restorer is not None and not system.config.assistance)
+    feed = {"image": x, **{name: np.array(True) for name in apart}}
+    found = dict(zip(names, session.run(None, feed), strict=True))
+    if apart:  # and unless it is asked for it is not made, which changes nothing else
+        unasked = dict(zip(names, session.run(None, {"image": x}), strict=True))
+        assert [name for name in names if not np.array_equal(unasked[name], found[name])] == ["estimate"]
+        assert np.array_equal(unasked["estimate"], x)
     with torch.no_grad():
         want = system(torch.from_numpy(x))
     more = want.extras
@@ -413,6 +422,8 @@ def test_a_scorer_opens_dri(dri):
     assert 0 <= verdict.low <= verdict.score <= verdict.high <= 100
     assert verdict.map.ndim == 2
     assert scorer.restores
+    x = two_batches(2, 64, 96)[0]
+    assert np.array_equal(scorer.restore(x)[0], x) == (dri[0].restorer is None)
     assert not scorer.takes_reference
 
 

@@ -146,12 +146,12 @@ def head_learner(recipe: Recipe, sets: Sequence[Ratings], folder: Path) -> Learn
         ValueError: if random levels of an encoder would stay as they are.
     """
     recipe = settled(recipe)
-    whole = dataclasses.replace(recipe, restoration=True) if recipe.system == "dri" else recipe
+    whole = dataclasses.replace(recipe, restoration=True, assistance=True) if recipe.system == "dri" else recipe
     torch.manual_seed(0)  # of parts that no checkpoint sets: the same for all splits
     system = _system(whole)
     kept = {s.name: kept_of(system, [row.image for row in s.rows], folder, s.name) for s in sets}
     made = gather(dataclasses.replace(whole, data=[], shares=[], out=folder), system) if recipe.synthetic else []
-    if isinstance(system, DRI) and not recipe.restoration:  # what is kept without a restorer comes first
+    if isinstance(system, DRI) and not (recipe.restoration and recipe.assistance):  # what it adds comes last
         kept = {name: arrays[:3] for name, arrays in kept.items()}
         made = [dataclasses.replace(one, kept=one.kept[:3]) for one in made]
     seen = Seen({s.name: s for s in sets}, kept)

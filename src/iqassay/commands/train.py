@@ -54,6 +54,10 @@ def train(given: dict[str, Any]) -> Path:
         from iqassay.training.whole_pictures import fit_on_whole_pictures
 
         return fit_on_whole_pictures(recipe)
+    if recipe.stage == "map":
+        from iqassay.training.locating import fit_map
+
+        return fit_map(recipe)
     if recipe.stage == "semantic":
         from iqassay.training.whole_pictures import fit_semantic
 

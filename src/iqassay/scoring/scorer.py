@@ -350,6 +350,8 @@ class Scorer:
         feed = {"image": batch}
         if self.card.semantic:  # which neither of the two depends on
             feed |= {"meaning": _NO_MEANING["meaning"].repeat(len(batch), 0), "square": _NO_SQUARE}
+        if "restore" in self._session.optional:  # where the score does without, the estimate is made if asked for
+            feed["restore"] = np.array(True)
         estimate, nearness = self._session.run(["estimate", "nearness"], feed)
         return estimate, nearness
 

@@ -38,6 +38,7 @@ class Session:
         # By process. A parent's is kept, since to close it would be to wait for its threads.
         self._opened: MadeOnce[int, tuple[onnxruntime.InferenceSession, AbstractContextManager[Any]]] = MadeOnce()
         self.outputs = {output.name for output in self._here()[0].get_outputs()}
+        self.optional = {given.name for given in self._here()[0].get_overridable_initializers()}  # inputs
 
     def run(self, outputs: Sequence[str], feed: dict[str, np.ndarray]) -> list[np.ndarray]:
         """The outputs of these names for these inputs. Raises ModelFileError when a device but the CPU fails."""

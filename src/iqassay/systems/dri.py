@@ -42,6 +42,7 @@ from iqassay.systems.calibrated import Calibrated
 from iqassay.systems.degradation import DegradationEncoder
 from iqassay.systems.encoders import check_picture_batch, encoder, origin
 from iqassay.systems.linear_score import LinearScore, beside
+from iqassay.systems.locator import Locator, cell_means, cells_of
 from iqassay.systems.restorer import Modulation, Restorer
 from iqassay.systems.vision_transformer import MEANING, SIDE, VisionTransformer
 
@@ -57,10 +58,12 @@ class DRIConfig:
     The fourth, the representation loss, is a matter of training.
 
     Attributes:
+        assistance: the restorer tells the predictor of the degradation; without, its estimate is for people alone.
         semantic: a vision transformer with an embedding, "clip_vit_b16", on which the quality vector stands beside the
             tokens; "": none.
         predictors: so many, alike but for what they began with, whose mean is the answer: each is wrong in its own way.
         linear: weight of a linear regression beside that mean, 0 to 1; 0: there is none.
+        located: the map is a locator's; without, it is the predictors' quality of cells.
         pretrained: ask for pretrained encoders; a system's own ``config`` says whether all of them are.
         encoder_sha256: of the file that their weights are of, which a system says too.
     """
@@ -70,11 +73,13 @@ class DRIConfig:
     width: int = 128  # of both vectors in the predictor, and of a token
     rounds: int = 2
     restoration: bool = True
+    assistance: bool = True
     interaction: bool = True
     two_vectors: bool = True
     semantic: str = ""
     predictors: int = 1
     linear: float = 0.0
+    located: bool = False
     dropout: float = 0.5  # of the regressor's hidden layers and of the meaning; 0.6 of it for tokens and vectors
     pretrained: bool = True
     encoder_sha256: str = ""
@@ -84,13 +89,18 @@ class DRIConfig:
         """Swin-T, vectors of 256; random weights."""
         return cls("swin_t", width=256, pretrained=False)
 
+    @property
+    def assisted(self) -> bool:
+        """Whether there is a restorer that the predictor hears."""
+        return self.restoration and self.assistance
+
 
 @dataclass
 class Seen:
     """What the kept parts say of a batch of pictures: all that the predictor sees of them.
 
     S are the encoder's channels, C4 those of its last level, N cells of 32x32 pixels (in training fewer are kept of
-    each picture), R what the restorer's decoder and its changes have in a cell; these two are there with a restorer,
+    each picture), R what the restorer's decoder and its changes have in a cell; these two are there if it assists,
     and the meaning with a semantic encoder.
     """
 
@@ -191,7 +201,7 @@ class Predictor(nn.Module):
         self.quality = nn.Linear(2 * width + (0 if config.two_vectors else vector) + meaning, width)
         if config.interaction and config.two_vectors:
             self.modulate = Modulation(width, width)
-        if config.restoration:
+        if config.assisted:
             self.embed_restored = nn.Linear(rest[0], width)
             self.fuse = AttentionalFusion(width)
         rounds = config.rounds if config.interaction else 0
@@ -293,7 +303,7 @@ class DRI(Calibrated, nn.Module):
         self.generated = Generated(6 * total) if self.semantic is not None else None
         sizes = [6 * total, 2 * total - channels[-1], config.vector]
         numbers = 6 * total + config.vector  # of the whole picture
-        if self.restorer is not None:
+        if self.restorer is not None and config.assisted:
             changes = sum(self.restorer.channels) + 3 + total
             sizes += [changes, 2 * changes]
             numbers += 2 * changes
@@ -303,6 +313,7 @@ class DRI(Calibrated, nn.Module):
         self.predictor = Predictor(config, tuple(sizes))
         self.others = nn.ModuleList(Predictor(config, tuple(sizes)) for _ in range(config.predictors - 1))
         self.linear = LinearScore(numbers) if config.linear else None
+        self.locator = Locator(sizes[1]) if config.located else None
         self.distortions = DistortionHead(config.vector)
         self.register_buffer("known", torch.zeros(N_KINDS * LEVELS + 1, 128))
 
@@ -317,12 +328,14 @@ class DRI(Calibrated, nn.Module):
         if self.generated is not None:
             sure, appeal = self.generated(seen.meaning, seen.described)
             score, generated = blended(score, sure, appeal), {"generated": sure}
-        local = said.local + (score - said.patch())[:, None]
+        local = said.local - said.patch()[:, None] if self.locator is None else self.locator(seen.cells)
+        local = local + score[:, None]
         extras = {
             **generated,
             "statistics": _at_full_size(seen.described),
             **self.distortions(self.readable(*seen.tensors()).detach()),
             "vectors": torch.stack(said.vectors, 1),  # (B, 2, C), quality first
+            "degradation": seen.degradation,
             "estimate": estimate.clamp(0, 1),
             "nearness": self.degradation.embed(seen.degradation) @ self.known.T,
         }
@@ -354,17 +367,24 @@ class DRI(Calibrated, nn.Module):
         smaller = [*self.encoder.encode(F.avg_pool2d(x, 2)), *self.encoder.encode(quarter)]
         described = pool_statistics([*f, *smaller])
         d = self.degradation(x, _at_full_size(described))
-        spread = [_cells(g.square(), s) - _cells(g, s).square() for g, s in zip(f[:3], (8, 4, 2), strict=True)]
-        spread = [(v.clamp(min=0) + 1e-6).sqrt() for v in spread]
-        cells = torch.cat([*(_cells(g, s) for g, s in zip(f, (8, 4, 2, 1), strict=True)), *spread], 2)
-        if self.restorer is None:
-            return Seen(described, cells, d), x
+        cells = cells_of(f)
+        if self.restorer is None or not self.config.assistance:
+            return Seen(described, cells, d), self.restored(x, d)
         estimate, u = self.restorer(x, d)
         after = self.encoder.encode(estimate.clamp(0, 1))
         changes = [*u, (estimate - x).abs(), *((a - b).abs() for a, b in zip(f, after, strict=True))]
         sides = (4, 8, 16, 32, 8, 4, 2, 1)
-        restored = torch.cat([_cells(g, s) for g, s in zip(changes, sides, strict=True)], 2)
+        restored = torch.cat([cell_means(g, s) for g, s in zip(changes, sides, strict=True)], 2)
         return Seen(described, cells, d, restored, pool_statistics(changes)), estimate
+
+    def restored(self, x: Tensor, degradation: Tensor) -> Tensor:
+        """The restored pictures (B, 3, H, W) in [0, 1], x themselves without a restorer, by degradation vectors
+        (B, D)."""
+        return (x if self.restorer is None else self.restorer(x, degradation)[0]).clamp(0, 1)
+
+    def cells(self, x: Tensor) -> Tensor:
+        """What the locator sees of pictures, (B, N, K)."""
+        return cells_of(self.encoder.encode(x))
 
     def kept(self, x: Tensor) -> tuple[Tensor, ...]:
         """What the second stage of training keeps of a picture: the tensors of ``Seen``, but for its meaning."""
@@ -383,8 +403,3 @@ class DRI(Calibrated, nn.Module):
 def _at_full_size(described: Tensor) -> Tensor:
     """Of statistics at full, half and quarter size, the first."""
     return described[:, : described.shape[1] // 3]
-
-
-def _cells(f: Tensor, side: int) -> Tensor:
-    """(B, C, H, W) -> the means of cells of ``side`` x ``side``, (B, N, C)."""
-    return (F.avg_pool2d(f, side) if side > 1 else f).flatten(2).transpose(1, 2)

@@ -40,6 +40,7 @@ from iqassay.systems.blocks import (
 from iqassay.systems.calibrated import Calibrated
 from iqassay.systems.encoders import Encoder, check_picture_batch, encoder, origin, run_levels
 from iqassay.systems.linear_score import LinearScore, beside
+from iqassay.systems.locator import Locator, cells_of
 
 
 @dataclass
@@ -53,6 +54,7 @@ class MFENConfig:
         view: side in pixels of the square to which the whole picture is shrunk for the QEN; 0: the QEN sees it as it
             is, as in cards and recipes that do not say. The HFEN and the DAN always see native pixels.
         linear: weight of a linear regression beside the head's, 0 to 1; 0: there is none.
+        located: the map is a locator's; without, it is the head's quality of patches.
         pretrained: ask for pretrained encoders; a system's own ``config`` says whether all of them are.
         encoder_sha256: of the file that their weights are of, which a system says too.
     """
@@ -67,6 +69,7 @@ class MFENConfig:
     view: int = 224
     width: int = 512  # of the head
     linear: float = 0.0
+    located: bool = False
     dropout: float = 0.5
     pretrained: bool = True
     encoder_sha256: str = ""
@@ -205,6 +208,7 @@ class MFEN(Calibrated, nn.Module):
         described = 2 * sum(widths) + (2 * sum(self.dan.channels) if config.view and config.dan else 0)
         self.head = QualityHead(widths, described, config.width, config.dropout)
         self.linear = LinearScore(2 * sum(widths) + described + 1) if config.linear else None
+        self.locator = Locator(2 * sum(widths) - widths[-1]) if config.located else None
         began = origin(self.qen)
         began["pretrained"] &= not config.dan or self.dan.pretrained
         self.config = replace(config, **began)
@@ -220,7 +224,10 @@ class MFEN(Calibrated, nn.Module):
         maps, extras = self.fused(x, whole, place)
         local, patch = self.head.patches(maps)
         score = self.answer(torch.cat([pool_statistics(maps), extras["described"]], 1), patch)
-        return Prediction(score, local + (score - patch)[:, None, None, None], extras)
+        local = local - patch[:, None, None, None]
+        if self.locator is not None:
+            local = self.locator(cells_of(maps)).reshape(local.shape)
+        return Prediction(score, local + score[:, None, None, None], extras)
 
     def fused(
         self, x: Tensor, whole: Tensor | None = None, place: Tensor | None = None
@@ -254,6 +261,10 @@ class MFEN(Calibrated, nn.Module):
         """What the regressor sees of a picture: statistics (B, D), and the patches' mean (B,)."""
         maps, extras = self.fused(x)
         return torch.cat([pool_statistics(maps), extras["described"]], 1), self.head.patches(maps)[1]
+
+    def cells(self, x: Tensor) -> Tensor:
+        """What the locator sees of pictures, (B, N, K)."""
+        return cells_of(self.fused(x)[0])
 
     def answer(self, statistics: Tensor, patch: Tensor) -> Tensor:
         """The raw score (B,) of what is ``kept``."""

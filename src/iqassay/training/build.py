@@ -32,14 +32,13 @@ def build_system(recipe: Recipe) -> System:
         terms = ExtendedYOTOConfig(network, recipe.whole_picture, recipe.distance, recipe.detail, recipe.sway)
         system = ExtendedYOTO(terms, weights)
     elif recipe.system == "dri":
-        config = DRIConfig(
-            name, **flags("restoration", "interaction", "two_vectors", "semantic", "predictors", "linear")
-        )
+        parts = flags("restoration", "assistance", "interaction", "two_vectors", "semantic")
+        config = DRIConfig(name, **parts, **flags("predictors", "linear", "located"))
         if paper:
             config.width = DRIConfig.paper().width
         system = DRI(config, weights)
     else:
-        parts = flags("hfen", "high_pass", "dan", "fusion", "width", "linear")
+        parts = flags("hfen", "high_pass", "dan", "fusion", "width", "linear", "located")
         own = MFENConfig(name, recipe.dan_encoder or name, shared_levels(recipe), view=view_of(recipe), **parts)
         system = MFEN(own, weights)
     return system.to(memory_format=torch.channels_last)  # type: ignore[call-overload]

@@ -71,6 +71,7 @@ def fingerprint(system: nn.Module, sources: Sequence[Path | np.ndarray]) -> str:
         "predictor.",
         "others.",
         "linear.",
+        "locator.",
         "distortions.",
         "changes.",
         "known",

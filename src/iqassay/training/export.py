@@ -29,8 +29,9 @@ OUTPUTS = ("score", "map", "presence", "severity", "unlike")
 
 
 class Deployed(nn.Module):
-    """What the graph computes: (B, 3, H, W) in [0, 1] -> the five outputs of a model file; DRI-IQA's has the estimate
-    and the nearness to known degradations too, and with a semantic encoder whether the picture was generated.
+    """What the graph computes: (B, 3, H, W) in [0, 1] -> the five outputs of a model file. DRI-IQA's has the nearness
+    to known degradations too; the estimate, or what it is made from where the score does without; and with a semantic
+    encoder whether the picture was generated.
 
     YOTO's also takes ``pictures`` (1,): how many of the B are pictures; the rest are their references, in order. There
     are as many references as pictures, or none. Both modes are one straight graph without branches: whatever the other
@@ -60,10 +61,21 @@ class Deployed(nn.Module):
         presence = prediction.extras["kind"].softmax(1)
         place = (prediction.extras["statistics"] - self.centre) @ self.axes
         unlike = place.square().mean(1).sqrt()
-        besides = (
-            prediction.extras[name] for name in ("estimate", "nearness", "generated") if name in prediction.extras
-        )
+        besides = (prediction.extras[name] for name in besides_of(self.system))
         return prediction.score, prediction.quality_map, presence, prediction.extras["severity"], unlike, *besides
+
+
+def besides_of(system: MFEN | ExtendedYOTO | DRI) -> tuple[str, ...]:
+    """What a graph says beside the outputs that all have."""
+    if not isinstance(system, DRI):
+        return ()
+    generated = () if system.semantic is None else ("generated",)
+    return ("nearness", "degradation" if restores_apart(system) else "estimate", *generated)
+
+
+def restores_apart(system: MFEN | ExtendedYOTO | DRI) -> bool:
+    """Whether there is a restorer that the score does without."""
+    return isinstance(system, DRI) and system.restorer is not None and not system.config.assistance
 
 
 def either(yoto: ExtendedYOTO, image: Tensor, pictures: Tensor) -> Prediction:
@@ -139,29 +151,46 @@ def principal_axes(statistics: np.ndarray, keep: int = 48) -> tuple[Tensor, Tens
     return torch.tensor(centre, dtype=torch.float32), torch.tensor(rows[:keep].T / spread[:keep], dtype=torch.float32)
 
 
-def export(system: MFEN | ExtendedYOTO | DRI, centre: Tensor, axes: Tensor, card: dict, file: Path) -> Path:
+def export(
+    system: MFEN | ExtendedYOTO | DRI, centre: Tensor, axes: Tensor, card: dict, file: Path, before: Path | None = None
+) -> Path:
     """Write ``file`` (.onnx; weights are float16, MFEN's and those beside a transformer int8, of a semantic encoder
-    four bits; all arithmetic is float32) and, beside it, its card, which gains the sha256."""
+    four bits; all arithmetic is float32) and, beside it, its card, which gains the sha256.
+
+    before: a model file that has the same weights, but for the locator's: they are stored as they are there, since to
+    round what was rounded changes it again.
+    """
     semantic = isinstance(system, DRI) and system.semantic is not None
     inputs = ("image", *(["pictures"] if isinstance(system, ExtendedYOTO) else ["meaning"] if semantic else []))
-    outputs = OUTPUTS + (("estimate", "nearness") if isinstance(system, DRI) else ())
-    outputs += ("generated",) if semantic else ()
-    graph = to_onnx(Deployed(system, centre, axes).eval(), outputs, inputs)
+    graph = to_onnx(Deployed(system, centre, axes).eval(), OUTPUTS + besides_of(system), inputs)
     light = isinstance(system, ExtendedYOTO) and not system.config.network.near
     # All model files together are to stay small, so that all matrices become whole numbers, but in what is not large.
     whole = ("system.network.encoder.blocks.",) if light or (isinstance(system, DRI) and not semantic) else ("system.",)
-    untie(graph.graph, whole)  # before they are stored in another form
-    quantise_weights(graph, whole)
-    halve_weights(graph)
-    graph = optimise(graph)
+    graph = stored_small(graph, whole)
+    if isinstance(system, DRI) and restores_apart(system):
+        restorer = to_onnx(Restored(system).eval(), ("estimate",), ("image", "degradation"))
+        graph = with_restorer(graph, stored_small(restorer, whole))
     if isinstance(system, DRI) and system.semantic is not None:
         graph = with_semantic(graph, Understood(system).eval())
+    if before is not None:
+        stored = {(t.name, t.data_type, *t.dims): t for t in onnx.load(before).graph.initializer}
+        for tensor in graph.graph.initializer:
+            if tensor.name.startswith("system.") and not tensor.name.startswith("system.locator."):
+                tensor.CopyFrom(stored.get((tensor.name, tensor.data_type, *tensor.dims), tensor))
     file.parent.mkdir(parents=True, exist_ok=True)
     content = graph.SerializeToString()
     file.write_bytes(content)
     card = {**card, "sha256": hashlib.sha256(content).hexdigest()}
     file.with_suffix(".json").write_text(json.dumps(card, indent=1) + "\n")
     return file
+
+
+def stored_small(graph: onnx.ModelProto, whole: tuple[str, ...]) -> onnx.ModelProto:
+    """The same graph, optimised, with weights in whole numbers where their names begin as in ``whole``, or float16."""
+    untie(graph.graph, whole)  # before they are stored in another form
+    quantise_weights(graph, whole)
+    halve_weights(graph)
+    return optimise(graph)
 
 
 def to_onnx(network: nn.Module, outputs: Sequence[str] = (), inputs: Sequence[str] = ("image",)) -> onnx.ModelProto:
@@ -173,6 +202,7 @@ def to_onnx(network: nn.Module, outputs: Sequence[str] = (), inputs: Sequence[st
         "image": torch.rand(3, 3, 96, 128),
         "reference": torch.rand(3, 3, 96, 128),
         "pictures": torch.tensor([2]),
+        "degradation": torch.rand(3, network.system.config.vector if isinstance(network, Restored) else 1),
         "meaning": torch.rand(3, MEANING),
         "square": torch.rand(1, 3, SIDE, SIDE),
     }
@@ -185,7 +215,7 @@ def to_onnx(network: nn.Module, outputs: Sequence[str] = (), inputs: Sequence[st
         sizes = {3: {1: "cells"}, 4: {2: "rows", 3: "columns"}}  # that differ from picture to picture
         free = {k: {0: "batch", **sizes.get(a.ndim, {})} for k, a in zip(outputs, answers, strict=True)}
         free |= {name: {0: "images", 2: "height", 3: "width"} for name in inputs if name in ("image", "reference")}
-        free |= {name: {0: "images"} for name in inputs if name in ("meaning", "square")}
+        free |= {name: {0: "images"} for name in inputs if name in ("degradation", "meaning", "square")}
         torch.onnx.export(
             network,
             given,
@@ -219,6 +249,17 @@ def quantise_weights(model: onnx.ModelProto, begin: tuple[str, ...], smallest: i
     graph.initializer.extend(found)
 
 
+class Restored(nn.Module):
+    """What DRI-IQA's restorer makes of pictures, by their degradation vectors."""
+
+    def __init__(self, system: DRI) -> None:
+        super().__init__()
+        self.system = system
+
+    def forward(self, image: Tensor, degradation: Tensor) -> tuple[Tensor, ...]:
+        return (self.system.restored(image, degradation),)
+
+
 class Understood(nn.Module):
     """What DRI-IQA's semantic encoder says of whole pictures shrunk to squares, by itself."""
 
@@ -228,6 +269,24 @@ class Understood(nn.Module):
 
     def forward(self, square: Tensor) -> tuple[Tensor, ...]:
         return (self.system.understand(square),)
+
+
+def with_restorer(model: onnx.ModelProto, restorer: onnx.ModelProto) -> onnx.ModelProto:
+    """A graph that says ``degradation``, and in its place the ``estimate`` that the restorer makes by it.
+
+    The graph gains the input ``restore``, which may be left out: unless it is true the estimate is the picture itself,
+    and the restorer does not run.
+    """
+    found = onnx.ModelProto()
+    found.CopyFrom(model)
+    graph = found.graph
+    graph.output.remove(next(output for output in graph.output if output.name == "degradation"))
+    flag = helper.make_tensor("restore", TensorProto.BOOL, (), [False])  # an input's default
+    graph.input.append(helper.make_tensor_value_info("restore", TensorProto.BOOL, ()))
+    graph.initializer.append(flag)
+    graph.output.append(next(iter(restorer.graph.output)))
+    _choose(graph, "restore", restorer.graph, ("image", "degradation"), "image")
+    return found
 
 
 def with_semantic(model: onnx.ModelProto, understood: nn.Module) -> onnx.ModelProto:
@@ -240,30 +299,49 @@ def with_semantic(model: onnx.ModelProto, understood: nn.Module) -> onnx.ModelPr
     untie(semantic.graph)
     in_fours(semantic)
     halve_weights(semantic)
-    inner = optimise(semantic).graph
-    weights = {tensor.name for tensor in inner.initializer}
-    for node in inner.node:  # names of their own: traced graphs call their steps alike
-        for names in (node.input, node.output):
-            names[:] = [n if n in weights | {"", "square"} else f"semantic/{n}" for n in names]
-    rows = [
-        helper.make_node("Shape", ["square"], ["semantic/shape"], start=2, end=3),
-        helper.make_node("Greater", ["semantic/shape", "semantic/one"], ["semantic/given"]),
-    ]
-    whole = helper.make_tensor_value_info("semantic/understood", TensorProto.FLOAT, None)
-    given = helper.make_tensor_value_info("semantic/meaning", TensorProto.FLOAT, None)
     found = onnx.ModelProto()
     found.CopyFrom(model)
     found.opset_import.append(helper.make_opsetid("com.microsoft", 1))
     graph = found.graph
-    ready = [node for node in inner.node if all(name in weights for name in node.input)]  # folded when it is opened
-    branch = helper.make_graph([node for node in inner.node if node not in ready], "encode", [], [whole])
-    other = helper.make_graph([helper.make_node("Identity", ["meaning"], ["semantic/meaning"])], "given", [], [given])
-    choice = helper.make_node("If", ["semantic/given"], ["understood"], then_branch=branch, else_branch=other)
-    graph.node.extend([*ready, *rows, choice])
-    graph.initializer.extend([*inner.initializer, numpy_helper.from_array(np.array([1]), "semantic/one")])
+    rows = [
+        helper.make_node("Shape", ["square"], ["rows of square"], start=2, end=3),
+        helper.make_node("Greater", ["rows of square", "one row"], ["has square"]),
+    ]
+    graph.node.extend(rows)
+    graph.initializer.append(numpy_helper.from_array(np.array([1]), "one row"))
     graph.input.append(helper.make_tensor_value_info("square", TensorProto.FLOAT, ["squares", 3, "side", "side"]))
     graph.output.append(helper.make_tensor_value_info("understood", TensorProto.FLOAT, ["images", MEANING]))
+    _choose(graph, "has square", optimise(semantic).graph, ("square",), "meaning")
     return found
+
+
+def _choose(
+    graph: onnx.GraphProto, condition: str, inner: onnx.GraphProto, given: tuple[str, ...], otherwise: str
+) -> None:
+    """Add to a graph what another one says, if ``condition`` is true; if not, it is what ``otherwise`` is.
+
+    The other one's only output keeps its name, as its weights do; ``given`` are what it takes of the graph.
+    """
+    (output,) = (output.name for output in inner.output)
+
+    def own(name: str) -> str:  # traced graphs call their steps and constants alike
+        return name if name in {"", *given} or name.startswith("system.") else f"{output}/{name}"
+
+    for tensor in inner.initializer:
+        tensor.name = own(tensor.name)
+    for node in inner.node:
+        for names in (node.input, node.output):
+            names[:] = map(own, names)
+    weights = {tensor.name for tensor in inner.initializer}
+    ready = [node for node in inner.node if all(name in weights for name in node.input)]  # folded when it is opened
+    rest = [node for node in inner.node if node not in ready]
+    same = [helper.make_node("Identity", [otherwise], [f"{output}/otherwise"])]
+    branches = {}
+    for branch, nodes, says in (("then_branch", rest, own(output)), ("else_branch", same, f"{output}/otherwise")):
+        answer = helper.make_tensor_value_info(says, TensorProto.FLOAT, None)
+        branches[branch] = helper.make_graph(nodes, f"{output} {branch}", [], [answer])
+    graph.node.extend([*ready, helper.make_node("If", [condition], [output], **branches)])
+    graph.initializer.extend(inner.initializer)
 
 
 GROUP = 32  # weights of a row that share a scale

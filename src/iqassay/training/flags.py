@@ -35,7 +35,10 @@ GROUPS: dict[str, tuple[str, ...]] = {
         "teacher_heads",
     ),
     "Network of any system": ("encoder", "encoder_weights"),
-    TRAINING: ("epochs", "steps", "batch", "lr", "decay", "average", "patience", "rank", "kind", "severity", "damaged"),
+    TRAINING: (
+        *("epochs", "steps", "batch", "lr", "decay", "average", "patience", "rank", "kind", "severity"),
+        *("damaged", "located"),
+    ),
     "Stage network, on crops": (
         *("crop", "scales", "test_crops", "encoder_lr", "level_decay", "frozen", "dan_frozen"),
     ),

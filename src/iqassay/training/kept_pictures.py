@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from iqassay.data.coverage import UNTOUCHED
 from iqassay.data.pipeline import CELL, LEAST_DAMAGE, labels_of, patch
 from iqassay.data.rating import Rating
-from iqassay.data.synthetic import UNKNOWN, pristine_files
+from iqassay.data.synthetic import UNKNOWN, SyntheticSet, pristine_files
 from iqassay.systems.blocks import N_KINDS
 from iqassay.systems.dri import DRI
 from iqassay.systems.vision_transformer import SIDE, VisionTransformer
@@ -113,20 +113,23 @@ def unrated_photos(recipe: Recipe, system: System) -> list[Pictures]:
 def patched_pictures(recipe: Recipe, system: System) -> Pictures:
     """Synthetic pictures of which a part is damaged and the rest is the reference, to learn from where damage is."""
     made = synthetic_sets(recipe)[0]
+    rows, mixed, damaged = partly_damaged(made, recipe.patched, recipe.synthetic_seed)
+    kept = kept_of(system, mixed, recipe.out, "patched", device_of(recipe))
+    none = np.full((len(rows), len(made.kind[0])), UNKNOWN), np.full((len(rows), len(made.severity[0])), UNKNOWN)
+    return Pictures("patched", kept, made.score[rows], *none, len(rows), damaged=damaged)
+
+
+def partly_damaged(made: SyntheticSet, share: float, seed: int) -> tuple[np.ndarray, list[np.ndarray], np.ndarray]:
+    """So many of a set's pictures, of which a part is damaged and the rest is the reference: their numbers in the set,
+    the pictures, and how much of each kept cell is damaged, (N, CELLS), 0 to 1."""
     ruined = np.flatnonzero(made.score < UNTOUCHED - LEAST_DAMAGE)
-    count = max(1, round(recipe.patched * len(made)))
-    rows = ruined[np.linspace(0, len(ruined) - 1, count).astype(int)]
+    rows = ruined[np.linspace(0, len(ruined) - 1, max(1, round(share * len(made)))).astype(int)]
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(recipe.synthetic_seed)
+        torch.manual_seed(seed)
         mixed, masks = zip(*(patch(made.pixels[i], made.reference[i]) for i in rows), strict=True)
     side = len(masks[0]) // CELL
     damaged = np.stack(masks)[:, : side * CELL, : side * CELL].reshape(-1, side, CELL, side, CELL).mean((2, 4))
-    kept = kept_of(system, mixed, recipe.out, "patched", device_of(recipe))
-    cells = thinned(side * side, CELLS)
-    none = np.full((len(rows), len(made.kind[0])), UNKNOWN), np.full((len(rows), len(made.severity[0])), UNKNOWN)
-    return Pictures(
-        "patched", kept, made.score[rows], *none, len(rows), damaged=damaged.reshape(len(rows), -1)[:, cells]
-    )
+    return rows, list(mixed), damaged.reshape(len(rows), -1)[:, thinned(side * side, CELLS)]
 
 
 def rated_pictures(name: str, rows: Sequence[Rating], kept: list[np.ndarray], train: int) -> Pictures:

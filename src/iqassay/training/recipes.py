@@ -67,9 +67,10 @@ class Recipe:
         "teacher is the encoder as it was)",
     )
     patched: float = _flag(
-        0.0, "share of the distorted pictures that are damaged in one part only (mfen, and stage head of dri)"
+        0.0, "share of the distorted pictures that are damaged in one part only (mfen, and stages head and map of dri)"
     )
-    damaged: float = _flag(0.0, "weight of the loss of the map on those (mfen, and stage head of dri)")
+    damaged: float = _flag(0.0, "weight of the loss of the map on those (mfen, and stages head and map of dri)")
+    located: bool = _flag(False, "mfen and dri: the map is learned by itself, in --stage map")
     limit: int = _flag(0, "use only the first so many rows of each rated split; 0 for all")
     out: Path = _flag(
         OUT,
@@ -80,7 +81,8 @@ class Recipe:
         "network",
         "network, on crops; view (mfen): only the quality network, on whole pictures as it sees them; restoration "
         "(dri): degradation encoder and restorer, on pairs; semantic (dri): only the semantic encoder, on whole "
-        "pictures; or head: only what makes the score, on whole pictures, after --start",
+        "pictures; head: only what makes the score, on whole pictures, after --start; or map (mfen, dri): only what "
+        "makes the map, on pictures of which a part is damaged, after --start",
     )
 
     config: str = _flag("light", "light, for CPUs; or paper: as near to the published network as is known")
@@ -116,6 +118,7 @@ class Recipe:
     whole_picture: bool = _flag(True, "yoto: our regression on whole-picture statistics, without a reference")
     distance: bool = _flag(True, "yoto: our distance, with a reference")
     restoration: bool = _flag(True, "dri: restoration network")
+    assistance: bool = _flag(True, "dri: the restorer tells the predictor; without, its estimate is only shown")
     interaction: bool = _flag(True, "dri: interaction of the two vectors")
     two_vectors: bool = _flag(True, "dri: a degradation vector beside the quality vector")
     predictors: int = _flag(1, "dri: so many predictors, each trained by itself, whose mean is the answer")
@@ -206,8 +209,14 @@ class Recipe:
             raise ValueError(f"got --synthetic-size {self.synthetic_size}, want at least the crop, {self.crop}")
         if self.config not in ("light", "paper"):
             raise ValueError(f"got --config {self.config}, want light or paper")
-        if self.stage not in ("network", "view", "restoration", "semantic", "head"):
-            raise ValueError(f"got --stage {self.stage}, want network, view, restoration, semantic or head")
+        if self.stage not in ("network", "view", "restoration", "semantic", "head", "map"):
+            raise ValueError(f"got --stage {self.stage}, want network, view, restoration, semantic, head or map")
+        maps = self.stage == "map" and self.system in ("mfen", "dri")
+        if self.stage == "map" and not (maps and self.start and self.synthetic and self.patched):
+            raise ValueError(
+                f"got --stage map for {self.system}, want mfen or dri with a --start, --synthetic and --patched"
+            )
+        self.located = self.located or maps
         if self.stage == "semantic" and not (self.system == "dri" and self.semantic):
             raise ValueError(
                 f"got --stage semantic for {self.system}{' without --semantic' * (self.system == 'dri')}, want dri "
@@ -220,12 +229,12 @@ class Recipe:
         dri_head = self.system == "dri" and self.stage == "head"
         linear_head = self.system in ("mfen", "dri") and self.stage == "head"
         on_crops = self.stage != "semantic" and (self.taught or (self.generated and self.stage != "head"))
-        if self.system != "mfen" and (on_crops or ((self.patched or self.damaged) and not dri_head)):
+        if self.system != "mfen" and (on_crops or ((self.patched or self.damaged) and not (dri_head or maps))):
             raise ValueError(
                 f"got --taught, --patched, --damaged, or --generated for --stage {self.stage} of {self.system}, want "
-                "mfen; or --generated for any --stage head, and --patched and --damaged for that of dri"
+                "mfen; or --generated for any --stage head, and --patched and --damaged for that of dri, or --stage map"
             )
-        if self.predictors > 1 and not dri_head:
+        if self.predictors > 1 and not (dri_head or (maps and self.system == "dri")):
             raise ValueError(
                 f"got --predictors {self.predictors} for --stage {self.stage} of {self.system}, want them for --stage "
                 "head of dri, which trains each by itself"
@@ -235,7 +244,7 @@ class Recipe:
                 f"got --semantic-runs for --stage {self.stage} of {self.system}, want them for --stage head of dri "
                 "with --semantic and a --start"
             )
-        if not 0 <= self.linear <= 1 or (self.linear and not linear_head):
+        if not 0 <= self.linear <= 1 or (self.linear and not (linear_head or maps)):
             raise ValueError(
                 f"got --linear {self.linear:g} for --stage {self.stage} of {self.system}, want 0 to 1, for --stage "
                 "head of mfen or dri"

@@ -21,7 +21,7 @@ NETWORK = {
         *("tokens", "adapter", "sda", "windows", "segments", "normalise"),
         *("whole_picture", "distance", "sway", "mode"),
     ),
-    "dri": ("restoration", "interaction", "two_vectors"),
+    "dri": ("restoration", "assistance", "interaction", "two_vectors"),
 }
 
 

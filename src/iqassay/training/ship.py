@@ -19,11 +19,12 @@ from iqassay.data.distortions import KINDS
 from iqassay.data.opening import open_set
 from iqassay.data.rating import Rating, Ratings
 from iqassay.data.synthetic import SyntheticSet
-from iqassay.scoring.model_file import default_threads
+from iqassay.scoring.model_file import default_threads, load_model_file
 from iqassay.scoring.scorer import Scorer
 from iqassay.support.parallel import in_order
 from iqassay.support.version import __version__
 from iqassay.systems.blocks import pool_statistics
+from iqassay.systems.graph_weights import stored_tensors
 from iqassay.systems.mfen import MFEN
 from iqassay.systems.vision_transformer import SIDE
 from iqassay.systems.yoto_extended import TOP, ExtendedYOTO
@@ -32,6 +33,7 @@ from iqassay.training.calibrate import calibration_table, conformal_interval, do
 from iqassay.training.checkpoints import load_weights, recipe_of
 from iqassay.training.export import cut_up, export, principal_axes
 from iqassay.training.kept_answers import kept_answers
+from iqassay.training.recipes import Recipe
 from iqassay.training.sets import synthetic_sets
 from iqassay.training.whole_pass import VIEW_AREA, whole_view
 
@@ -62,11 +64,16 @@ class Export:
 def ship(job: Export) -> Path:
     """Write ``job.out`` (.onnx and .json) from the run that ``job.checkpoint`` lies in.
 
+    A run of --stage map that began with a model file needs no --calibrate: its scores are those of that file, and so
+    are scale and intervals.
+
     Raises:
         ValueError: for a file that is no checkpoint of a run, a run that names no distortions, or too little to
             calibrate with.
     """
     recipe = recipe_of(job.checkpoint)
+    if not job.calibrate and recipe.stage == "map" and recipe.start is not None and recipe.start.suffix == ".onnx":
+        return _with_another_map(job, recipe, recipe.start)
     if not job.calibrate:
         raise ValueError("got no --calibrate set, want at least one rated set to put scores on 0-100")
     published = recipe.system == "yoto" and recipe.config == "paper"
@@ -143,6 +150,19 @@ def ship(job: Export) -> Path:
         card["accuracy"].append(measured(f"{ratings.name} val", values, score, truth))
         _say(json.dumps(card["accuracy"][-1]))
     return export(system, centre, axes, card, job.out)
+
+
+def _with_another_map(job: Export, recipe: Recipe, start: Path) -> Path:
+    """The model file that a run of ``--stage map`` started with, with the map of the run."""
+    before = stored_tensors(load_model_file(start).content)
+    system = build_system(recipe).eval()
+    load_weights(system, job.checkpoint)
+    centre, axes = (torch.from_numpy(before.get(n, before.get(f"{n}_half"))).float() for n in ("centre", "axes"))
+    card = json.loads(start.with_suffix(".json").read_text())
+    about = json.loads(job.about.read_text()) if job.about else {}
+    views = card["views"] | about.get("views", {})
+    card |= {"name": job.out.stem, **about, "views": views, "architecture": dataclasses.asdict(system.config)}
+    return export(system, centre, axes, card, job.out, start)
 
 
 def _with_reference(

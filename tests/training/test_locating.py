@@ -1,0 +1,111 @@
+"""The stage of the map: it learns where pictures are damaged, and nothing else of a system changes."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from conftest import export_main, make_photo
+from conftest import train_main as main
+from PIL import Image
+
+from iqassay.scoring.model_file import find_model
+from iqassay.scoring.scorer import Scorer
+from iqassay.systems.locator import Locator
+from iqassay.training.build import build_system
+from iqassay.training.locating import fit_locator, told_apart
+from iqassay.training.recipes import smoke
+from iqassay.training.run_folder import write_recipe
+
+EXAMPLES = Path(__file__).parents[2] / "examples"
+
+
+@pytest.fixture(scope="module")
+def clean(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("clean")
+    for i in range(3):
+        Image.fromarray((255 * make_photo(80, 96, i)).astype(np.uint8)).save(folder / f"{i}.png")
+    return folder
+
+
+def started(out, system, **changes):
+    """A checkpoint of a system that nothing was learned by, and its recipe."""
+    before = smoke(system=system, encoder="van_tiny", frozen=0, data=["elsewhere.csv"], out=out, **changes)
+    write_recipe(before)
+    torch.manual_seed(0)
+    weights = build_system(before).state_dict()
+    torch.save({"state_dict": {f"system.{k}": v for k, v in weights.items()}}, out / "best.ckpt")
+    return out / "best.ckpt", weights
+
+
+@pytest.mark.parametrize(("system", "changes"), [("mfen", {"width": 24}), ("dri", {"interaction": False})])
+def test_only_the_locator_learns_and_the_network_is_that_of_the_start(system, changes, clean, tmp_path):
+    start, before = started(tmp_path / "before", system, **changes)
+    out = tmp_path / "map"
+    flags = ["--smoke", "--stage", "map", "--start", str(start), "--synthetic", str(clean), "--patched", "0.5"]
+    assert main([system, *flags, "--damaged", "0.1", "--out", str(out)]) == 0
+    state = torch.load(out / "best.ckpt", weights_only=True)["state_dict"]
+    after = {key.removeprefix("system."): value for key, value in state.items()}
+    assert all(torch.equal(after[key], value) for key, value in before.items())
+    new = {key for key in after if key not in before}
+    assert new
+    assert {key.split(".")[0] for key in new} == {"locator"}
+    said = json.loads((out / "recipe.json").read_text())
+    assert {key: said["recipe"][key] for key in changes} == changes
+    assert said["recipe"]["located"]
+    assert 0 <= said["val"]["damaged cells below others"] <= 1
+
+
+def test_it_learns_which_cells_are_damaged():
+    torch.manual_seed(0)
+    damaged = (torch.rand(64, 12) < 0.4).float()
+    cells = torch.randn(64, 1, 5) + 0.3 * torch.randn(64, 12, 5)  # what pictures are like differs more than damage does
+    cells[..., 2] += damaged
+    better = -(damaged - damaged.mean(1, keepdim=True))
+    whole = torch.randn(64, 1, 5) + 0.3 * torch.randn(64, 12, 5)
+    parts = (cells, better, damaged), (whole, torch.zeros(64, 12), torch.full((64, 12), -1.0))
+    locator = Locator(5)
+    recipe = smoke(system="mfen", synthetic=["."], steps=150, epochs=1, batch=32, lr=0.01, damaged=0.3)
+    fit_locator(recipe, locator, *parts)
+    with torch.no_grad():
+        assert told_apart(locator(cells).numpy(), damaged.numpy()) > 0.9
+        assert locator(whole).std() < 0.5 * locator(cells).std()
+
+
+def test_told_apart_counts_pairs_of_one_picture():
+    found = np.array([[0.0, 1, 2, 3], [5, 5, 5, 5]])
+    damaged = np.array([[1.0, 0, 0.5, 1], [0, 0, 0, 0]])
+    assert told_apart(found, damaged) == 0.5  # of cells 0 and 3 beside cell 1; the second picture has none
+
+
+@pytest.mark.parametrize("missing", ["--start", "--synthetic", "--patched"])
+def test_what_the_stage_wants_is_said(missing, capsys):
+    given = {"--start": "a.ckpt", "--synthetic": "clean", "--patched": "0.5"}
+    flags = [word for key, value in given.items() if key != missing for word in (key, value)]
+    assert main(["mfen", "--stage", "map", "--data", "a.csv", *flags]) == 2
+    assert "got --stage map for mfen, want mfen or dri with a --start, --synthetic and --patched" in (
+        capsys.readouterr().err
+    )
+
+
+def test_a_model_file_with_another_map_has_the_scores_and_the_scale_of_its_start(clean, tmp_path):
+    out = tmp_path / "map"
+    start = find_model("mfen")
+    flags = ["--smoke", "--stage", "map", "--start", str(start), "--synthetic", str(clean), "--patched", "0.5"]
+    assert main(["mfen", *flags, "--out", str(out)]) == 0
+    about = tmp_path / "about.json"
+    about.write_text(json.dumps({"version": "9.9.9", "views": {"global_weight": 0.5}}))
+    file = tmp_path / "mfen.onnx"
+    assert export_main([str(out / "best.ckpt"), "--about", str(about), "-o", str(file)]) == 0
+    before, after = Scorer("mfen"), Scorer(file)
+    assert after.card.version == "9.9.9"
+    assert after.card.views.global_weight == 0.5
+    assert after.card.views.window == before.card.views.window
+    cards = [json.loads(one.with_suffix(".json").read_text()) for one in (start, file)]
+    for same in ("calibration", "interval", "unlike", "accuracy"):
+        assert cards[0][same] == cards[1][same]
+    first, second = (one.score(EXAMPLES / "chelsea.jpg") for one in (before, after))
+    assert (first.raw, first.score, first.low, first.high) == (second.raw, second.score, second.low, second.high)
+    assert first.distortions == second.distortions
+    assert not np.array_equal(first.map, second.map)
