@@ -109,3 +109,12 @@ def test_a_model_file_with_another_map_has_the_scores_and_the_scale_of_its_start
     assert (first.raw, first.score, first.low, first.high) == (second.raw, second.score, second.low, second.high)
     assert first.distortions == second.distortions
     assert not np.array_equal(first.map, second.map)
+
+
+def test_a_map_that_nothing_was_learned_by_is_refused(tmp_path, capsys):
+    start = started(tmp_path / "before", "mfen")[0]
+    head = ["--smoke", "--encoder", "van_tiny", "--data", "a.csv", "--located"]
+    assert main(["mfen", *head, "--stage", "head", "--start", str(start), "--out", str(tmp_path / "head")]) == 2
+    assert "got no weights that fit locator.scale.running_mean" in capsys.readouterr().err
+    assert main(["mfen", *head]) == 2
+    assert "got --located for --stage network of mfen, want it for --stage head" in capsys.readouterr().err

@@ -23,9 +23,9 @@ UNREADABLE = (OSError, EOFError, KeyError, TypeError, RuntimeError, pickle.Unpic
 def new_parts(recipe: Recipe) -> tuple[str, ...]:
     """How the names begin of what the stage of the head trains anew, so that its start need not have it."""
     if recipe.system != "dri":
-        return ("linear.", "locator.", "changes.")
+        return ("linear.", "changes.")
     predictors = ["predictor.", *(f"others.{k}." for k in range(recipe.predictors - 1))]
-    return (*predictors[recipe.kept_predictors :], "linear.", "locator.", "distortions.", "semantic.", "generated.")
+    return (*predictors[recipe.kept_predictors :], "linear.", "distortions.", "semantic.", "generated.")
 
 
 def recipe_of(checkpoint: Path) -> Recipe:

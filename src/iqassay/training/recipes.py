@@ -70,7 +70,7 @@ class Recipe:
         0.0, "share of the distorted pictures that are damaged in one part only (mfen, and stages head and map of dri)"
     )
     damaged: float = _flag(0.0, "weight of the loss of the map on those (mfen, and stages head and map of dri)")
-    located: bool = _flag(False, "mfen and dri: the map is learned by itself, in --stage map")
+    located: bool = _flag(False, "mfen and dri: the map of --stage map, which --stage head keeps as --start has it")
     limit: int = _flag(0, "use only the first so many rows of each rated split; 0 for all")
     out: Path = _flag(
         OUT,
@@ -217,6 +217,11 @@ class Recipe:
                 f"got --stage map for {self.system}, want mfen or dri with a --start, --synthetic and --patched"
             )
         self.located = self.located or maps
+        if self.located and not (maps or (self.stage == "head" and self.start and self.system in ("mfen", "dri"))):
+            raise ValueError(
+                f"got --located for --stage {self.stage} of {self.system}, want it for --stage head of mfen or dri "
+                "with a --start that has such a map"
+            )
         if self.stage == "semantic" and not (self.system == "dri" and self.semantic):
             raise ValueError(
                 f"got --stage semantic for {self.system}{' without --semantic' * (self.system == 'dri')}, want dri "
