@@ -17,6 +17,7 @@ from iqassay.scoring.model_file import load_model_file
 from iqassay.systems.dri import DRI
 from iqassay.systems.locator import Locator
 from iqassay.systems.mfen import MFEN
+from iqassay.systems.pretrained import build
 from iqassay.training.build import build_system
 from iqassay.training.cached_pass import fingerprint, keep
 from iqassay.training.checkpoints import load_weights, recipe_of, settled
@@ -24,17 +25,9 @@ from iqassay.training.descent import descend, device_of
 from iqassay.training.kept_pictures import CELLS, partly_damaged
 from iqassay.training.losses import damage_loss
 from iqassay.training.recipes import Recipe
-from iqassay.training.run_folder import refuse_another_run, write_checkpoint
+from iqassay.training.run_folder import NETWORK, refuse_another_run, write_checkpoint
 from iqassay.training.sets import synthetic_sets
 
-# The fields of a recipe that make the system, which is that of its start.
-NETWORK = {
-    "mfen": ("encoder", "dan_encoder", "hfen", "high_pass", "dan", "fusion", "view", "width", "linear"),
-    "dri": (
-        *("encoder", "restoration", "assistance", "interaction", "two_vectors"),
-        *("semantic", "predictors", "linear"),
-    ),
-}
 POINTS = 20.0  # of a target score, of a unit of the raw score: see ``losses.SetScales``
 
 
@@ -54,8 +47,8 @@ def fit_map(recipe: Recipe) -> Path:
     file with its card, with a new locator in it.
 
     It learns from synthetic pictures: of so many as ``patched`` says a part is damaged and the rest is the reference,
-    so that it is known how much better each cell is than the mean of all; the others are damaged everywhere alike, and
-    their maps are to be flat.
+    so that it is known how much better each cell is than the mean of all; and from all of them as they are, whose maps
+    are to be flat, since most are damaged everywhere alike.
 
     Raises:
         ValueError: for a start that is none, or of another system.
@@ -83,10 +76,11 @@ def as_started(recipe: Recipe) -> Recipe:
     """The recipe with the network of its start. Raises ValueError for a start that does not say what its network is."""
     assert recipe.start is not None
     if recipe.start.suffix == ".onnx":
-        built = {"high_pass": False, "view": 0, **(load_model_file(recipe.start).card.architecture or {})}
+        built = dataclasses.asdict(build(load_model_file(recipe.start)).config)
     else:
         built = dataclasses.asdict(recipe_of(recipe.start))
-    return dataclasses.replace(recipe, **{name: built[name] for name in NETWORK[recipe.system] if name in built})
+    names = ("encoder", "semantic", "predictors", "linear", *NETWORK[recipe.system])
+    return dataclasses.replace(recipe, **{name: built[name] for name in names if name in built})
 
 
 Seen = tuple[Tensor, Tensor, Tensor]  # cells (N, CELLS, K), how much better each is (N, CELLS), its damaged share
@@ -94,7 +88,7 @@ Seen = tuple[Tensor, Tensor, Tensor]  # cells (N, CELLS, K), how much better eac
 
 def _seen(recipe: Recipe, system: MFEN | DRI, made: SyntheticSet, share: float, name: str) -> Seen:
     """What the locator sees of so many pictures that are damaged in a part, or, with a share of 0, of all as they are;
-    how much better each cell is than the mean, in raw score; and its damaged share, -1 where all are damaged alike."""
+    how much better each cell is than the mean, in raw score; and its damaged share, -1 for a whole picture."""
     if share:
         rows, pictures, damaged = partly_damaged(made, share, recipe.synthetic_seed)
         quality = damaged * made.score[rows][:, None] + (1 - damaged) * UNTOUCHED
