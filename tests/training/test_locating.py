@@ -10,11 +10,14 @@ from conftest import export_main, make_photo
 from conftest import train_main as main
 from PIL import Image
 
+from iqassay.data.coverage import SHARES
 from iqassay.scoring.model_file import find_model
 from iqassay.scoring.scorer import Scorer
 from iqassay.systems.locator import Locator
+from iqassay.systems.yoto import YOTOConfig
+from iqassay.systems.yoto_extended import ExtendedYOTO, ExtendedYOTOConfig
 from iqassay.training.build import build_system
-from iqassay.training.locating import fit_locator, told_apart
+from iqassay.training.locating import IN_PLACES, evenly_damaged, fit_locator, told_apart
 from iqassay.training.recipes import smoke
 from iqassay.training.run_folder import write_recipe
 
@@ -59,24 +62,52 @@ def test_only_the_locator_learns_and_the_network_is_that_of_the_start(system, ch
 
 def test_it_learns_which_cells_are_damaged():
     torch.manual_seed(0)
-    damaged = (torch.rand(64, 12) < 0.4).float()
+    damaged = (torch.rand(64, 3, 4) < 0.4).float()
     cells = torch.randn(64, 1, 5) + 0.3 * torch.randn(64, 12, 5)  # what pictures are like differs more than damage does
-    cells[..., 2] += damaged
-    better = -(damaged - damaged.mean(1, keepdim=True))
+    cells[..., 2] += damaged.flatten(1)
+    better = -(damaged - damaged.mean((1, 2), keepdim=True))
     whole = torch.randn(64, 1, 5) + 0.3 * torch.randn(64, 12, 5)
-    parts = (cells, better, damaged), (whole, torch.zeros(64, 12), torch.full((64, 12), -1.0))
+    parts = (cells, better, damaged), (whole, torch.zeros(64, 3, 4), torch.full((64, 3, 4), -1.0))
     locator = Locator(5)
     recipe = smoke(system="mfen", synthetic=["."], steps=150, epochs=1, batch=32, lr=0.01, damaged=0.3)
     fit_locator(recipe, locator, *parts)
     with torch.no_grad():
-        assert told_apart(locator(cells).numpy(), damaged.numpy()) > 0.9
-        assert locator(whole).std() < 0.5 * locator(cells).std()
+        assert told_apart(locator(cells, 3, 4)[:, 0].numpy(), damaged.numpy()) > 0.9
+        assert locator(whole, 3, 4).std() < 0.5 * locator(cells, 3, 4).std()
+
+
+def test_it_learns_by_what_lies_around_a_cell():
+    """Damage that no cell shows by itself: cells are dark or light at random, and those of a damaged box are not as the
+    row above and below them."""
+    torch.manual_seed(0)
+    box = torch.zeros(256, 6, 6)
+    for one in box:
+        top, left = torch.randint(4, (2,)).tolist()
+        one[top : top + 3, left : left + 3] = 1
+    columns = 2 * torch.randn(256, 1, 6).expand(-1, 6, -1)  # each is of one shade, but where a box changes it
+    cells = (columns + 2 * box)[..., None].flatten(1, 2)
+    better = -(box - box.mean((1, 2), keepdim=True))
+    recipe = smoke(system="mfen", synthetic=["."], steps=200, epochs=1, batch=64, lr=0.01, damaged=0.3)
+    locator = Locator(1, dropout=0.0)
+    fit_locator(recipe, locator, (cells[:200], better[:200], box[:200]))
+    with torch.no_grad():
+        found = told_apart(locator(cells[200:], 6, 6)[:, 0].numpy(), box[200:].numpy())
+        alone = told_apart(-cells[200:].reshape(-1, 6, 6).numpy(), box[200:].numpy())
+    assert found > 0.95
+    assert alone < 0.85
 
 
 def test_told_apart_counts_pairs_of_one_picture():
-    found = np.array([[0.0, 1, 2, 3], [5, 5, 5, 5]])
-    damaged = np.array([[1.0, 0, 0.5, 1], [0, 0, 0, 0]])
+    found = np.array([[[0.0, 1], [2, 3]], [[5, 5], [5, 5]]])
+    damaged = np.array([[[1.0, 0], [0.5, 1]], [[0, 0], [0, 0]]])
     assert told_apart(found, damaged) == 0.5  # of cells 0 and 3 beside cell 1; the second picture has none
+
+
+def test_pictures_are_damaged_alike_everywhere(clean, tmp_path):
+    recipe = smoke(system="mfen", stage="map", start=tmp_path, synthetic=[clean], patched=0.5, synthetic_covered=0.5)
+    config = evenly_damaged(recipe)
+    assert not set(IN_PLACES) & set(config.kinds)
+    assert set(config.families) | {"missing", "framed", "structure"} == set(SHARES)
 
 
 @pytest.mark.parametrize("missing", ["--start", "--synthetic", "--patched"])
@@ -84,23 +115,24 @@ def test_what_the_stage_wants_is_said(missing, capsys):
     given = {"--start": "a.ckpt", "--synthetic": "clean", "--patched": "0.5"}
     flags = [word for key, value in given.items() if key != missing for word in (key, value)]
     assert main(["mfen", "--stage", "map", "--data", "a.csv", *flags]) == 2
-    assert "got --stage map for mfen, want mfen or dri with a --start, --synthetic and --patched" in (
+    assert "got --stage map, want it with a --start, --synthetic and --patched" in (
         capsys.readouterr().err
     )
 
 
-def test_a_model_file_with_another_map_has_the_scores_and_the_scale_of_its_start(clean, tmp_path):
+@pytest.mark.parametrize("system", ["mfen", "yoto"])
+def test_a_model_file_with_another_map_has_the_scores_and_the_scale_of_its_start(system, clean, tmp_path):
     out = tmp_path / "map"
-    start = find_model("mfen")
+    start = find_model(system)
     flags = ["--smoke", "--stage", "map", "--start", str(start), "--synthetic", str(clean), "--patched", "0.5"]
-    assert main(["mfen", *flags, "--out", str(out)]) == 0
+    assert main([system, *flags, "--out", str(out)]) == 0
     about = tmp_path / "about.json"
-    about.write_text(json.dumps({"version": "9.9.9", "views": {"global_weight": 0.5}}))
-    file = tmp_path / "mfen.onnx"
+    about.write_text(json.dumps({"version": "9.9.9", "views": {"global_weight": 0.7}}))
+    file = tmp_path / f"{system}.onnx"
     assert export_main([str(out / "best.ckpt"), "--about", str(about), "-o", str(file)]) == 0
-    before, after = Scorer("mfen"), Scorer(file)
+    before, after = Scorer(system), Scorer(file)
     assert after.card.version == "9.9.9"
-    assert after.card.views.global_weight == 0.5
+    assert after.card.views.global_weight == 0.7
     assert after.card.views.window == before.card.views.window
     cards = [json.loads(one.with_suffix(".json").read_text()) for one in (start, file)]
     for same in ("calibration", "interval", "unlike", "accuracy"):
@@ -109,6 +141,15 @@ def test_a_model_file_with_another_map_has_the_scores_and_the_scale_of_its_start
     assert (first.raw, first.score, first.low, first.high) == (second.raw, second.score, second.low, second.high)
     assert first.distortions == second.distortions
     assert not np.array_equal(first.map, second.map)
+    if before.takes_reference:
+        first, second = (one.score(EXAMPLES / "chelsea-blurred.jpg", EXAMPLES / "chelsea.jpg") for one in (before, after))
+        assert first.score == second.score
+        assert np.array_equal(first.map, second.map)
+
+
+def test_yoto_learns_a_map_by_its_encoder_of_detail_alone():
+    with pytest.raises(ValueError, match="got located without detail, want an encoder of detail"):
+        ExtendedYOTO(ExtendedYOTOConfig(YOTOConfig(width=8, pretrained=False), located=True))
 
 
 def test_a_map_that_nothing_was_learned_by_is_refused(tmp_path, capsys):
@@ -117,4 +158,4 @@ def test_a_map_that_nothing_was_learned_by_is_refused(tmp_path, capsys):
     assert main(["mfen", *head, "--stage", "head", "--start", str(start), "--out", str(tmp_path / "head")]) == 2
     assert "got no weights that fit locator.scale.running_mean" in capsys.readouterr().err
     assert main(["mfen", *head]) == 2
-    assert "got --located for --stage network of mfen, want it for --stage head" in capsys.readouterr().err
+    assert "got --located for --stage network, want it for --stage head" in capsys.readouterr().err

@@ -178,16 +178,27 @@ class SyntheticPictures(Dataset):
         return sample
 
 
-def patch(picture: np.ndarray, reference: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The reference with one box, of a fifth to two thirds of its area, taken from the picture, and the box as a mask
-    (H, W) of 0 and 1. Both pictures are (H, W, 3)."""
-    height, width = picture.shape[:2]
-    area, shape = float(torch.empty(()).uniform_(0.2, 0.67)), float(torch.empty(()).uniform_(0.7, 1.4))
-    tall, wide = (min(side, round(side * (area**0.5) * s)) for side, s in ((height, shape), (width, 1 / shape)))
-    top, left = (int(torch.randint(room + 1, ())) for room in (height - tall, width - wide))
-    box = np.s_[top : top + tall, left : left + wide]
-    mixed, mask = np.array(reference), np.zeros((height, width), np.float32)
-    mixed[box], mask[box] = picture[box], 1
+def patch(
+    picture: np.ndarray, reference: np.ndarray, least: float = 0.2, even: float = 0.0
+) -> tuple[np.ndarray, np.ndarray]:
+    """The reference with one box, of ``least`` to two thirds of its area, taken from the picture, and the box as a mask
+    (H, W) of 0 and 1. Both pictures are (H, W, 3).
+
+    even: of so many boxes the edges lie on those of cells, where no cell shows them; half of these are in a corner.
+    """
+    size = np.array(picture.shape[:2])
+    area, shape = float(torch.empty(()).uniform_(least, 0.67)), float(torch.empty(()).uniform_(0.7, 1.4))
+    box = np.minimum(size, np.rint(size * area**0.5 * np.array([shape, 1 / shape])).astype(int))
+    start = np.array([int(torch.randint(room + 1, ())) for room in size - box])
+    if even and float(torch.rand(())) < even:
+        box, start = np.clip((box + CELL // 2) // CELL, 1, size // CELL) * CELL, start // CELL * CELL
+        room = (size - box) // CELL * CELL
+        corner = (torch.rand(3) < 0.5).tolist()
+        start = room * corner[1:] if corner[0] else np.minimum(start, room)
+    end = start + box
+    inside = np.s_[start[0] : end[0], start[1] : end[1]]
+    mixed, mask = np.array(reference), np.zeros(size, np.float32)
+    mixed[inside], mask[inside] = picture[inside], 1
     return mixed, mask
 
 

@@ -328,8 +328,11 @@ class DRI(Calibrated, nn.Module):
         if self.generated is not None:
             sure, appeal = self.generated(seen.meaning, seen.described)
             score, generated = blended(score, sure, appeal), {"generated": sure}
-        local = said.local - said.patch()[:, None] if self.locator is None else self.locator(seen.cells)
-        local = local + score[:, None]
+        rows, columns = x.shape[2] // 32, x.shape[3] // 32
+        if self.locator is None:
+            local = (said.local - said.patch()[:, None]).reshape(-1, 1, rows, columns)
+        else:
+            local = self.locator(seen.cells, rows, columns)
         extras = {
             **generated,
             "statistics": _at_full_size(seen.described),
@@ -339,7 +342,7 @@ class DRI(Calibrated, nn.Module):
             "estimate": estimate.clamp(0, 1),
             "nearness": self.degradation.embed(seen.degradation) @ self.known.T,
         }
-        return Prediction(score, local.reshape(-1, 1, x.shape[2] // 32, x.shape[3] // 32), extras)
+        return Prediction(score, local + score[:, None, None, None], extras)
 
     def predict(self, seen: Seen) -> Predicted:
         """The mean of what all predictors make of it, and in its score what the linear one says."""

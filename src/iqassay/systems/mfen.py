@@ -226,7 +226,7 @@ class MFEN(Calibrated, nn.Module):
         score = self.answer(torch.cat([pool_statistics(maps), extras["described"]], 1), patch)
         local = local - patch[:, None, None, None]
         if self.locator is not None:
-            local = self.locator(cells_of(maps)).reshape(local.shape)
+            local = self.locator(cells_of(maps), *maps[-1].shape[2:])
         return Prediction(score, local + score[:, None, None, None], extras)
 
     def fused(

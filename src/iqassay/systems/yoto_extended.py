@@ -25,6 +25,7 @@ from iqassay.systems.calibrated import Calibrated
 from iqassay.systems.change import CHANGE, change
 from iqassay.systems.distance import PLAIN, Distance, plain_maps
 from iqassay.systems.encoders import Encoder, encoder
+from iqassay.systems.locator import Locator, cells_of
 from iqassay.systems.near_distance import NearDistance, in_the_light_of
 from iqassay.systems.yoto import YOTO, Cells, YOTOConfig, check_pair, halves
 
@@ -39,6 +40,8 @@ class ExtendedYOTOConfig:
         detail: beside a vision transformer whose attention looks at neighbours, an encoder of what its patches are too
             coarse for: without a reference the whole picture is described by it, at full and at half size, and the
             distortions are read from it; "": by the transformer's tokens.
+        located: without a reference the map is a locator's, which sees the encoder of detail; without, it is the head's
+            quality of cells.
         sway: how far a cell's quality may scale its distance, by exp(-sway) to exp(sway); 0 leaves it to the cell's
             weight.
     """
@@ -47,6 +50,7 @@ class ExtendedYOTOConfig:
     whole_picture: bool = True
     distance: bool = True
     detail: str = ""
+    located: bool = False
     sway: float = 1.4
 
 
@@ -73,8 +77,11 @@ class ExtendedYOTO(Calibrated, nn.Module):
         if config.detail and not config.network.near:
             raise ValueError(f"got detail {config.detail!r} without near, want it beside a vision transformer alone")
         self.detail = encoder(config.detail, config.network.pretrained) if config.detail else None
+        if config.located and not config.detail:
+            raise ValueError("got located without detail, want an encoder of detail, by which damage is found")
         if self.detail is not None:
             channels = self.detail.channels
+        self.locator = Locator(2 * sum(channels) - channels[-1]) if config.located else None
         if config.whole_picture:
             smaller = 2 * sum(channels) if self.detail is not None or not config.network.near else 0
             native = 2 * PLAIN if config.network.near else 0
@@ -102,13 +109,13 @@ class ExtendedYOTO(Calibrated, nn.Module):
             levels = self.network.merged(tokens, tokens, x.new_zeros(()))
             described, smaller = self.described(x, seen), self.smaller(x)
             raw, quality_map = self.without_reference(x, seen, levels, self.network.head(levels), described, smaller)
-            extras = self.distortions(described.detach())
+            extras = self.distortions(pool_statistics(described).detach())
         else:
             both, cells, far = self.see_both(x, reference)
             raw, quality_map = self.with_reference(*both, cells, far)
             seen, smaller = tuple(both[0]), self.smaller(x) if self.detail is not None else []
             if self.changes is None:
-                extras = self.distortions(self.described(x, seen).detach())
+                extras = self.distortions(pool_statistics(self.described(x, seen)).detach())
             else:
                 extras = self.changes(change(x, reference).detach())
         return Prediction(raw, quality_map, {"statistics": self.outlook(seen, smaller), **extras})
@@ -140,9 +147,15 @@ class ExtendedYOTO(Calibrated, nn.Module):
         """Plain maps of pictures, for the distance; of pairs among neighbours the pictures, since it needs none."""
         return plain_maps(x) if self.config.distance and not (paired and self.config.network.near) else x
 
-    def described(self, x: Tensor, seen: Sequence[Tensor]) -> Tensor:
-        """Statistics of x at full size (B, D): of the encoder of detail, or else of the network's."""
-        return pool_statistics(list(seen[1:]) if self.detail is None else list(self.detail.encode(x)))
+    def described(self, x: Tensor, seen: Sequence[Tensor]) -> list[Tensor]:
+        """What the encoder of detail, or else the network's, says of x at full size: four maps."""
+        return list(seen[1:]) if self.detail is None else list(self.detail.encode(x))
+
+    def cells(self, x: Tensor) -> Tensor:
+        """What the locator sees of pictures, (B, N, K). Raises ValueError without an encoder of detail."""
+        if self.detail is None:
+            raise ValueError("got a YOTO without detail, want one with an encoder of detail, by which damage is found")
+        return cells_of(self.detail.encode(x))
 
     def smaller(self, x: Tensor) -> list[Tensor]:
         """What the encoder of detail, or else the network's, says of x at half size; nothing by a transformer."""
@@ -163,22 +176,25 @@ class ExtendedYOTO(Calibrated, nn.Module):
         seen: Sequence[Tensor],
         levels: Sequence[Tensor],
         cells: Cells,
-        described: Tensor,
+        described: Sequence[Tensor],
         smaller: Sequence[Tensor],
     ) -> tuple[Tensor, Tensor]:
-        """Raw score (B,) and map (B, 1, H/32, W/32): the paper's, and the whole-picture term."""
-        patch = cells.mean()
-        if not self.config.whole_picture:
-            return patch, cells.quality[:, None]
-        score = self.regressor(self.whole(x, seen, levels, described, smaller), patch)
-        return score, (cells.quality + (score - patch)[:, None, None])[:, None]
+        """Raw score (B,) and map (B, 1, H/32, W/32): the paper's, and the whole-picture term; or the locator's map."""
+        score = patch = cells.mean()
+        if self.config.whole_picture:
+            score = self.regressor(self.whole(x, seen, levels, described, smaller), patch)
+        if self.locator is None:
+            local = (cells.quality - patch[:, None, None])[:, None]
+        else:
+            local = self.locator(cells_of(described), *described[-1].shape[2:])
+        return score, local + score[:, None, None, None]
 
     def whole(
         self,
         x: Tensor,
         seen: Sequence[Tensor],
         levels: Sequence[Tensor],
-        described: Tensor,
+        described: Sequence[Tensor],
         smaller: Sequence[Tensor],
     ) -> Tensor:
         """What the regressor sees, (B, D): what x is ``described`` by, the same at half size, and statistics of merged
@@ -186,7 +202,7 @@ class ExtendedYOTO(Calibrated, nn.Module):
         rest = [t.permute(0, 3, 1, 2) for t in levels]
         if self.config.network.near:
             rest.insert(0, seen[0] if self.config.distance else plain_maps(x))
-        return torch.cat([described, pool_statistics([*smaller, *rest])], 1)
+        return pool_statistics([*described, *smaller, *rest])
 
     def kept(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """What the regressor sees of a picture without a reference: (B, D), and the paper's score (B,)."""
@@ -254,7 +270,7 @@ def rename(weights: dict[str, Tensor], prefix: str = "") -> None:
 
     Changes weights, in which the system's names begin with the prefix; leaves today's names alone.
     """
-    own_terms = ("network", "regressor", "distortions", "distance", "detail", "changes")
+    own_terms = ("network", "regressor", "distortions", "distance", "detail", "changes", "locator")
     terms = tuple(f"{prefix}{own}." for own in own_terms)
     for key in [key for key in weights if key.startswith(prefix) and not key.startswith(terms)]:
         weights[f"{prefix}network.{key.removeprefix(prefix)}"] = weights.pop(key)

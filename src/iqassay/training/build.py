@@ -29,7 +29,7 @@ def build_system(recipe: Recipe) -> System:
             network.near, network.heads, network.pool = recipe.near, recipe.heads, (1, 1, 1, 1)
         if paper:  # every position a token, and an attention over channels that knows crops of one size alone
             network.pool, network.crop = (1, 1, 1, 1), recipe.crop
-        terms = ExtendedYOTOConfig(network, recipe.whole_picture, recipe.distance, recipe.detail, recipe.sway)
+        terms = ExtendedYOTOConfig(network, **flags("whole_picture", "distance", "detail", "located", "sway"))
         system = ExtendedYOTO(terms, weights)
     elif recipe.system == "dri":
         parts = flags("restoration", "assistance", "interaction", "two_vectors", "semantic")

@@ -94,14 +94,15 @@ def either(yoto: ExtendedYOTO, image: Tensor, pictures: Tensor) -> Prediction:
     described = yoto.described(image[:named], [image, *(f[:named] for f in pyramid)])
     smaller = yoto.smaller(image[: pictures if yoto.detail is not None else alone])
     by_themselves = image[:alone], seen, [t[:alone] for t in levels]
-    without = yoto.without_reference(*by_themselves, cells[:alone], described[:alone], [f[:alone] for f in smaller])
+    described_alone, smaller_alone = ([f[:alone] for f in maps] for maps in (described, smaller))
+    without = yoto.without_reference(*by_themselves, cells[:alone], described_alone, smaller_alone)
     ours, theirs = (
         [yoto.itself(image[part], True), *(f[part] for f in pyramid)]
         for part in (slice(references), slice(pictures, None))
     )
     graded = yoto.with_reference(ours, theirs, cells[:references], far)
     score, quality_map = (torch.cat(parts) for parts in zip(without, graded, strict=True))
-    extras = yoto.distortions(described)
+    extras = yoto.distortions(pool_statistics(described))
     if yoto.changes is not None:
         changes = yoto.changes(change(image[:references], image[pictures:]))
         extras = {key: torch.cat([extras[key], changes[key]]) for key in ("kind", "severity")}

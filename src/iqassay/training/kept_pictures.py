@@ -119,17 +119,20 @@ def patched_pictures(recipe: Recipe, system: System) -> Pictures:
     return Pictures("patched", kept, made.score[rows], *none, len(rows), damaged=damaged)
 
 
-def partly_damaged(made: SyntheticSet, share: float, seed: int) -> tuple[np.ndarray, list[np.ndarray], np.ndarray]:
+def partly_damaged(
+    made: SyntheticSet, share: float, seed: int, cells: int = CELLS, damage: float = LEAST_DAMAGE, **boxes: float
+) -> tuple[np.ndarray, list[np.ndarray], np.ndarray]:
     """So many of a set's pictures, of which a part is damaged and the rest is the reference: their numbers in the set,
-    the pictures, and how much of each kept cell is damaged, (N, CELLS), 0 to 1."""
-    ruined = np.flatnonzero(made.score < UNTOUCHED - LEAST_DAMAGE)
+    the pictures, and how much of each kept cell is damaged, (N, cells), 0 to 1. damage: that the whole picture has at
+    least, in points. boxes: see ``patch``."""
+    ruined = np.flatnonzero(made.score < UNTOUCHED - damage)
     rows = ruined[np.linspace(0, len(ruined) - 1, max(1, round(share * len(made)))).astype(int)]
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        mixed, masks = zip(*(patch(made.pixels[i], made.reference[i]) for i in rows), strict=True)
+        mixed, masks = zip(*(patch(made.pixels[i], made.reference[i], **boxes) for i in rows), strict=True)
     side = len(masks[0]) // CELL
     damaged = np.stack(masks)[:, : side * CELL, : side * CELL].reshape(-1, side, CELL, side, CELL).mean((2, 4))
-    return rows, list(mixed), damaged.reshape(len(rows), -1)[:, thinned(side * side, CELLS)]
+    return rows, list(mixed), damaged.reshape(len(rows), -1)[:, thinned(side * side, cells)]
 
 
 def rated_pictures(name: str, rows: Sequence[Rating], kept: list[np.ndarray], train: int) -> Pictures:

@@ -67,10 +67,10 @@ class Recipe:
         "teacher is the encoder as it was)",
     )
     patched: float = _flag(
-        0.0, "share of the distorted pictures that are damaged in one part only (mfen, and stages head and map of dri)"
+        0.0, "share of the distorted pictures that are damaged in one part only (mfen, stage head of dri, and stage map)"
     )
-    damaged: float = _flag(0.0, "weight of the loss of the map on those (mfen, and stages head and map of dri)")
-    located: bool = _flag(False, "mfen and dri: the map of --stage map, which --stage head keeps as --start has it")
+    damaged: float = _flag(0.0, "weight of the loss of the map on those (mfen, stage head of dri, and stage map)")
+    located: bool = _flag(False, "the map of --stage map, which --stage head keeps as --start has it")
     limit: int = _flag(0, "use only the first so many rows of each rated split; 0 for all")
     out: Path = _flag(
         OUT,
@@ -81,7 +81,7 @@ class Recipe:
         "network",
         "network, on crops; view (mfen): only the quality network, on whole pictures as it sees them; restoration "
         "(dri): degradation encoder and restorer, on pairs; semantic (dri): only the semantic encoder, on whole "
-        "pictures; head: only what makes the score, on whole pictures, after --start; or map (mfen, dri): only what "
+        "pictures; head: only what makes the score, on whole pictures, after --start; or map: only what "
         "makes the map, on pictures of which a part is damaged, after --start",
     )
 
@@ -211,16 +211,13 @@ class Recipe:
             raise ValueError(f"got --config {self.config}, want light or paper")
         if self.stage not in ("network", "view", "restoration", "semantic", "head", "map"):
             raise ValueError(f"got --stage {self.stage}, want network, view, restoration, semantic, head or map")
-        maps = self.stage == "map" and self.system in ("mfen", "dri")
-        if self.stage == "map" and not (maps and self.start and self.synthetic and self.patched):
-            raise ValueError(
-                f"got --stage map for {self.system}, want mfen or dri with a --start, --synthetic and --patched"
-            )
+        maps = self.stage == "map"
+        if maps and not (self.start and self.synthetic and self.patched):
+            raise ValueError("got --stage map, want it with a --start, --synthetic and --patched")
         self.located = self.located or maps
-        if self.located and not (maps or (self.stage == "head" and self.start and self.system in ("mfen", "dri"))):
+        if self.located and not (maps or (self.stage == "head" and self.start)):
             raise ValueError(
-                f"got --located for --stage {self.stage} of {self.system}, want it for --stage head of mfen or dri "
-                "with a --start that has such a map"
+                f"got --located for --stage {self.stage}, want it for --stage head with a --start that has such a map"
             )
         if self.stage == "semantic" and not (self.system == "dri" and self.semantic):
             raise ValueError(

@@ -19,7 +19,7 @@ NETWORK = {
     "mfen": ("dan_encoder", "hfen", "high_pass", "dan", "fusion", "width", "view"),
     "yoto": (
         *("tokens", "adapter", "sda", "windows", "segments", "normalise"),
-        *("whole_picture", "distance", "sway", "mode"),
+        *("whole_picture", "distance", "sway", "mode", "near", "heads", "detail"),
     ),
     "dri": ("restoration", "assistance", "interaction", "two_vectors"),
 }
