@@ -115,9 +115,7 @@ def test_what_the_stage_wants_is_said(missing, capsys):
     given = {"--start": "a.ckpt", "--synthetic": "clean", "--patched": "0.5"}
     flags = [word for key, value in given.items() if key != missing for word in (key, value)]
     assert main(["mfen", "--stage", "map", "--data", "a.csv", *flags]) == 2
-    assert "got --stage map, want it with a --start, --synthetic and --patched" in (
-        capsys.readouterr().err
-    )
+    assert "got --stage map, want it with a --start, --synthetic and --patched" in (capsys.readouterr().err)
 
 
 @pytest.mark.parametrize("system", ["mfen", "yoto"])
@@ -142,7 +140,9 @@ def test_a_model_file_with_another_map_has_the_scores_and_the_scale_of_its_start
     assert first.distortions == second.distortions
     assert not np.array_equal(first.map, second.map)
     if before.takes_reference:
-        first, second = (one.score(EXAMPLES / "chelsea-blurred.jpg", EXAMPLES / "chelsea.jpg") for one in (before, after))
+        first, second = (
+            one.score(EXAMPLES / "chelsea-blurred.jpg", EXAMPLES / "chelsea.jpg") for one in (before, after)
+        )
         assert first.score == second.score
         assert np.array_equal(first.map, second.map)
 

@@ -6,6 +6,8 @@ rest of the same picture, and from what lies beside it.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -44,7 +46,7 @@ class Locator(nn.Module):
         return found - found.mean((2, 3), keepdim=True)
 
 
-def cells_of(maps: list[Tensor]) -> Tensor:
+def cells_of(maps: Sequence[Tensor]) -> Tensor:
     """Maps at strides 4, 8, 16 and 32, (B, C_i, H/s, W/s) -> what they say of every cell of 32x32 pixels, (B, N, K):
     the mean of every channel, and of the first three levels the deviation."""
     sides = (8, 4, 2, 1)
@@ -58,6 +60,6 @@ def cell_means(f: Tensor, side: int) -> Tensor:
     """(B, C, H, W) -> the means of cells of ``side`` x ``side``, (B, N, C)."""
     f = F.avg_pool2d(f, side) if side > 1 else f
     n, c, h, w = f.shape
-    # Channels first go last, and sizes are spelt out, because an empty batch leaves nothing to infer -1 from: onnxruntime
-    # puts it for the last of sizes whose others it finds in their old places.
+    # Sizes are spelt out, because an empty batch leaves nothing to infer -1 from, and channels go last before, because
+    # onnxruntime puts -1 where it finds all other sizes in their old places.
     return f.permute(0, 2, 3, 1).reshape(n, h * w, c)

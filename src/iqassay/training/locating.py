@@ -128,8 +128,8 @@ def _seen(recipe: Recipe, system: System, made: SyntheticSet, share: float, name
     folder = recipe.out / f"{name.replace(' ', '-')}-{fingerprint(system, pictures)}"
     (cells,) = keep(folder, Looked(system), [(one,) for one in pictures], side * side, device=device_of(recipe))
     better = (quality - quality.mean(1, keepdims=True)) / POINTS
-    of_cells = (torch.from_numpy(values).float().reshape(-1, side, side) for values in (better, damaged))
-    return torch.from_numpy(cells), *of_cells
+    better, damaged = (values.reshape(-1, side, side).astype(np.float32) for values in (better, damaged))
+    return torch.from_numpy(cells), torch.from_numpy(better), torch.from_numpy(damaged)
 
 
 def fit_locator(recipe: Recipe, locator: Locator, *parts: Seen) -> None:

@@ -67,7 +67,8 @@ class Recipe:
         "teacher is the encoder as it was)",
     )
     patched: float = _flag(
-        0.0, "share of the distorted pictures that are damaged in one part only (mfen, stage head of dri, and stage map)"
+        0.0,
+        "share of the distorted pictures that are damaged in one part only (mfen, stage head of dri, and stage map)",
     )
     damaged: float = _flag(0.0, "weight of the loss of the map on those (mfen, stage head of dri, and stage map)")
     located: bool = _flag(False, "the map of --stage map, which --stage head keeps as --start has it")
