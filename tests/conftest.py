@@ -35,6 +35,19 @@ def export_main(words: list[str]) -> int:
     return main(["export", *words])
 
 
+def untrained_checkpoint(out: Path, **changes: object) -> Path:
+    """A checkpoint of a system that nothing was learned by, and its recipe: one of ``smoke``, with these changes."""
+    import torch
+
+    from iqassay.training.build import build_system
+    from iqassay.training.recipes import smoke
+    from iqassay.training.run_folder import write_checkpoint
+
+    torch.manual_seed(0)
+    recipe = smoke(data=["elsewhere.csv"], out=out, **changes)
+    return write_checkpoint(recipe, build_system(recipe), {})
+
+
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
     """The quick half need not load Lightning to find that all of a file is slow."""
     quick = config.getoption("markexpr") == "not slow" and collection_path.suffix == ".py"

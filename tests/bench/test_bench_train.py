@@ -11,8 +11,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-import torch
-from conftest import train_main
+from conftest import train_main, untrained_checkpoint
 from PIL import Image
 
 from iqassay.bench import ablate as bench_ablate
@@ -31,10 +30,8 @@ from iqassay.data.rating import Ratings
 from iqassay.statistics.correlation import plcc, srcc
 from iqassay.systems.yoto_extended import TOP
 from iqassay.training import cached_pass
-from iqassay.training.build import build_system
 from iqassay.training.losses import SetScales
 from iqassay.training.recipes import smoke
-from iqassay.training.run_folder import write_recipe
 
 pytestmark = pytest.mark.slow
 
@@ -194,7 +191,7 @@ def test_a_limit_limits_what_is_looked_at(rated, tmp_path, monkeypatch):
     monkeypatch.setattr(
         cached_pass, "look", lambda network, sources, *_: looks.append(len(sources)) or look(network, sources)
     )
-    start = made_start(tmp_path / "before", system="dri", encoder="van_tiny", frozen=0)
+    start = untrained_checkpoint(tmp_path / "before", system="dri", encoder="van_tiny", frozen=0)
     flags = ["--smoke", "--encoder", "van_tiny", "--steps", "2", "--limit", "4"]
     list(train(plan("dri", start=start, flags=flags), [rated], 1, tmp_path))
     assert looks == [12]  # four of each of the three parts, where the set has 40
@@ -210,7 +207,7 @@ def test_scores_are_in_the_unit_of_the_training_opinions(rated):
 
 def test_the_head_learns_from_the_training_pictures_alone(rated, tmp_path):
     ratings, parts = open_set(rated), split_parts(open_set(rated), 0)
-    start = made_start(tmp_path / "before", system="dri", encoder="van_tiny", frozen=0)
+    start = untrained_checkpoint(tmp_path / "before", system="dri", encoder="van_tiny", frozen=0)
     tiny = {"system": "dri", "encoder": "van_tiny", "data": [rated], "batch": 8, "steps": 2, "start": start}
     learner = head_learner(smoke(**tiny), [ratings], tmp_path)
     first, second = (learner(parts, seed, tmp_path) for seed in range(2))
@@ -224,16 +221,6 @@ def test_the_head_learns_from_the_training_pictures_alone(rated, tmp_path):
         without = head_learner(smoke(**tiny, **{off: False}), [ratings], tmp_path)(parts, 0, tmp_path)
         assert list(tmp_path.glob("noisy-*")) == [folder]
         assert not np.array_equal(first.raw["test"], without.raw["test"]), off
-
-
-def made_start(out: Path, **changes) -> Path:
-    """A checkpoint of a system that nothing was learned by, and its recipe."""
-    before = smoke(data=["elsewhere.csv"], out=out, **changes)
-    write_recipe(before)
-    torch.manual_seed(0)
-    weights = build_system(before).state_dict()
-    torch.save({"state_dict": {f"system.{k}": v for k, v in weights.items()}}, out / "best.ckpt")
-    return out / "best.ckpt"
 
 
 def named(rated: str) -> Ratings:
@@ -267,7 +254,7 @@ def test_a_head_is_given_the_types_too(rated, tmp_path, monkeypatch):
 
     monkeypatch.setattr(learners, "fit_head", fit)
     ratings = named(rated)
-    start = made_start(tmp_path / "before", system="dri", encoder="van_tiny", frozen=0)
+    start = untrained_checkpoint(tmp_path / "before", system="dri", encoder="van_tiny", frozen=0)
     recipe = smoke(system="dri", encoder="van_tiny", data=[rated], start=start, stage="head")
     parts = split_parts(ratings, 0)
     head_learner(recipe, [ratings], tmp_path)(parts, 0, tmp_path)
@@ -278,7 +265,7 @@ def test_a_head_is_given_the_types_too(rated, tmp_path, monkeypatch):
 
 def test_a_head_on_a_random_encoder_that_stayed_fixed_is_refused(rated, tmp_path, capsys):
     """As by iqassay train: it was trained in silence."""
-    start = made_start(tmp_path / "before", system="dri", encoder="van_tiny")
+    start = untrained_checkpoint(tmp_path / "before", system="dri", encoder="van_tiny")
     arguments = ["bench", "train", "dri", "--data", rated, "--start", str(start), "-o", str(tmp_path / "out")]
     assert main([*arguments, "--smoke", "--encoder", "van_tiny", "--splits", "1"]) == 2
     assert "got --encoder van_tiny, whose weights are random, with levels that stay fixed" in capsys.readouterr().err
@@ -287,7 +274,7 @@ def test_a_head_on_a_random_encoder_that_stayed_fixed_is_refused(rated, tmp_path
 def test_a_head_stage_of_yoto_is_measured_in_both_modes(tmp_path, monkeypatch):
     """What it said beside references was not asked for."""
     data, tiny = make_set(tmp_path, "pairs", references=True), {"encoder": "van_tiny", "tokens": 8}
-    start = made_start(tmp_path / "before", system="yoto", frozen=0, **tiny)
+    start = untrained_checkpoint(tmp_path / "before", system="yoto", frozen=0, **tiny)
     flags = ["--smoke", "--encoder", "van_tiny", "--tokens", "8", "--steps", "2"]
     tables = list(train(plan("yoto", start=start, flags=flags), [data], 2, tmp_path))
     assert [text.split(":")[0] for text in tables] == ["pairs, yoto", "pairs, yoto, with reference"]

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from conftest import export_main, make_photo
+from conftest import export_main, make_photo, untrained_checkpoint
 from conftest import train_main as main
 from PIL import Image
 
@@ -16,10 +16,8 @@ from iqassay.scoring.scorer import Scorer
 from iqassay.systems.locator import Locator
 from iqassay.systems.yoto import YOTOConfig
 from iqassay.systems.yoto_extended import ExtendedYOTO, ExtendedYOTOConfig
-from iqassay.training.build import build_system
 from iqassay.training.locating import IN_PLACES, evenly_damaged, fit_locator, told_apart
 from iqassay.training.recipes import smoke
-from iqassay.training.run_folder import write_recipe
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 
@@ -32,28 +30,17 @@ def clean(tmp_path_factory):
     return folder
 
 
-def started(out, system, **changes):
-    """A checkpoint of a system that nothing was learned by, and its recipe."""
-    before = smoke(system=system, encoder="van_tiny", frozen=0, data=["elsewhere.csv"], out=out, **changes)
-    write_recipe(before)
-    torch.manual_seed(0)
-    weights = build_system(before).state_dict()
-    torch.save({"state_dict": {f"system.{k}": v for k, v in weights.items()}}, out / "best.ckpt")
-    return out / "best.ckpt", weights
-
-
 @pytest.mark.parametrize(("system", "changes"), [("mfen", {"width": 24}), ("dri", {"interaction": False})])
 def test_only_the_locator_learns_and_the_network_is_that_of_the_start(system, changes, clean, tmp_path):
-    start, before = started(tmp_path / "before", system, **changes)
+    start = untrained_checkpoint(tmp_path / "before", system=system, encoder="van_tiny", frozen=0, **changes)
     out = tmp_path / "map"
     flags = ["--smoke", "--stage", "map", "--start", str(start), "--synthetic", str(clean), "--patched", "0.5"]
     assert main([system, *flags, "--damaged", "0.1", "--out", str(out)]) == 0
-    state = torch.load(out / "best.ckpt", weights_only=True)["state_dict"]
-    after = {key.removeprefix("system."): value for key, value in state.items()}
+    before, after = (torch.load(file, weights_only=True)["state_dict"] for file in (start, out / "best.ckpt"))
     assert all(torch.equal(after[key], value) for key, value in before.items())
     new = {key for key in after if key not in before}
     assert new
-    assert {key.split(".")[0] for key in new} == {"locator"}
+    assert {key.split(".")[1] for key in new} == {"locator"}
     said = json.loads((out / "recipe.json").read_text())
     assert {key: said["recipe"][key] for key in changes} == changes
     assert said["recipe"]["located"]
@@ -153,7 +140,7 @@ def test_yoto_learns_a_map_by_its_encoder_of_detail_alone():
 
 
 def test_a_map_that_nothing_was_learned_by_is_refused(tmp_path, capsys):
-    start = started(tmp_path / "before", "mfen")[0]
+    start = untrained_checkpoint(tmp_path / "before", system="mfen", encoder="van_tiny", frozen=0)
     head = ["--smoke", "--encoder", "van_tiny", "--data", "a.csv", "--located"]
     assert main(["mfen", *head, "--stage", "head", "--start", str(start), "--out", str(tmp_path / "head")]) == 2
     assert "got no weights that fit locator.scale.running_mean" in capsys.readouterr().err

@@ -17,7 +17,6 @@ from pathlib import Path
 
 import numpy as np
 from PIL import Image
-from scipy.stats import rankdata
 
 from iqassay.bench.sanity_pictures import CONTENTS, Floats, Pixels, content
 from iqassay.bench.sanity_questions import SUITE, Question, clean_file, questions
@@ -27,6 +26,7 @@ from iqassay.pictures.image import ImageError
 from iqassay.scoring.model_file import NetworkCard, PanelCard
 from iqassay.scoring.panel import Panel
 from iqassay.scoring.scorer import Scorer, placed
+from iqassay.statistics.pairs import share_below
 from iqassay.support.files import write_whole
 from iqassay.support.progress import with_bar
 from iqassay.support.text import did_you_mean
@@ -180,9 +180,7 @@ def map_auc(cells: Floats | np.ndarray, corner: tuple[int, int], picture: Pixels
     other = (share == 0) & (sizes > 0)
     if not (damaged.any() and other.any()):
         return math.nan
-    ranks = rankdata(np.concatenate([cells.ravel()[other], cells.ravel()[damaged]]))
-    m, n = int(other.sum()), int(damaged.sum())
-    return float((ranks[:m].sum() - m * (m + 1) / 2) / (m * n))
+    return float(share_below(cells.ravel()[other], cells.ravel()[damaged]).mean())
 
 
 # ---- what is kept ---------------------------------------------------------------------------------------------------

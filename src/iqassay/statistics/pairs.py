@@ -67,8 +67,8 @@ def different_or_similar(pairs: Pairs) -> Influenced:
     size, similar = np.abs(pairs.lead), ~pairs.different
     if similar.all() or not similar.any():
         return pairs.nothing()
-    above = _share_below(size[pairs.different], size[similar])
-    below = _share_below(size[similar], size[pairs.different])
+    above = share_below(size[pairs.different], size[similar])
+    below = share_below(size[similar], size[pairs.different])
     return float(above.mean()), pairs.influence(pairs.different, above) - pairs.influence(similar, below)
 
 
@@ -77,11 +77,11 @@ def better_or_worse(pairs: Pairs) -> Influenced:
     if not pairs.different.any():
         return pairs.nothing()
     lead = pairs.lead[pairs.different]
-    above = _share_below(lead, -lead)
+    above = share_below(lead, -lead)
     return float(above.mean()), 2 * pairs.influence(pairs.different, above)
 
 
-def _share_below(values: Floats, others: Floats) -> Floats:
+def share_below(values: Floats, others: Floats) -> Floats:
     """For each value the share of the others below it, equal ones counting half; its mean is the AUC."""
     order, others = np.argsort(values), np.sort(others)
     below = np.empty(len(values))  # looking them up in order is several times as fast

@@ -16,6 +16,7 @@ from iqassay.data.distortions import KINDS
 from iqassay.data.pipeline import CELL
 from iqassay.data.synthetic import SyntheticConfig, SyntheticSet
 from iqassay.scoring.model_file import load_model_file
+from iqassay.statistics.pairs import share_below
 from iqassay.systems.locator import Locator
 from iqassay.systems.pretrained import build
 from iqassay.training.build import System, build_system
@@ -160,5 +161,5 @@ def told_apart(found: np.ndarray, damaged: np.ndarray) -> float:
     for values, part in zip(found, damaged, strict=True):
         bad, good = values[part > 0.9], values[(part >= 0) & (part < 0.1)]
         if len(bad) and len(good):
-            shares.append(float(np.mean((bad[:, None] < good) + 0.5 * (bad[:, None] == good))))
+            shares.append(float(share_below(good, bad).mean()))
     return float(np.mean(shares))
