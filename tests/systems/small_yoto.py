@@ -38,15 +38,15 @@ def shut(attention):
 NEAR = {"encoder": "vit_tiny", "width": 16, "pool": (1, 1, 1, 1), "near": 1, "heads": 2, "pretrained": False}
 
 
-def tiny_near(monkeypatch, detail=""):
+def tiny_near(monkeypatch, detail="", located=False):
     """A small YOTO among neighbours, on a small vision transformer that is then known, begun by a few pictures; with an
-    encoder of detail, if any is named."""
+    encoder of detail, if any is named, and a map of its own."""
     from iqassay.training.near_start import start_near
 
     sizes = {"patch": 14, "width": 64, "blocks": 4, "grid": 5, "exits": (1, 2, 3, 4), "epsilon": 1e-6}
     scale = {"mean": (0.5, 0.5, 0.5), "deviation": (0.25, 0.25, 0.25)}
     monkeypatch.setitem(SHAPES, "vit_tiny", Shape(**sizes, **scale, package="", file="", sha256=""))
     torch.manual_seed(0)
-    system = ExtendedYOTO(ExtendedYOTOConfig(YOTOConfig(**NEAR), detail=detail, sway=0.0)).eval()
+    system = ExtendedYOTO(ExtendedYOTOConfig(YOTOConfig(**NEAR), detail=detail, located=located, sway=0.0)).eval()
     start_near(system, list(torch.rand(4, 1, 3, 160, 160)))
     return system

@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from small_yoto import pictures, tiny_near
 
 from iqassay.systems.dri import DRI, DRIConfig
 from iqassay.systems.locator import Locator, cells_of
@@ -18,13 +19,14 @@ def system_of(name: str, located: bool) -> MFEN | DRI:
 
 
 @torch.no_grad()
-def test_what_is_alike_everywhere_is_flat_and_the_mean_is_zero():
+def test_the_mean_is_zero_and_neighbours_count():
     locator = Locator(6).eval()
-    assert locator(torch.ones(2, 12, 6)).abs().max() < 1e-6
-    found = locator(torch.randn(2, 12, 6))
-    assert found.shape == (2, 12)
+    cells = torch.randn(2, 12, 6)
+    found = locator(cells, 3, 4)
+    assert found.shape == (2, 1, 3, 4)
     assert found.std() > 0
-    torch.testing.assert_close(found.mean(1), torch.zeros(2), atol=1e-6, rtol=0)
+    torch.testing.assert_close(found.mean((1, 2, 3)), torch.zeros(2), atol=1e-6, rtol=0)
+    assert not torch.allclose(locator(cells, 4, 3).flatten(1), found.flatten(1))
 
 
 @torch.no_grad()
@@ -46,6 +48,18 @@ def test_the_map_is_the_locators_around_the_same_score(name):
     before, after = plain(x), located(x)
     assert torch.equal(before.score, after.score)
     assert before.quality_map.shape == after.quality_map.shape
-    want = located.locator(located.cells(x)).reshape(2, 1, 2, 3) + after.score[:, None, None, None]
+    want = located.locator(located.cells(x), 2, 3) + after.score[:, None, None, None]
     torch.testing.assert_close(after.quality_map, want)
     assert not torch.allclose(before.quality_map, after.quality_map)
+
+
+@torch.no_grad()
+def test_yoto_has_it_without_a_reference(monkeypatch):
+    net = tiny_near(monkeypatch, "efficientnet_lite0", located=True)
+    x, r = pictures()
+    alone, beside = net(x), net(x, r)
+    torch.testing.assert_close(alone.quality_map, net.locator(net.cells(x), 2, 3) + alone.score[:, None, None, None])
+    net.locator.leave.weight.mul_(2)
+    torch.testing.assert_close(net(x).score, alone.score)
+    assert not torch.allclose(net(x).quality_map, alone.quality_map)
+    torch.testing.assert_close(net(x, r).quality_map, beside.quality_map)

@@ -43,11 +43,16 @@ CARD = {
 }
 
 
-@pytest.fixture(scope="module", params=["", "efficientnet_lite0"], ids=["tokens alone", "detail"])
+DETAIL = {"detail": "efficientnet_lite0"}
+
+
+@pytest.fixture(
+    scope="module", params=[{}, DETAIL, DETAIL | {"located": True}], ids=["tokens alone", "detail", "detail and map"]
+)
 def shipped(tmp_path_factory, request):
     """A model file, and the torch system that was read back from it."""
     with pytest.MonkeyPatch.context() as patch:
-        system = tiny_near(patch, request.param)
+        system = tiny_near(patch, **request.param)
         width = system.distortions.scale.num_features
         statistics = np.random.default_rng(0).normal(size=(200, width)).astype(np.float32)
         card = CARD | {"architecture": dataclasses.asdict(system.config)}
