@@ -224,8 +224,9 @@ class MFEN(Calibrated, nn.Module):
         maps, extras = self.fused(x, whole, place)
         local, patch = self.head.patches(maps)
         score = self.answer(torch.cat([pool_statistics(maps), extras["described"]], 1), patch)
-        local = local - patch[:, None, None, None]
-        if self.locator is not None:
+        if self.locator is None:
+            local = local - patch[:, None, None, None]
+        else:
             local = self.locator(cells_of(maps), *maps[-1].shape[2:])
         return Prediction(score, local + score[:, None, None, None], extras)
 
