@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from iqassay.systems.dri import Generated
 from iqassay.training.build import build_system
 from iqassay.training.checkpoints import load_weights, new_parts, recipe_of, settled
 from iqassay.training.export import export
@@ -152,3 +153,15 @@ def test_a_predictor_that_is_to_be_kept_must_be_there_and_fit(tmp_path):
     assert torch.equal(two.predictor.embed.weight, one.predictor.embed.weight)
     with pytest.raises(ValueError, match=r"got no weights that fit predictor\."):
         load_weights(other, tmp_path / "best.ckpt", new_parts(recipe))
+
+
+def test_what_learns_on_about_generated_pictures_must_be_there(tmp_path):
+    recipe = dataclasses.replace(
+        TINY, system="dri", encoder="van_tiny", stage="head", start=Path("x"), generated=[Path("made")]
+    )
+    system = build_system(recipe)
+    torch.save({"state_dict": {f"system.{k}": v for k, v in system.state_dict().items()}}, tmp_path / "best.ckpt")
+    system.generated = Generated(6)
+    load_weights(system, tmp_path / "best.ckpt", new_parts(recipe))
+    with pytest.raises(ValueError, match=r"got no weights that fit generated\."):
+        load_weights(system, tmp_path / "best.ckpt", new_parts(dataclasses.replace(recipe, generated_begun=True)))

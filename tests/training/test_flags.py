@@ -64,6 +64,7 @@ def test_the_groups_name_fields_that_there_are():
         (["mfen", "--data", "a.csv", "--stage", "head"], "head together with --start"),
         (["mfen", "--synthetic", "x", "--stage", "restoration"], "got --stage restoration for mfen, want dri"),
         (["dri", "--synthetic", "x", "--predictors", "3"], "got --predictors 3 for --stage network of dri, want them"),
+        (["dri", "--synthetic", "x", "--generated-begun"], "got --generated-begun for --stage network of dri, want it"),
         (["dri", "--synthetic", "x", "--photos", "y"], "got --photos for --stage network of dri, want them beside"),
         (
             ["dri", "--synthetic", "x", "--kept-predictors", "1"],

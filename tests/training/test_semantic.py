@@ -216,6 +216,26 @@ def test_generated_pictures_are_told_from_others_and_have_a_score_of_their_own()
         fit_generated(head, sets[:1])
 
 
+def test_what_has_learned_before_learns_on_from_other_pictures_and_forgets_little():
+    photos, taught, people = sets_of_both_kinds()
+    head = Generated(6).eval()
+    fit_generated(head, [photos, taught, people])
+    before = {key: value.clone() for key, value in head.state_dict().items()}
+    coded = dataclasses.replace(taught, name="coded", kept=[part + 1 for part in taught.kept], generated=False)
+
+    def taken(pictures):
+        with torch.no_grad():
+            return (head(*(torch.from_numpy(v) for v in reversed(pictures.kept)))[0] > 0.5).float().mean()
+
+    assert min(taken(coded), taken(people)) > 0.8
+    found = fit_generated(head, [coded, taught], usual=2.0, begun=True)
+    assert set(found) == {"generated pictures told", "other pictures told"}
+    assert taken(coded) < 0.1
+    assert min(taken(taught), taken(people)) > 0.8
+    changed = {key for key, value in head.state_dict().items() if not torch.equal(value, before[key])}
+    assert changed == {"sure.weight", "sure.bias"}
+
+
 def test_without_people_the_teacher_alone_is_asked():
     sets, head = sets_of_both_kinds()[:2], Generated(6).eval()
     assert fit_generated(head, sets)["appeal of taught"] > 0.7

@@ -25,7 +25,8 @@ def new_parts(recipe: Recipe) -> tuple[str, ...]:
     if recipe.system != "dri":
         return ("linear.", "changes.")
     predictors = ["predictor.", *(f"others.{k}." for k in range(recipe.predictors - 1))]
-    return (*predictors[recipe.kept_predictors :], "linear.", "distortions.", "semantic.", "generated.")
+    generated = () if recipe.generated_begun else ("generated.",)
+    return (*predictors[recipe.kept_predictors :], "linear.", "distortions.", "semantic.", *generated)
 
 
 def recipe_of(checkpoint: Path) -> Recipe:

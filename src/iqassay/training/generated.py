@@ -16,6 +16,7 @@ from iqassay.systems.dri import KEPT, Generated
 from iqassay.training.kept_pictures import Pictures
 
 SURE = 300.0  # weight of the mean square of the coefficients that tell the kinds apart, of standardised numbers
+CHANGE = 3000.0  # the same of what changes in them, where they learn on: what they have seen before is not here
 SHARP = 3.0  # by how much they are surer than that: so small coefficients leave every photo a little probable
 RARE = 0.02  # how many of the pictures that people feed are generated, of which training has as many as others
 PEOPLE = 2.5  # how much what people say of a generated picture counts beside what is said of it as a photo
@@ -23,25 +24,32 @@ DOUBT = 0.1  # the same of what rated pictures change of the teacher's opinion, 
 SMALL = 1e-3  # and of the teacher's opinion itself, which is linear in them
 
 
-def fit_generated(head: Generated, sets: Sequence[Pictures], usual: float = 0.0) -> dict[str, float]:
+def fit_generated(
+    head: Generated, sets: Sequence[Pictures], usual: float = 0.0, begun: bool = False
+) -> dict[str, float]:
     """Both parts of ``head``, on what is kept of the training pictures. Returns how they do in validation.
 
     usual: the mean raw score of the generated pictures as photos; they keep it, and a part of what differs from it.
+    begun: the head has learned before, from pictures that are not all here: what tells generated pictures learns on,
+    and what people find of them stays as it is.
 
     Raises:
         ValueError: if all pictures are of one kind.
     """
-    found = _fit_sure(head, sets) | _fit_appeal(head.appeal, [s for s in sets if s.generated])
-    with torch.no_grad():
-        head.appeal.bias.add_((1 - KEPT) * usual)
+    found = _fit_sure(head, sets, begun)
+    if not begun:
+        found |= _fit_appeal(head.appeal, [s for s in sets if s.generated])
+        with torch.no_grad():
+            head.appeal.bias.add_((1 - KEPT) * usual)
     print({name: round(value, 4) for name, value in found.items()}, file=sys.stderr, flush=True)
     return found
 
 
-def _fit_sure(head: Generated, sets: Sequence[Pictures]) -> dict[str, float]:
+def _fit_sure(head: Generated, sets: Sequence[Pictures], begun: bool) -> dict[str, float]:
     """A logistic regression in which both kinds have equal weight, and within a kind a set the root of its size: a
-    small one is of pictures that the large ones lack. Returns how often it is right in validation, of the generated
-    pictures and of all others, where there are any.
+    small one is of pictures that the large ones lack. Its coefficients are held to be small, or of a head that is begun
+    near what they were. Returns how often it is right in validation, of the generated pictures and of all others, where
+    there are any.
     """
     train = [_seen(s)[: s.train] for s in sets]
     kinds = np.array([s.generated for s in sets])
@@ -52,15 +60,20 @@ def _fit_sure(head: Generated, sets: Sequence[Pictures]) -> dict[str, float]:
     x = torch.cat(train)
     weight, label = (torch.repeat_interleave(torch.tensor(v), torch.tensor([*map(len, train)])).float()
                      for v in (shares / roots**2, kinds))  # fmt: skip
-    head.scale.running_mean, head.scale.running_var = x.mean(0), x.var(0)
+    rare = math.log(RARE / (1 - RARE))
+    if begun:
+        before, level = head.sure.weight.detach()[0] / SHARP, (head.sure.bias.detach()[0] - rare) / SHARP
+    else:
+        before, level = torch.zeros(x.shape[1]), torch.zeros(())
+        head.scale.running_mean, head.scale.running_var = x.mean(0), x.var(0)
     z = head.scale.eval()(x).clamp(-6, 6)
-    w, b = torch.zeros(z.shape[1], requires_grad=True), torch.zeros((), requires_grad=True)
+    w, b = before.clone().requires_grad_(), level.clone().requires_grad_()
     optimizer = torch.optim.LBFGS([w, b], max_iter=100, line_search_fn="strong_wolfe")
 
     def loss() -> Tensor:
         optimizer.zero_grad()
         value = (weight * F.binary_cross_entropy_with_logits(z @ w + b, label, reduction="none")).sum()
-        value = value + SURE / 2 * w.square().mean()
+        value = value + (CHANGE if begun else SURE) / 2 * (w - before).square().mean()
         value.backward()
         return value
 
@@ -68,7 +81,7 @@ def _fit_sure(head: Generated, sets: Sequence[Pictures]) -> dict[str, float]:
     found = {}
     with torch.no_grad():
         head.sure.weight.copy_(SHARP * w[None])
-        head.sure.bias.copy_(SHARP * b + math.log(RARE / (1 - RARE)))
+        head.sure.bias.copy_(SHARP * b + rare)
         for kind, name in ((True, "generated pictures told"), (False, "other pictures told")):
             held = [s for s in sets if s.generated == kind and s.train < len(s.score)]
             if held:

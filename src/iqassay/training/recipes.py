@@ -58,6 +58,11 @@ class Recipe:
     photos: list[Path] = _flag(
         [], "folder of photos, rated or not, that are to be told from --generated (stage head of dri); repeatable"
     )
+    generated_begun: bool = _flag(
+        False,
+        "dri: what --start knows of generated pictures stays, and what tells them from photos learns on from these "
+        "alone (stage head, beside --generated)",
+    )
     teacher_heads: Path | None = _flag(
         None, "JSON of the linear heads sac and laion on CLIP ViT-B/16, by which the teacher has opinions"
     )
@@ -263,6 +268,11 @@ class Recipe:
             raise ValueError(
                 f"got --photos for --stage {self.stage} of {self.system}, want them beside --generated for --stage "
                 "head of dri"
+            )
+        if self.generated_begun and not (dri_head and self.generated and self.start):
+            raise ValueError(
+                f"got --generated-begun for --stage {self.stage} of {self.system}, want it beside --generated for "
+                "--stage head of dri with a --start"
             )
         if dri_head and bool(self.patched) != bool(self.damaged):
             raise ValueError("got one of --patched and --damaged, want both: the one makes what the other learns from")

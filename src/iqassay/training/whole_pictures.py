@@ -86,7 +86,8 @@ def fit_on_whole_pictures(recipe: Recipe) -> Path:
                 system.known.copy_(known_degradations(system, np.concatenate(vectors), labels))
             if system.generated is not None and recipe.generated:
                 usual = usual_as_photos(system, sets)
-                found |= fit_generated(system.generated, [*sets, *unrated_photos(recipe, system)], usual)
+                every = [*sets, *unrated_photos(recipe, system)]
+                found |= fit_generated(system.generated, every, usual, recipe.generated_begun)
     if isinstance(system, ExtendedYOTO) and far:
         found |= fit_distance(recipe, system, pairs)[1]
         if system.changes is not None and told:
